@@ -10,6 +10,8 @@
 #ifndef MESSAGE_H
 #define MESSAGE_H
 
+#include <sys/types.h>
+
 #include "messages.h"
 
 enum field_type {
