@@ -39,7 +39,7 @@ log_getverbose(void)
 	return (log_verbose);
 }
 
-static void
+static void __attribute__((format(printf, 3, 0)))
 log_line(const char *level, int code, const char *fmt, va_list ap)
 {
 	char		 msg[LOG_LINE_MAX], esc[2 * LOG_LINE_MAX];
