@@ -12,17 +12,17 @@ PROCS_worker = sessiond taskd runnerd tunneld providerd storaged api admin runne
 
 $(GEN)/messages.h: $(MASTER)
 	@mkdir -p $(GEN)
-	$(AWK) -v what=header imsg/messages.master > $@.tmp && mv $@.tmp $@
+	$(Q)$(AWK) -v what=header imsg/messages.master > $@.tmp && mv $@.tmp $@
 $(GEN)/messages.c: $(MASTER)
 	@mkdir -p $(GEN)
-	$(AWK) -v what=table imsg/messages.master > $@.tmp && mv $@.tmp $@
+	$(Q)$(AWK) -v what=table imsg/messages.master > $@.tmp && mv $@.tmp $@
 $(GEN)/%_msg.h: $(MASTER)
 	@mkdir -p $(GEN)
-	$(AWK) -v what=hdr -v prog=$* -v procs="$(or $(PROCS_$*),$*)" \
+	$(Q)$(AWK) -v what=hdr -v prog=$* -v procs="$(or $(PROCS_$*),$*)" \
 	    imsg/messages.master > $@.tmp && mv $@.tmp $@
 $(GEN)/%_msg.c: $(MASTER)
 	@mkdir -p $(GEN)
-	$(AWK) -v what=disp -v prog=$* -v procs="$(or $(PROCS_$*),$*)" \
+	$(Q)$(AWK) -v what=disp -v prog=$* -v procs="$(or $(PROCS_$*),$*)" \
 	    imsg/messages.master > $@.tmp && mv $@.tmp $@
 $(GEN)/runner.pb-c.c $(GEN)/runner.pb-c.h: imsg/runner.proto
 	@mkdir -p $(GEN)
@@ -33,16 +33,19 @@ GENHDRS	= $(GEN)/messages.h $(MSGPROGS:%=$(GEN)/%_msg.h) $(GEN)/runner.pb-c.h
 # Code that others wrote (protobuf-c's output, llhttp) is built without our
 # warnings.
 $(O)/gen/%.pb-c.o: $(GEN)/%.pb-c.c $(GENHDRS)
-	$(CC) $(CPPFLAGS) $(filter-out $(WARN),$(CFLAGS)) -c -o $@ $<
+	@echo "cc $<"
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out $(WARN),$(CFLAGS)) -c -o $@ $<
 $(O)/gen/%.o: $(GEN)/%.c $(GENHDRS)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	@echo "cc $<"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 $(O)/obj/%.o: %.c $(GENHDRS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -I$(<D) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "cc $<"
+	$(Q)$(CC) $(CPPFLAGS) -I$(<D) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 IMSG_OBJS = $(patsubst %.c,$(O)/obj/%.o,$(wildcard imsg/*.c)) $(GEN)/messages.o
 $(O)/libimsg.a: $(IMSG_OBJS)
-	rm -f $@ && $(AR) rcs $@ $^
+	@rm -f $@ && $(AR) rcs $@ $^
 
 GENOBJS_runnerd	= $(GEN)/runner.pb-c.o
 GENOBJS_marionette-agent = $(GEN)/runner.pb-c.o
@@ -50,15 +53,16 @@ GENOBJS_marionette-agent = $(GEN)/runner.pb-c.o
 -include frontd/frontd.mk
 
 define program
-OBJS_$(1) += $(patsubst %.c,$(O)/obj/%.o,$(wildcard $(call dir,$(1))/*.c))
-ifneq ($(wildcard $(call dir,$(1))/*.y),)
-OBJS_$(1) += $(patsubst %.y,$(O)/gen/%.o,$(notdir $(wildcard $(call dir,$(1))/*.y)))
+OBJS_$(1) += $(patsubst %.c,$(O)/obj/%.o,$(wildcard $(call folder,$(1))/*.c))
+ifneq ($(wildcard $(call folder,$(1))/*.y),)
+OBJS_$(1) += $(patsubst %.y,$(O)/gen/%.o,$(notdir $(wildcard $(call folder,$(1))/*.y)))
 endif
-ifneq ($(filter $(call dir,$(1)),$(MSGPROGS)),)
-GENOBJS_$(1) += $(GEN)/$(call dir,$(1))_msg.o
+ifneq ($(filter $(call folder,$(1)),$(MSGPROGS)),)
+GENOBJS_$(1) += $(GEN)/$(call folder,$(1))_msg.o
 endif
 $(O)/$(1): $$(OBJS_$(1)) $$(GENOBJS_$(1)) $(O)/libimsg.a
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $$@ $$(OBJS_$(1)) $$(GENOBJS_$(1)) \
+	@echo "ld $$@"
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $$@ $$(OBJS_$(1)) $$(GENOBJS_$(1)) \
 	    $(O)/libimsg.a $$(LIBS_$(1)) $(LIBS)
 .PHONY: $(1)
 $(1): $(O)/$(1)
