@@ -40,7 +40,9 @@ function working_directory(body) {
 // All that a test may want to know of a request, without any secret.
 export function facts(body) {
 	const messages = body.messages ?? [];
-	const tools = (body.tools ?? []).map((t) => t.name);
+	// Tools that the API itself would run (web search) are not the agent's.
+	const tools = (body.tools ?? []).filter((t) => t.input_schema)
+	    .map((t) => t.name);
 	const prompts = [];
 	let at = 0, prompt = "", results = [];
 
