@@ -1,0 +1,176 @@
+/*
+ * A permission request at the terminal.  What the agent wrote is hostile:
+ * it is shown whole, escaped, wrapped by us and behind a bar on every line,
+ * so that nothing in it can look like a question of ours; and what was typed
+ * before the question stood there does not answer it.
+ */
+
+#include <sys/ioctl.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "ask.h"
+
+#define BAR		"  | "
+#define LINES		60	/* of the input, before [d]etails */
+#define CHECK_MS	2000
+
+static size_t
+screen_width(FILE *f)
+{
+	struct winsize	 ws;
+
+	if (ioctl(fileno(f), TIOCGWINSZ, &ws) == -1 || ws.ws_col < 24)
+		return (80);
+	return (ws.ws_col);
+}
+
+/* Escaped text behind the bar, at most max lines (0: all); lines left. */
+static size_t
+barred(FILE *f, const char *text, size_t len, size_t max)
+{
+	struct str	 s = { 0 }, one = { 0 };
+	const char	*p, *from, *end;
+	size_t		 room = screen_width(f) - sizeof(BAR), n = 0;
+	uint32_t	 c;
+
+	text_safe(&s, text, len, TEXT_LINES);
+	end = s.data + s.len;
+	for (p = s.data; p < end;) {
+		from = p;
+		c = text_next(&p, end);
+		if (c == '\t')
+			str_puts(&one, "    ");
+		else if (c != '\n')
+			str_add(&one, from, (size_t)(p - from));
+		if (c != '\n' && p < end && text_width(one.data) + 4 <= room)
+			continue;
+		str_add(&one, "", 0);
+		if (max == 0 || n < max)
+			fprintf(f, BAR "%s\n", one.data);
+		n++;
+		one.len = 0;
+		str_add(&one, "", 0);
+	}
+	str_free(&one);
+	str_free(&s);
+	return (max == 0 || n <= max ? 0 : n - max);
+}
+
+/* The tool's full input, or its first lines. */
+void
+ask_input(FILE *f, json_t *perm, size_t max)
+{
+	json_t	*input = doc_find(perm, "input");
+	char	*text;
+	size_t	 more;
+
+	if (input == NULL)
+		return;
+	text = json_dumps(input, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	if (text == NULL)
+		return;
+	if ((more = barred(f, text, strlen(text), max)) != 0)
+		fprintf(f, "  (%zu more lines: [d]etails shows them)\n", more);
+	free(text);
+}
+
+static void
+clipped(FILE *f, const char *text, size_t max)
+{
+	struct str	 s = { 0 };
+
+	text_safe(&s, text, strlen(text), 0);
+	text_clip(&s, max);
+	fputs(s.data, f);
+	str_free(&s);
+}
+
+static void
+request_show(json_t *perm)
+{
+	const char	*action = doc_str(perm, "action");
+
+	fputs("\nThe agent asks permission to use ", stderr);
+	clipped(stderr, doc_str(perm, "tool"), 40);
+	fputs(" (risk: ", stderr);
+	clipped(stderr, doc_str(perm, "risk_level"), 16);
+	fputs(")\n", stderr);
+	if (*action != '\0')
+		barred(stderr, action, strlen(action), 0);
+	fputs("  input:\n", stderr);
+	ask_input(stderr, perm, LINES);
+}
+
+static void
+question_show(json_t *perm)
+{
+	fputs("Allow ", stderr);
+	clipped(stderr, doc_str(perm, "tool"), 40);
+	fputs("? [y]es / [n]o / [d]etails / [q]uit: ", stderr);
+	fflush(stderr);
+}
+
+static void
+details_show(json_t *perm)
+{
+	char	*text;
+
+	if ((text = json_dumps(perm, JSON_INDENT(2))) == NULL)
+		return;
+	barred(stderr, text, strlen(text), 0);
+	free(text);
+}
+
+/* A line from the terminal: its first letter; 0 end, -1 interrupted. */
+static int
+letter_read(void)
+{
+	char	 buf[64];
+	ssize_t	 n;
+
+	n = read(STDIN_FILENO, buf, sizeof(buf) - 1);
+	if (n <= 0)
+		return (n == 0 ? 0 : -1);
+	buf[n] = '\0';
+	n = (ssize_t)strspn(buf, " \t");
+	return (buf[n] >= 'A' && buf[n] <= 'Z' ? buf[n] + 32 : buf[n]);
+}
+
+enum answer
+ask_person(struct mctl *m, json_t *perm, ask_check stands)
+{
+	struct pollfd	 pfd = { STDIN_FILENO, POLLIN, 0 };
+	int		 c, n;
+
+	request_show(perm);
+	(void)tcflush(STDIN_FILENO, TCIFLUSH);
+	question_show(perm);
+	for (;;) {
+		n = poll(&pfd, 1, CHECK_MS);
+		if (n == -1)
+			return (ANSWER_NONE);
+		if (n == 0) {
+			if (stands(m, doc_str(perm, "id")))
+				continue;
+			fputs("\nIt no longer stands.\n", stderr);
+			return (ANSWER_NONE);
+		}
+		if ((c = letter_read()) == -1)
+			return (ANSWER_NONE);
+		if (c == 0 || c == 'q')
+			return (ANSWER_QUIT);
+		if (c == 'y')
+			return (ANSWER_YES);
+		if (c == 'n')
+			return (ANSWER_NO);
+		if (c == 'd')
+			details_show(perm);
+		question_show(perm);
+	}
+}
