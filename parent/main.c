@@ -1,0 +1,175 @@
+/*
+ * main.c - marionetted: options, start, signals.
+ */
+#include <err.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "parent.h"
+#include "parent_msg.h"
+
+struct parent	*env;
+
+static void __attribute__((noreturn))
+usage(void)
+{
+	fprintf(stderr, "usage: marionetted [-dnv] [-f file]\n"
+	    "  -d       stay in the foreground (it always does), log debugging\n"
+	    "  -f file  configuration, default " CONF_FILE "\n"
+	    "  -n       check the configuration and exit; with -v print it\n"
+	    "  -v       log more\n");
+	exit(2);
+}
+
+static void
+reload(void)
+{
+	struct conf	*fresh;
+	int		 i;
+
+	log_info("reload: %s", env->conf_path);
+	if ((fresh = conf_parse(env->conf_path)) == NULL) {
+		log_warnx("reload: the configuration has errors, see above; "
+		    "the old one stays");
+		return;
+	}
+	/*
+	 * Directories, listeners and the kind of database are fixed for the
+	 * life of the process; a restart takes them.
+	 */
+	conf_free(env->conf);
+	env->conf = fresh;
+	keys_load(fresh, &env->keys);
+	for (i = 0; i < PROC_MAX; i++)
+		if (env->child[i].state == CHILD_READY)
+			child_options(&env->child[i]);
+}
+
+static void
+on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	(void)what;
+	(void)arg;
+	switch (sig) {
+	case SIGCHLD:
+		children_reap();
+		break;
+	case SIGHUP:
+		reload();
+		break;
+	case SIGTERM:
+	case SIGINT:
+		if (env->stopping == 0) {
+			log_info("stopping: requests under way are finished");
+			env->stopping = 1;
+			children_stop();
+		} else
+			env->stopping = 2;
+		break;
+	}
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	children_tick();
+}
+
+static void
+loop(void)
+{
+	static const int	 signals[] = { SIGCHLD, SIGHUP, SIGTERM,
+	    SIGINT };
+	struct timeval		 tenth = { 0, 100000 };
+	struct event		*ev;
+	size_t			 i;
+
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if ((ev = evsignal_new(env->base, signals[i], on_signal,
+		    NULL)) == NULL || event_add(ev, NULL) == -1)
+			fatalx("no event");
+	if ((ev = event_new(env->base, -1, EV_PERSIST, on_tick, NULL)) ==
+	    NULL || event_add(ev, &tenth) == -1)
+		fatalx("no event");
+	while (!event_base_got_break(env->base)) {
+		peers_flush();
+		if (event_base_loop(env->base, EVLOOP_ONCE) == -1)
+			fatalx("event loop");
+	}
+}
+
+static void
+start(void)
+{
+	static const struct peer_ops	 ops = { channel_closed };
+	int				 i;
+
+	state_open(env->conf);
+	keys_load(env->conf, &env->keys);
+	if ((env->base = event_base_new()) == NULL)
+		fatalx("event base");
+	signal(SIGPIPE, SIG_IGN);
+	peer_init(env->base, PROC_PARENT, &ops);
+	listeners_open(env->conf);
+	postgres_init(env->conf);
+	children_init();
+	postgres_tick();
+	for (i = 0; i < PROC_MAX; i++)
+		if (env->child[i].program != NULL)
+			child_start(&env->child[i]);
+	if (env->jail != JAIL_FULL)
+		log_warnx("not started by root: the workers have no users and "
+		    "roots of their own, seccomp alone confines them");
+	listeners_log(env->conf);
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct parent	 parent;
+	int			 ch, check = 0;
+
+	env = &parent;
+	env->conf_path = CONF_FILE;
+	while ((ch = getopt(argc, argv, "df:nv")) != -1) {
+		switch (ch) {
+		case 'd':
+		case 'v':
+			env->verbose = 1;
+			break;
+		case 'f':
+			env->conf_path = optarg;
+			break;
+		case 'n':
+			check = 1;
+			break;
+		default:
+			usage();
+		}
+	}
+	if (optind != argc)
+		usage();
+	if ((env->conf = conf_parse(env->conf_path)) == NULL)
+		return (1);
+	if (check) {
+		if (env->verbose)
+			conf_print(env->conf, stdout);
+		else
+			fprintf(stderr, "%s: configuration OK\n",
+			    env->conf_path);
+		return (0);
+	}
+	log_init("marionetted", env->verbose, env->conf->json);
+	env->jail = geteuid() == 0 ? JAIL_FULL : JAIL_SECCOMP;
+	start();
+	loop();
+	log_info("stopped");
+	return (0);
+}

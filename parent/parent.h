@@ -1,0 +1,161 @@
+/*
+ * parent.h - marionetted, the parent: configuration, keys at start-up,
+ * listeners, child pids and the embedded PostgreSQL.  It reads nothing that a
+ * stranger wrote.
+ */
+#ifndef PARENT_H
+#define PARENT_H
+
+#include <sys/types.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "peer.h"
+#include "sandbox.h"
+
+#define CONF_FILE	"/etc/marionette/marionette.conf"
+
+/* ---- conf.y, conf.c, printconf.c ---- */
+
+struct word {				/* a list of strings */
+	TAILQ_ENTRY(word)	 entry;
+	char			*name;
+	char			*value;	/* NULL, or the second half */
+	int			 line;
+};
+TAILQ_HEAD(words, word);
+
+struct listen_conf {
+	TAILQ_ENTRY(listen_conf) entry;
+	enum proc		 proc;		/* PROC_API, _ADMIN, _RUNNER */
+	char			*address;	/* "localhost", "*", a name */
+	uint16_t		 port;
+	int			 tls;
+	char			*cert, *key, *ca;	/* paths, or NULL */
+	int			 line;
+};
+TAILQ_HEAD(listen_confs, listen_conf);
+
+struct conf {
+	char			*state_dir;
+	char			*run_dir;
+	char			*user_prefix;
+	char			*control;	/* socket path */
+	char			*control_group;	/* operators, or NULL */
+	int			 json;
+	int			 skip_tls;
+	struct listen_confs	 listens;
+	struct words		 hosts;		/* Host names served */
+	struct words		 origins;	/* CORS */
+	struct words		 admins;	/* name, hash */
+	char			*master_key;	/* path, or NULL */
+	char			*database;	/* conninfo, NULL: embedded */
+	char			*database_owner;
+	char			*password_file;
+	char			*pg_bin;	/* NULL: the newest found */
+	long long		 suspend_after, lost_after, heartbeat;
+	long long		 queued_tasks, log_days, connections;
+	long long		 server_id;
+};
+
+/* NULL after every error was printed: file:line: what, what was expected. */
+struct conf	*conf_parse(const char *path);
+struct conf	*conf_new(void);
+void		 conf_free(struct conf *);
+/* Checks what no single line can; number of errors, printed. */
+int		 conf_check(const struct conf *, const char *path);
+void		 conf_print(const struct conf *, FILE *);
+struct words	*words_add(struct words *, const char *, const char *, int);
+
+/* ---- state.c: directories, users, what the keys are ---- */
+
+struct account {
+	uid_t	 uid;
+	gid_t	 gid;
+};
+
+struct keys {
+	uint8_t	 ticket[PROC_MAX][32];	/* of owners */
+	char	 master[65];		/* hex SHA-256, or "" */
+};
+
+/* Makes and checks the state and run directories, takes the lock. */
+void	 state_open(const struct conf *);
+const char *state_path(const char *name);	/* in the state directory */
+const char *run_path(const char *name);
+/* Of user prefix + name; our own when not root. */
+void	 account_find(const struct conf *, const char *name, struct account *);
+void	 keys_load(const struct conf *, struct keys *);
+/* Runs a program to its end; its exit status, -1 when it cannot start. */
+int	 run_program(char *const argv[], const struct account *, int in);
+/* A whole file; NULL with errno.  The caller wipes and frees. */
+uint8_t	*read_file(const char *path, size_t max, size_t *len);
+void	 write_file(const char *path, mode_t, const char *text);
+const char *program_path(const char *name);
+
+/* ---- listener.c ---- */
+/* Binds what the configuration says; fatal, by line, when it cannot. */
+void	 listeners_open(const struct conf *);
+void	 listeners_send(struct peer *);
+void	 listeners_log(const struct conf *);
+
+/* ---- process.c, edge.c, configure.c ---- */
+
+enum child_state { CHILD_DOWN, CHILD_STARTING, CHILD_READY, CHILD_DRAINING,
+	CHILD_DRAINED };
+
+struct child {
+	enum proc	 proc;
+	const char	*program;
+	const char	*user;		/* behind the prefix */
+	pid_t		 pid;		/* 0: not running */
+	struct account	 account;
+	char		 root[256];
+	enum child_state state;
+	uint32_t	 generation;
+	uint64_t	 started_ms;
+	uint64_t	 pong_ms;	/* monotonic: last answer */
+	uint32_t	 ping_us, queued;
+	unsigned int	 restarts;
+	unsigned int	 early[5];	/* monotonic s of deaths before ready */
+	unsigned int	 backoff_ms;
+	uint64_t	 start_at;	/* monotonic ms; 0 not waiting */
+	uint8_t		*metrics;
+	size_t		 metrics_len;
+};
+
+struct parent {
+	struct event_base *base;
+	const char	*conf_path;
+	struct conf	*conf;
+	struct keys	 keys;
+	enum jail_mode	 jail;
+	int		 verbose;
+	int		 stopping;	/* 1 draining, 2 ending */
+	struct child	 child[PROC_MAX];
+};
+extern struct parent	*env;
+
+uint64_t mono_ms(void);
+void	 children_init(void);
+void	 child_start(struct child *);
+void	 children_reap(void);		/* SIGCHLD */
+void	 children_tick(void);		/* ten times a second */
+void	 children_stop(void);		/* begin to drain, or hurry */
+void	 channel_closed(struct peer *, const char *);
+void	 edges_wire(struct child *);	/* it became ready */
+void	 child_configure(struct child *);
+void	 child_options(struct child *);	/* also on reload */
+
+/* ---- postgres.c ---- */
+void	 postgres_init(const struct conf *);	/* embedded only */
+void	 postgres_tick(void);
+int	 postgres_reaped(pid_t, int status);	/* was it ours? */
+void	 postgres_stop(void);
+int	 postgres_is_running(void);
+const char *postgres_socket_dir(void);
+
+#endif

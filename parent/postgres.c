@@ -1,0 +1,333 @@
+/*
+ * postgres.c - the embedded PostgreSQL: initdb once, then one more supervised
+ * child, on a unix socket only, its own user (architecture 6, promise 5).
+ *
+ * It is started for ever, 0.1 s doubling to 5 s: after a crash with a busy
+ * backend it refuses a dozen starts.  A live postmaster left over by a parent
+ * that was killed is stopped first (promise 20).
+ */
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "parent.h"
+
+#define BACKOFF_MIN_MS	100
+#define BACKOFF_MAX_MS	5000
+
+static struct {
+	int		 embedded;
+	struct account	 account;
+	gid_t		 socket_gid;
+	char		 bin[PATH_MAX];
+	char		 data[PATH_MAX];
+	char		 socket_dir[PATH_MAX];
+	pid_t		 pid;
+	uint64_t	 start_at;
+	uint64_t	 started_ms;
+	unsigned int	 backoff_ms;
+	int		 stopping;
+}			 pg;
+
+const char *
+postgres_socket_dir(void)
+{
+	return (pg.socket_dir);
+}
+
+int
+postgres_is_running(void)
+{
+	return (pg.pid != 0);
+}
+
+/* The newest of the distribution's server versions. */
+static void
+find_binaries(const struct conf *c)
+{
+	static const char	 base[] = "/usr/lib/postgresql";
+	const char		*errstr;
+	struct dirent		*de;
+	DIR			*dir;
+	int			 best = 0, v;
+
+	if (c->pg_bin != NULL)
+		strlcpy(pg.bin, c->pg_bin, sizeof(pg.bin));
+	else if ((dir = opendir(base)) != NULL) {
+		while ((de = readdir(dir)) != NULL) {
+			v = (int)strtonum(de->d_name, 13, 99, &errstr);
+			if (errstr != NULL || v <= best)
+				continue;
+			best = v;
+			snprintf(pg.bin, sizeof(pg.bin), "%s/%d/bin", base, v);
+		}
+		closedir(dir);
+	}
+	if (pg.bin[0] == '\0')
+		fatalx("database embedded: no PostgreSQL under %s; install "
+		    "postgresql, or name `binaries' or another `database'",
+		    base);
+}
+
+static char *
+bin(const char *name)
+{
+	char	*path;
+
+	if (asprintf(&path, "%s/%s", pg.bin, name) == -1)
+		fatal("asprintf");
+	return (path);
+}
+
+static void
+own_dir(const char *path, mode_t mode, gid_t gid)
+{
+	if (mkdir(path, mode) == -1 && errno != EEXIST)
+		fatal("%s", path);
+	if (geteuid() == 0 && chown(path, pg.account.uid, gid) == -1)
+		fatal("%s", path);
+	if (chmod(path, mode) == -1)
+		fatal("%s", path);
+}
+
+/* Roles and database, by the single-user server: nothing listens yet. */
+static void
+create_database(void)
+{
+	static const char	 sql[] =
+	    "CREATE ROLE marionette LOGIN;\n"
+	    "CREATE DATABASE marionette OWNER marionette_owner;\n";
+	char			*argv[6];
+	int			 fds[2];
+
+	if (pipe(fds) == -1 ||
+	    write(fds[1], sql, sizeof(sql) - 1) != (ssize_t)sizeof(sql) - 1)
+		fatal("pipe");
+	close(fds[1]);
+	argv[0] = bin("postgres");
+	argv[1] = strdup("--single");
+	argv[2] = strdup("-D");
+	argv[3] = pg.data;
+	argv[4] = strdup("postgres");
+	argv[5] = NULL;
+	if (run_program(argv, &pg.account, fds[0]) != 0)
+		fatalx("database embedded: its database cannot be made");
+	close(fds[0]);
+}
+
+static void
+initialise(void)
+{
+	char	 done[PATH_MAX], *argv[16];
+	int	 n = 0;
+
+	snprintf(done, sizeof(done), "%s", state_path("postgres.initialised"));
+	if (access(done, F_OK) == 0)
+		return;
+	log_info("database embedded: initdb in %s", pg.data);
+	argv[n++] = bin("initdb");
+	argv[n++] = strdup("-D");
+	argv[n++] = pg.data;
+	argv[n++] = strdup("-U");
+	argv[n++] = strdup("marionette_owner");
+	argv[n++] = strdup("-A");
+	argv[n++] = strdup("peer");
+	argv[n++] = strdup("-E");
+	argv[n++] = strdup("UTF8");
+	argv[n++] = strdup("--locale=C");
+	argv[n++] = strdup("--no-instructions");
+	argv[n] = NULL;
+	if (run_program(argv, &pg.account, -1) != 0)
+		fatalx("database embedded: initdb failed, see above (a half "
+		    "made %s must be removed by hand)", pg.data);
+	create_database();
+	write_file(done, 0644, "1\n");
+}
+
+/* Who may connect: storaged's user, and the owner before the jail. */
+static void
+write_access(const struct conf *c)
+{
+	char		 ident[1024], owner[64], worker[64];
+	struct passwd	*pw;
+
+	if ((pw = getpwuid(geteuid())) == NULL)
+		fatalx("uid %u has no name", (unsigned int)geteuid());
+	strlcpy(owner, pw->pw_name, sizeof(owner));
+	if (geteuid() == 0)
+		snprintf(worker, sizeof(worker), "%sstore", c->user_prefix);
+	else
+		strlcpy(worker, owner, sizeof(worker));
+	snprintf(ident, sizeof(ident), "mn %s marionette\n"
+	    "mn %s marionette_owner\nmn %s marionette\n", worker, owner, owner);
+	write_file(state_path("pg_ident.conf"), 0644, ident);
+	write_file(state_path("pg_hba.conf"), 0644,
+	    "local all all peer map=mn\n");
+}
+
+/* A postmaster that a killed parent left: asked to stop, waited for. */
+static void
+stop_leftover(void)
+{
+	const char	*errstr;
+	char		 path[PATH_MAX + 32], line[32], comm[64];
+	uint8_t		*text;
+	size_t		 len;
+	pid_t		 pid;
+	int		 i;
+
+	snprintf(path, sizeof(path), "%s/postmaster.pid", pg.data);
+	if ((text = read_file(path, 4096, &len)) == NULL)
+		return;
+	snprintf(line, sizeof(line), "%.*s",
+	    (int)strcspn((char *)text, "\n"), (char *)text);
+	free(text);
+	pid = (pid_t)strtonum(line, 2, INT_MAX, &errstr);
+	if (errstr != NULL || kill(pid, 0) == -1)
+		return;
+	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
+	if ((text = read_file(path, 64, &len)) == NULL)
+		return;
+	strlcpy(comm, (char *)text, sizeof(comm));
+	free(text);
+	if (strncmp(comm, "postgres", 8) != 0)
+		return;
+	log_info("database embedded: stopping its old postmaster (pid %ld)",
+	    (long)pid);
+	kill(pid, SIGINT);
+	for (i = 0; i < 200 && kill(pid, 0) == 0; i++)
+		usleep(50000);
+	if (kill(pid, 0) == 0) {
+		kill(pid, SIGQUIT);
+		usleep(500000);
+	}
+}
+
+void
+postgres_init(const struct conf *c)
+{
+	struct account	 store;
+
+	strlcpy(pg.socket_dir, run_path("postgres"), sizeof(pg.socket_dir));
+	if (c->database != NULL)
+		return;
+	pg.embedded = 1;
+	pg.backoff_ms = BACKOFF_MIN_MS;
+	account_find(c, "db", &pg.account);
+	account_find(c, "store", &store);
+	pg.socket_gid = store.gid;
+	strlcpy(pg.data, state_path("postgres"), sizeof(pg.data));
+	find_binaries(c);
+	own_dir(pg.data, 0700, pg.account.gid);
+	own_dir(pg.socket_dir, 0750, pg.socket_gid);
+	stop_leftover();
+	initialise();
+	write_access(c);
+	pg.start_at = mono_ms();
+}
+
+static void
+exec_postgres(void)
+{
+	char		*argv[48], *opt;
+	sigset_t	 none;
+	gid_t		 gid = pg.socket_gid;
+	size_t		 i;
+	int		 n = 0;
+	static const char *const options[] = {
+		"listen_addresses=", "unix_socket_permissions=0770",
+		"max_connections=24", "shared_buffers=64MB", "jit=off",
+		"wal_level=minimal", "max_wal_senders=0",
+		"log_min_messages=warning", "logging_collector=off",
+		"log_line_prefix=%m postgres ", "log_checkpoints=off",
+		"timezone=UTC", "log_timezone=UTC"
+	};
+
+	argv[n++] = bin("postgres");
+	argv[n++] = strdup("-D");
+	argv[n++] = pg.data;
+	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		argv[n++] = strdup("-c");
+		argv[n++] = strdup(options[i]);
+	}
+	if (asprintf(&opt, "unix_socket_directories=%s", pg.socket_dir) == -1)
+		_exit(127);
+	argv[n++] = strdup("-c");
+	argv[n++] = opt;
+	if (asprintf(&opt, "hba_file=%s", state_path("pg_hba.conf")) == -1)
+		_exit(127);
+	argv[n++] = strdup("-c");
+	argv[n++] = opt;
+	if (asprintf(&opt, "ident_file=%s", state_path("pg_ident.conf")) == -1)
+		_exit(127);
+	argv[n++] = strdup("-c");
+	argv[n++] = opt;
+	argv[n] = NULL;
+	closefrom(3);
+	setsid();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (geteuid() == 0 && (setgroups(1, &gid) == -1 ||
+	    setresgid(pg.account.gid, pg.account.gid, pg.account.gid) == -1 ||
+	    setresuid(pg.account.uid, pg.account.uid, pg.account.uid) == -1))
+		_exit(127);
+	/* After the change of uid, which clears it; SIGINT: fast shutdown. */
+	if (prctl(PR_SET_PDEATHSIG, SIGINT) == -1 || chdir("/") == -1)
+		_exit(127);
+	execv(argv[0], argv);
+	log_warn("%s", argv[0]);
+	_exit(127);
+}
+
+void
+postgres_tick(void)
+{
+	if (!pg.embedded || pg.pid != 0 || pg.stopping || pg.start_at == 0 ||
+	    mono_ms() < pg.start_at)
+		return;
+	pg.start_at = 0;
+	pg.started_ms = mono_ms();
+	if ((pg.pid = fork()) == -1)
+		fatal("fork");
+	if (pg.pid == 0)
+		exec_postgres();
+}
+
+int
+postgres_reaped(pid_t pid, int status)
+{
+	if (pg.pid == 0 || pid != pg.pid)
+		return (0);
+	pg.pid = 0;
+	if (pg.stopping)
+		return (1);
+	log_warnx("postgres (pid %ld) ended (status 0x%x): started again in "
+	    "%u ms", (long)pid, status, pg.backoff_ms);
+	if (mono_ms() - pg.started_ms > 10000)
+		pg.backoff_ms = BACKOFF_MIN_MS;
+	pg.start_at = mono_ms() + pg.backoff_ms;
+	pg.backoff_ms = pg.backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS :
+	    pg.backoff_ms * 2;
+	return (1);
+}
+
+void
+postgres_stop(void)
+{
+	if (pg.pid == 0 || pg.stopping)
+		return;
+	pg.stopping = 1;
+	kill(pg.pid, SIGINT);
+}
