@@ -38,6 +38,10 @@ $(O)/gen/%.pb-c.o: $(GEN)/%.pb-c.c $(GENHDRS)
 $(O)/gen/%.o: $(GEN)/%.c $(GENHDRS)
 	@echo "cc $<"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+$(O)/obj/%.y.o: $(GEN)/%.c parent/parent.h $(GENHDRS)
+	@mkdir -p $(@D)
+	@echo "cc $<"
+	$(Q)$(CC) $(CPPFLAGS) -Iparent $(CFLAGS) -c -o $@ $<
 $(O)/obj/%.o: %.c $(GENHDRS)
 	@mkdir -p $(@D)
 	@echo "cc $<"
@@ -55,7 +59,7 @@ GENOBJS_marionette-agent = $(GEN)/runner.pb-c.o
 define program
 OBJS_$(1) += $(patsubst %.c,$(O)/obj/%.o,$(wildcard $(call folder,$(1))/*.c))
 ifneq ($(wildcard $(call folder,$(1))/*.y),)
-OBJS_$(1) += $(patsubst %.y,$(O)/gen/%.o,$(notdir $(wildcard $(call folder,$(1))/*.y)))
+OBJS_$(1) += $(patsubst %.y,$(O)/obj/%.y.o,$(notdir $(wildcard $(call folder,$(1))/*.y)))
 endif
 ifneq ($(filter $(call folder,$(1)),$(MSGPROGS)),)
 GENOBJS_$(1) += $(GEN)/$(call folder,$(1))_msg.o
