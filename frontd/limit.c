@@ -1,0 +1,77 @@
+/*
+ * limit.c - how many connections there may be, in all and from one address (an
+ * IPv6 network of /64 is one address).  An address is remembered while it has a
+ * connection.
+ */
+#include <arpa/inet.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "log.h"
+
+#define CONN_MAX		8192
+#define CONN_MAX_ADDRESS	512
+
+struct address {
+	RB_ENTRY(address)	 entry;
+	char			 key[INET6_ADDRSTRLEN];
+	size_t			 count;
+};
+
+RB_HEAD(addresses, address);
+
+static struct addresses	 addresses = RB_INITIALIZER(&addresses);
+size_t			 conn_max = CONN_MAX;
+size_t			 conn_max_address = CONN_MAX_ADDRESS;
+
+static int
+address_cmp(struct address *a, struct address *b)
+{
+	return (strcmp(a->key, b->key));
+}
+
+RB_PROTOTYPE(addresses, address, entry, address_cmp)
+RB_GENERATE(addresses, address, entry, address_cmp)
+
+static void
+address_key(char key[INET6_ADDRSTRLEN], const char *name)
+{
+	struct in6_addr	 a;
+
+	strlcpy(key, name, INET6_ADDRSTRLEN);
+	if (strchr(name, ':') == NULL || inet_pton(AF_INET6, name, &a) != 1)
+		return;
+	memset(a.s6_addr + 8, 0, 8);
+	inet_ntop(AF_INET6, &a, key, INET6_ADDRSTRLEN);
+}
+
+struct address *
+address_get(const char *name)
+{
+	struct address	*a, new;
+
+	if (http_stats.conns >= conn_max)
+		return (NULL);
+	address_key(new.key, name);
+	if ((a = RB_FIND(addresses, &addresses, &new)) == NULL) {
+		if ((a = calloc(1, sizeof(*a))) == NULL)
+			fatal("address");
+		memcpy(a->key, new.key, sizeof(a->key));
+		RB_INSERT(addresses, &addresses, a);
+	}
+	if (a->count >= conn_max_address)
+		return (NULL);
+	a->count++;
+	return (a);
+}
+
+void
+address_put(struct address *a)
+{
+	if (a == NULL || --a->count > 0)
+		return;
+	RB_REMOVE(addresses, &addresses, a);
+	free(a);
+}

@@ -1,0 +1,507 @@
+/*
+ * request.c - a request from its first header field to its answer, whichever
+ * HTTP carried it.  The transports (http1.c, http2.c) feed it fields and body;
+ * here they become a checked struct request that the API half is called with.
+ * All text lives in the exchange's arena and is wiped with it.  Whatever a
+ * client does wrong ends in reply_error(); nothing here is fatal but memory.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "engine.h"
+#include "log.h"
+#include "text.h"
+
+#define CHUNK_SIZE	3072
+#define SPARE_MAX	64
+#define BODY_FIRST	4096
+
+struct chunk {
+	struct chunk	*next;
+	size_t		 len, size;
+	char		 data[];
+};
+
+RB_HEAD(requests, request);
+
+static const struct {
+	const char	*name;
+	int		 list;		/* may repeat: joined with commas */
+}			 known[HEADER_MAX] = {
+	[H_HOST] = { "host", 0 },
+	[H_AUTHORIZATION] = { "authorization", 0 },
+	[H_CONTENT_TYPE] = { "content-type", 0 },
+	[H_ACCEPT] = { "accept", 1 },
+	[H_IDEMPOTENCY_KEY] = { "idempotency-key", 0 },
+	[H_X_REQUEST_ID] = { "x-request-id", 0 },
+	[H_LAST_EVENT_ID] = { "last-event-id", 0 },
+	[H_IF_MATCH] = { "if-match", 1 },
+	[H_IF_NONE_MATCH] = { "if-none-match", 1 },
+	[H_ORIGIN] = { "origin", 0 },
+	[H_SEC_FETCH_SITE] = { "sec-fetch-site", 0 },
+	[H_USER_AGENT] = { "user-agent", 0 },
+	[H_EXPECT] = { "expect", 0 },
+	[H_UPGRADE] = { "upgrade", 1 },
+	[H_CONNECTION] = { "connection", 1 },
+	[H_SEC_WEBSOCKET_KEY] = { "sec-websocket-key", 0 },
+	[H_SEC_WEBSOCKET_VERSION] = { "sec-websocket-version", 0 },
+	[H_SEC_WEBSOCKET_PROTOCOL] = { "sec-websocket-protocol", 1 },
+	[H_CORS_METHOD] = { "access-control-request-method", 0 },
+	[H_X_RUNNER_TOKEN] = { "x-runner-token", 0 },
+};
+
+static struct requests	 requests = RB_INITIALIZER(&requests);
+static struct exchange	*spare[SPARE_MAX];
+static size_t		 nspare;
+static uint64_t		 last_id;
+
+static int
+request_cmp(struct request *a, struct request *b)
+{
+	return (a->id < b->id ? -1 : a->id > b->id);
+}
+
+RB_PROTOTYPE(requests, request, entry, request_cmp)
+RB_GENERATE(requests, request, entry, request_cmp)
+
+struct request *
+request_find(uint64_t id)
+{
+	struct request	 key;
+
+	key.id = id;
+	return (RB_FIND(requests, &requests, &key));
+}
+
+void
+request_secret(struct request *req)
+{
+	req->x->secret = 1;
+}
+
+static struct chunk *
+chunk_new(size_t size)
+{
+	struct chunk	*k;
+
+	if ((k = malloc(sizeof(*k) + size)) == NULL)
+		fatal("request");
+	k->next = NULL;
+	k->len = 0;
+	k->size = size;
+	return (k);
+}
+
+void *
+exchange_alloc(struct exchange *x, size_t n)
+{
+	struct chunk	*k = x->chunks;
+	void		*p;
+
+	n = (n + 15) & ~(size_t)15;
+	if (k->size - k->len < n) {
+		k = chunk_new(n > CHUNK_SIZE ? n : CHUNK_SIZE);
+		k->next = x->chunks;
+		x->chunks = k;
+	}
+	p = k->data + k->len;
+	k->len += n;
+	return (p);
+}
+
+char *
+exchange_copy(struct exchange *x, const char *s, size_t n)
+{
+	char	*p;
+
+	p = exchange_alloc(x, n + 1);
+	memcpy(p, s, n);
+	p[n] = '\0';
+	return (p);
+}
+
+struct exchange *
+exchange_new(struct conn *c, const struct transport *t)
+{
+	struct exchange	*x;
+	struct chunk	*k;
+	struct timespec	 ts;
+
+	if (nspare > 0) {
+		x = spare[--nspare];
+		k = x->chunks;
+	} else {
+		if ((x = malloc(sizeof(*x))) == NULL)
+			fatal("request");
+		k = chunk_new(CHUNK_SIZE);
+	}
+	memset(x, 0, sizeof(*x));
+	x->chunks = k;
+	x->c = c;
+	x->t = t;
+	x->req.x = x;
+	x->req.id = ++last_id;
+	x->req.kind = c->kind;
+	x->req.secure = c->secure;
+	x->req.who = c->who;
+	strlcpy(x->req.address, c->name, sizeof(x->req.address));
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	x->req.started_us = (uint64_t)ts.tv_sec * 1000000 +
+	    (uint64_t)ts.tv_nsec / 1000;
+	return (x);
+}
+
+void
+exchange_free(struct exchange *x)
+{
+	struct chunk	*k;
+
+	if (x->state >= X_CALLED)
+		RB_REMOVE(requests, &requests, &x->req);
+	stream_forget(x);
+	ws_free(x);
+	if (x->req.body != NULL) {
+		explicit_bzero(x->req.body, x->req.body_len);
+		free(x->req.body);
+		http_stats.bodies -= x->body_size;
+	}
+	while ((k = x->chunks)->next != NULL) {
+		x->chunks = k->next;
+		freezero(k, sizeof(*k) + k->len);
+	}
+	explicit_bzero(k->data, k->len);
+	k->len = 0;
+	if (nspare < SPARE_MAX && k->size == CHUNK_SIZE) {
+		explicit_bzero(&x->req, sizeof(x->req));
+		spare[nspare++] = x;
+		return;
+	}
+	free(k);
+	freezero(x, sizeof(*x));
+}
+
+/* The client is gone: the API half is told, once. */
+void
+exchange_closed(struct exchange *x)
+{
+	void	(*closed)(struct request *) = x->req.on_closed;
+
+	x->req.on_closed = NULL;
+	if (closed != NULL && x->state >= X_CALLED)
+		closed(&x->req);
+	exchange_free(x);
+}
+
+/* The first thing that is wrong is what is answered. */
+void
+exchange_bad(struct exchange *x, int status, const char *text)
+{
+	if (x->bad != 0)
+		return;
+	x->bad = status;
+	x->bad_text = text;
+}
+
+static void
+field_keep(struct exchange *x, enum header h, const char *v, size_t n)
+{
+	const char	*old = x->req.header[h];
+	char		*joined;
+	size_t		 len;
+
+	if (!text_is_utf8(v, n)) {
+		exchange_bad(x, 400, "a header field is not UTF-8");
+		return;
+	}
+	if (old == NULL) {
+		x->req.header[h] = exchange_copy(x, v, n);
+		return;
+	}
+	if (!known[h].list) {
+		exchange_bad(x, 400, h == H_HOST ?
+		    "the Host header was sent twice" :
+		    "a header that may be sent once was sent twice");
+		return;
+	}
+	len = strlen(old);
+	joined = exchange_alloc(x, len + n + 3);
+	memcpy(joined, old, len);
+	memcpy(joined + len, ", ", 2);
+	memcpy(joined + len + 2, v, n);
+	joined[len + n + 2] = '\0';
+	x->req.header[h] = joined;
+}
+
+void
+exchange_field(struct exchange *x, const char *name, size_t nlen,
+    const char *v, size_t n)
+{
+	int	 h;
+
+	x->fields_size += nlen + n + 4;
+	if (++x->nfields > FIELDS_MAX || x->fields_size > HEAD_MAX) {
+		exchange_bad(x, 431, "the request has too many or too long"
+		    " header fields");
+		return;
+	}
+	for (h = 0; h < HEADER_MAX; h++)
+		if (strlen(known[h].name) == nlen &&
+		    strncasecmp(known[h].name, name, nlen) == 0) {
+			field_keep(x, (enum header)h, v, n);
+			return;
+		}
+	if (nlen == 16 && strncasecmp(name, "content-encoding", nlen) == 0 &&
+	    (n != 8 || strncasecmp(v, "identity", n) != 0))
+		exchange_bad(x, 415, "Content-Encoding is not supported; send"
+		    " the body as it is");
+}
+
+/* X-Request-ID, when it is 1 to 64 printable characters; else one of ours. */
+static void
+request_name(struct exchange *x)
+{
+	static char	 prefix[9];
+	const char	*id = x->req.header[H_X_REQUEST_ID];
+
+	if (id != NULL && strlen(id) <= REQUEST_ID_MAX && text_is_token(id)) {
+		strlcpy(x->req.request_id, id, sizeof(x->req.request_id));
+		return;
+	}
+	if (prefix[0] == '\0')
+		snprintf(prefix, sizeof(prefix), "%08x", arc4random());
+	snprintf(x->req.request_id, sizeof(x->req.request_id), "req-%s-%llx",
+	    prefix, (unsigned long long)x->req.id);
+}
+
+static int
+request_method(struct exchange *x)
+{
+	static const char	*const verbs[METHOD_MAX] = { "GET", "HEAD",
+				    "POST", "PUT", "PATCH", "DELETE",
+				    "OPTIONS" };
+	int			 m;
+
+	for (m = 0; m < METHOD_MAX; m++)
+		if (strcmp(verbs[m], x->verb) == 0)
+			break;
+	if (m == METHOD_MAX)
+		return (-1);
+	x->req.method = (enum method)m;
+	if (m == M_HEAD) {
+		x->req.method = M_GET;
+		x->is_head = 1;
+	}
+	return (0);
+}
+
+static int
+refuse(struct exchange *x, int status, const char *code, const char *text)
+{
+	reply_error(&x->req, status, code, text, NULL);
+	return (-1);
+}
+
+static const char *
+bad_code(int status)
+{
+	switch (status) {
+	case 408:
+		return ("timeout");
+	case 413:
+		return ("payload_too_large");
+	case 414:
+		return ("uri_too_long");
+	case 415:
+		return ("unsupported_media_type");
+	case 417:
+		return ("expectation_failed");
+	case 421:
+		return ("misdirected");
+	case 431:
+		return ("headers_too_large");
+	case 501:
+		return ("not_implemented");
+	case 503:
+		return ("unavailable");
+	case 505:
+		return ("http_version_not_supported");
+	}
+	return ("bad_request");
+}
+
+/* Answers what could not even be read as a request. */
+void
+exchange_refuse(struct exchange *x, int status, const char *text)
+{
+	exchange_bad(x, status, text);
+	if (x->req.request_id[0] == '\0')
+		request_name(x);
+	refuse(x, x->bad, bad_code(x->bad), x->bad_text);
+}
+
+static int
+request_route(struct exchange *x)
+{
+	struct request	*req = &x->req;
+	char		*allow;
+	int		 status;
+
+	req->route = route_find(req, &allow, &status);
+	if ((req->route == NULL || (req->route->flags & R_ANYHOST) == 0) &&
+	    !host_is_ours(req))
+		return (refuse(x, 421, "misdirected", "this server is not"
+		    " known by the name in Host; add it to the configuration"));
+	if (req->route != NULL)
+		return (0);
+	if (status == 404)
+		return (refuse(x, 404, "not_found", "there is no such path"));
+	reply_header(req, "Allow", "%s", allow);
+	if (req->method == M_OPTIONS) {
+		respond_cors(req);
+		reply_empty(req, 204);
+		return (-1);
+	}
+	return (refuse(x, 405, "method_not_allowed",
+	    "the path has other methods, see Allow"));
+}
+
+/*
+ * JSON, or what curl -d calls whatever it sends when nobody said otherwise: the
+ * parser decides then, and pages of other origins were refused before.
+ */
+static int
+type_is_json(const char *type)
+{
+	size_t	 n;
+
+	if (type == NULL)
+		return (1);
+	n = strcspn(type, "; \t");
+	return ((n == 16 && strncasecmp(type, "application/json", n) == 0) ||
+	    (n > 5 && strncasecmp(type + n - 5, "+json", 5) == 0) ||
+	    (n == 33 && strncasecmp(type,
+	    "application/x-www-form-urlencoded", n) == 0));
+}
+
+static int
+request_body_wanted(struct exchange *x, int has_body, int64_t length)
+{
+	const struct route	*r = x->req.route;
+	char			 text[96];
+
+	if (!has_body || length == 0)
+		return (0);
+	if (r->body_max == 0)
+		return (refuse(x, 400, "bad_request",
+		    "this request takes no body"));
+	if (length > 0 && (uint64_t)length > r->body_max) {
+		snprintf(text, sizeof(text), "the body may have %zu bytes at"
+		    " most", r->body_max);
+		return (refuse(x, 413, "payload_too_large", text));
+	}
+	if ((r->flags & R_JSON) && !type_is_json(x->req.header[H_CONTENT_TYPE]))
+		return (refuse(x, 415, "unsupported_media_type",
+		    "send JSON, with Content-Type: application/json"));
+	if (http_stats.bodies > BODIES_MAX)
+		return (refuse(x, 503, "unavailable",
+		    "too many requests are being received, try again"));
+	return (0);
+}
+
+/* The head is there.  has_body: with its length, or -1 when that is unknown. */
+int
+exchange_head(struct exchange *x, int has_body, int64_t length)
+{
+	request_name(x);
+	http_stats.requests++;
+	if (x->bad == 0 && x->target != NULL && host_check(x) == 0 &&
+	    x->target[0] == '/')
+		query_target(x);
+	if (x->bad == 0 && request_method(x) == -1)
+		exchange_bad(x, 501, "the method is not known here");
+	if (x->bad != 0) {
+		exchange_refuse(x, x->bad, x->bad_text);
+		return (-1);
+	}
+	if (strcmp(x->target, "*") == 0) {
+		if (x->req.method != M_OPTIONS)
+			return (refuse(x, 400, "bad_request",
+			    "only OPTIONS has the target *"));
+		reply_empty(&x->req, 204);
+		return (-1);
+	}
+	if (request_route(x) == -1)
+		return (-1);
+	if ((x->req.method != M_GET || x->req.header[H_UPGRADE] != NULL) &&
+	    !host_page_may(&x->req))
+		return (refuse(x, 403, "forbidden", "pages of this Origin may"
+		    " not do this; add it to the configured origins"));
+	if ((x->req.route->flags & R_WEBSOCKET) && ws_wanted(x) == -1)
+		return (-1);
+	if (request_body_wanted(x, has_body, length) == -1)
+		return (-1);
+	x->state = X_BODY;
+	return (0);
+}
+
+static void
+body_grow(struct exchange *x, size_t need)
+{
+	struct request	*req = &x->req;
+	char		*p;
+	size_t		 size;
+
+	if (need <= x->body_size)
+		return;
+	for (size = BODY_FIRST; size < need; size *= 2)
+		;
+	if ((p = malloc(size)) == NULL)
+		fatal("body of %zu bytes", size);
+	if (req->body != NULL) {
+		memcpy(p, req->body, req->body_len);
+		explicit_bzero(req->body, req->body_len);
+		free(req->body);
+	}
+	http_stats.bodies += size - x->body_size;
+	req->body = p;
+	x->body_size = size;
+}
+
+int
+exchange_body(struct exchange *x, const void *p, size_t n)
+{
+	struct request	*req = &x->req;
+
+	if (n > req->route->body_max - req->body_len)
+		return (request_body_wanted(x, 1,
+		    (int64_t)req->route->body_max + 1));
+	body_grow(x, req->body_len + n + 1);
+	memcpy(req->body + req->body_len, p, n);
+	req->body_len += n;
+	return (0);
+}
+
+void
+exchange_call(struct exchange *x)
+{
+	body_grow(x, x->req.body_len + 1);
+	x->req.body[x->req.body_len] = '\0';
+	x->state = X_CALLED;
+	RB_INSERT(requests, &requests, &x->req);
+	x->req.route->call(&x->req);
+}
+
+/* The queue fell below STREAM_LOW after it had been above. */
+void
+exchange_drained(struct exchange *x)
+{
+	if (!x->high || x->state != X_STREAM ||
+	    x->t->queued(x) > STREAM_LOW)
+		return;
+	x->high = 0;
+	if (x->req.on_drained != NULL)
+		x->req.on_drained(&x->req);
+}

@@ -1,0 +1,153 @@
+/*
+ * stream.c - answers without an end: Server-Sent Events (WHATWG HTML 9.2), or
+ * WebSocket text messages {id, event, data} when the client asked for one.
+ * The API half sends until the queue is high and goes on when on_drained() is
+ * called; who does not take part in that is cut at STREAM_MAX.  A comment or
+ * ping every 15 s keeps proxies from closing and finds dead clients.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine.h"
+#include "worker.h"
+
+TAILQ_HEAD(exchanges, exchange);
+
+static struct exchanges	 streams = TAILQ_HEAD_INITIALIZER(streams);
+
+void
+stream_begin(struct request *req)
+{
+	static const char	 hello[] = "retry: 2000\n\n";
+	struct exchange		*x = req->x;
+
+	http_stats.streams++;
+	x->state = X_STREAM;
+	x->beat = worker_mono_ms() + TIME_BEAT;
+	x->listed = 1;
+	TAILQ_INSERT_TAIL(&streams, x, stream);
+	if (req->websocket) {
+		ws_open(x);
+		return;
+	}
+	reply_header(req, "X-Accel-Buffering", "no");
+	respond_head(x, 200, "text/event-stream", -1);
+	if (!x->is_head)
+		x->t->body(x, hello, sizeof(hello) - 1);
+}
+
+size_t
+stream_queued(const struct request *req)
+{
+	return (req->x->t->queued(req->x));
+}
+
+/* Each line of data is a field of its own. */
+static void
+sse_format(struct buf *b, const char *id, const char *event, const char *data,
+    size_t len)
+{
+	const char	*nl;
+	size_t		 n;
+
+	if (id != NULL)
+		buf_printf(b, "id: %s\n", id);
+	if (event != NULL)
+		buf_printf(b, "event: %s\n", event);
+	do {
+		nl = memchr(data, '\n', len);
+		n = nl != NULL ? (size_t)(nl - data) : len;
+		buf_add(b, "data: ", 6);
+		buf_add(b, data, n);
+		buf_add(b, "\n", 1);
+		if (nl != NULL)
+			n++;
+		data += n;
+		len -= n;
+	} while (len > 0);
+	buf_add(b, "\n", 1);
+}
+
+static void
+ws_format(struct buf *b, const char *id, const char *event, const char *data,
+    size_t len)
+{
+	buf_add(b, "{", 1);
+	if (id != NULL)
+		buf_printf(b, "\"id\":\"%s\",", id);
+	if (event != NULL)
+		buf_printf(b, "\"event\":\"%s\",", event);
+	buf_add(b, "\"data\":", 7);
+	buf_add(b, data, len);
+	buf_add(b, "}", 1);
+}
+
+size_t
+stream_send(struct request *req, const char *id, const char *event,
+    const char *data, size_t len)
+{
+	static struct buf	 b;
+	struct exchange		*x = req->x;
+	size_t			 queued;
+
+	if (x->is_head)
+		return (1);
+	if (x->ws != NULL)
+		ws_format(&b, id, event, data, len);
+	else
+		sse_format(&b, id, event, data, len);
+	if (x->t->queued(x) + b.len > STREAM_MAX) {
+		buf_drain(&b, b.len);
+		x->t->cut(x);
+		return (0);
+	}
+	if (x->ws != NULL)
+		ws_send(x, (const char *)buf_head(&b), b.len);
+	else
+		x->t->body(x, buf_head(&b), b.len);
+	buf_drain(&b, b.len);
+	x->beat = worker_mono_ms() + TIME_BEAT;
+	queued = x->t->queued(x);
+	if (queued > STREAM_LOW)
+		x->high = 1;
+	return (queued > 0 ? queued : 1);
+}
+
+void
+stream_end(struct request *req)
+{
+	if (req->x->ws != NULL)
+		ws_end(req->x);
+	respond_over(req->x);
+}
+
+void
+stream_forget(struct exchange *x)
+{
+	if (x->listed)
+		TAILQ_REMOVE(&streams, x, stream);
+	x->listed = 0;
+}
+
+void
+stream_tick(void)
+{
+	struct exchange	*x, *next;
+	uint64_t	 now = worker_mono_ms();
+
+	TAILQ_FOREACH_SAFE(x, &streams, stream, next) {
+		if (x->is_head) {
+			/* Nobody reads on after the head: as if gone. */
+			x->t->end(x);
+			exchange_closed(x);
+			continue;
+		}
+		if (now < x->beat)
+			continue;
+		x->beat = now + TIME_BEAT;
+		if (x->ws != NULL)
+			ws_ping(x);
+		else if (x->t->queued(x) == 0)
+			x->t->body(x, ":\n\n", 3);
+	}
+}
