@@ -4,6 +4,8 @@ GEN	= $(O)/gen
 AWK	= awk -f imsg/gen.awk -v hash=$(shell sha256sum imsg/messages.master | cut -d' ' -f1)
 MASTER	= imsg/messages.master imsg/gen.awk imsg/imsg.mk
 
+MAKEFLAGS += --no-builtin-rules
+
 # Programs of the table and the processes that each of them is.
 MSGPROGS = parent sessiond taskd runnerd tunneld providerd storaged frontd worker
 PROCS_frontd = api admin runner
@@ -38,8 +40,7 @@ $(O)/gen/%.pb-c.o: $(GEN)/%.pb-c.c $(GENHDRS)
 $(O)/gen/%.o: $(GEN)/%.c $(GENHDRS)
 	@echo "cc $<"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
-$(O)/obj/%.y.o: $(GEN)/%.c parent/parent.h $(GENHDRS)
-	@mkdir -p $(@D)
+$(GEN)/parse.o: $(GEN)/parse.c parent/parent.h $(GENHDRS)
 	@echo "cc $<"
 	$(Q)$(CC) $(CPPFLAGS) -Iparent $(CFLAGS) -c -o $@ $<
 $(O)/obj/%.o: %.c $(GENHDRS)
@@ -59,7 +60,7 @@ GENOBJS_marionette-agent = $(GEN)/runner.pb-c.o
 define program
 OBJS_$(1) += $(patsubst %.c,$(O)/obj/%.o,$(wildcard $(call folder,$(1))/*.c))
 ifneq ($(wildcard $(call folder,$(1))/*.y),)
-OBJS_$(1) += $(patsubst %.y,$(O)/obj/%.y.o,$(notdir $(wildcard $(call folder,$(1))/*.y)))
+OBJS_$(1) += $(patsubst %.y,$(O)/gen/%.o,$(notdir $(wildcard $(call folder,$(1))/*.y)))
 endif
 ifneq ($(filter $(call folder,$(1)),$(MSGPROGS)),)
 GENOBJS_$(1) += $(GEN)/$(call folder,$(1))_msg.o
@@ -75,7 +76,7 @@ $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 $(GEN)/%.c: parent/%.y
 	@mkdir -p $(GEN)
-	bison -o $@ $<
+	$(Q)bison -o $@ $<
 
 -include $(wildcard $(O)/obj/*/*.d)
 

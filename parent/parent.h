@@ -18,7 +18,7 @@
 
 #define CONF_FILE	"/etc/marionette/marionette.conf"
 
-/* ---- conf.y, conf.c, printconf.c ---- */
+/* ---- parse.y, conf.c, printconf.c ---- */
 
 struct word {				/* a list of strings */
 	TAILQ_ENTRY(word)	 entry;

@@ -1,6 +1,6 @@
 %{
 /*
- * conf.y - marionette.conf(5), in the manner of the BSD daemons.  Every error
+ * parse.y - marionette.conf(5), in the manner of the BSD daemons.  Every error
  * names file and line and says what was expected; parsing goes on after it.
  */
 #include <ctype.h>
@@ -20,7 +20,8 @@ static struct conf	*conf;
 static struct listen_conf *cur;
 
 static int	 yylex(void);
-static void	 yyerror(const char *, ...)
+static void	 yyerror(const char *);
+static void	 wrong(const char *, ...)
 		    __attribute__((format(printf, 1, 2)));
 static void	 set(char **, char *);
 static long long in_range(long long, long long, long long, const char *);
@@ -32,22 +33,29 @@ struct lval {
 	int		 line;
 };
 #define YYSTYPE struct lval
-#define YYERROR_VERBOSE 0
 %}
 
-%token	STATE RUN DIRECTORY USER PREFIX CONTROL SOCKET GROUP LOG FORMAT TEXT
-%token	JSON LISTEN API ADMIN RUNNER ON PORT PLAINTEXT TLS CERTIFICATE KEY
-%token	CLIENT CA SKIP HOSTNAME ORIGIN PASSWORD FILE_ MASTER DATABASE EMBEDDED
-%token	BINARIES OWNER SUSPEND LOST AFTER HEARTBEAT LIMIT QUEUED TASKS
-%token	CONNECTIONS RETENTION DAYS SERVER ID
-%token	STRING NUMBER
+%define parse.error detailed
+%token STATE "state" RUN "run" DIRECTORY "directory" USER "user"
+%token PREFIX "prefix" CONTROL "control" SOCKET "socket" GROUP "group"
+%token LOG "log" FORMAT "format" TEXT "text" JSON "json" LISTEN "listen"
+%token API "api" ADMIN "admin" RUNNER "runner" ON "on" PORT "port"
+%token PLAINTEXT "plaintext" TLS "tls" CERTIFICATE "certificate"
+%token KEY "key" CLIENT "client" CA "ca" SKIP "skip" HOSTNAME "hostname"
+%token ORIGIN "origin" PASSWORD "password" FILE_ "file" MASTER "master"
+%token DATABASE "database" EMBEDDED "embedded" BINARIES "binaries"
+%token OWNER "owner" SUSPEND "suspend" LOST "lost" AFTER "after"
+%token HEARTBEAT "heartbeat" LIMIT "limit" QUEUED "queued" TASKS "tasks"
+%token CONNECTIONS "connections" RETENTION "retention" DAYS "days"
+%token SERVER "server" ID "id"
+%token STRING "a string" NUMBER "a number" EOL "the end of the line"
 
 %%
 
 grammar	: /* empty */
-	| grammar '\n'
-	| grammar line '\n'
-	| grammar error '\n'	{ yyerrok; }
+	| grammar EOL
+	| grammar line EOL
+	| grammar error EOL	{ yyerrok; }
 	;
 
 line	: STATE DIRECTORY STRING	{ set(&conf->state_dir, $3.string); }
@@ -70,7 +78,7 @@ line	: STATE DIRECTORY STRING	{ set(&conf->state_dir, $3.string); }
 		words_add(&conf->origins, $2.string, NULL, $2.line);
 		free($2.string);
 	}
-	| ADMIN USER STRING PASSWORD STRING	{
+	| ADMIN USER name PASSWORD STRING	{
 		admin_add($3.string, $5.string, $3.line);
 	}
 	| MASTER KEY FILE_ STRING	{ set(&conf->master_key, $4.string); }
@@ -105,6 +113,10 @@ line	: STATE DIRECTORY STRING	{ set(&conf->state_dir, $3.string); }
 	| SERVER ID NUMBER		{
 		conf->server_id = in_range($3.number, 1, 65535, "server id");
 	}
+	;
+
+name	: STRING
+	| ADMIN		{ $$.string = strdup("admin"); $$.line = lineno; }
 	;
 
 listen	: LISTEN who ON STRING PORT NUMBER {
@@ -158,21 +170,29 @@ static const struct {
 };
 
 static char	 token_text[8192];	/* the last token, for messages */
+static int	 token_line;
 
+/* From the grammar: names the word it stumbled over. */
 static void
-yyerror(const char *fmt, ...)
+yyerror(const char *msg)
 {
-	char	 msg[1024];
+	errors++;
+	fprintf(stderr, "%s:%d: near \"%.64s\": %s; see "
+	    "marionette.conf(5)\n", file_name, token_line, token_text, msg);
+}
+
+/* From us: a value that cannot be. */
+static void
+wrong(const char *fmt, ...)
+{
 	va_list	 ap;
 
 	errors++;
+	fprintf(stderr, "%s:%d: ", file_name, token_line);
 	va_start(ap, fmt);
-	vsnprintf(msg, sizeof(msg), fmt, ap);
+	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	if (strcmp(msg, "syntax error") == 0)
-		snprintf(msg, sizeof(msg), "%s \"%.64s\": not expected here; "
-		    "see marionette.conf(5)", "syntax error near", token_text);
-	fprintf(stderr, "%s:%d: %s\n", file_name, lineno, msg);
+	fputc('\n', stderr);
 }
 
 static void
@@ -187,7 +207,7 @@ in_range(long long v, long long min, long long max, const char *what)
 {
 	if (v >= min && v <= max)
 		return (v);
-	yyerror("%s: %lld is not from %lld to %lld", what, v, min, max);
+	wrong("%s: %lld is not from %lld to %lld", what, v, min, max);
 	return (min);
 }
 
@@ -196,11 +216,11 @@ admin_add(char *name, char *hash, int line)
 {
 	if (strncmp(hash, "$argon2id$", 10) != 0 &&
 	    (strncmp(hash, "sha256:", 7) != 0 || strlen(hash) != 71))
-		yyerror("admin user %s: the password must be a hash, as `mctl "
+		wrong("admin user %s: the password must be a hash, as `mctl "
 		    "admin password hash' prints it ($argon2id$... or "
 		    "sha256:...)", name);
 	else if (strpbrk(name, " :\t") != NULL || strlen(name) > 64)
-		yyerror("admin user: a name has no space or colon and at most "
+		wrong("admin user: a name has no space or colon and at most "
 		    "64 bytes");
 	else
 		words_add(&conf->admins, name, hash, line);
@@ -233,7 +253,7 @@ lex_quoted(void)
 
 	while ((c = getc(file)) != '"') {
 		if (c == EOF || c == '\n') {
-			yyerror("the string is not closed with \"");
+			wrong("the string is not closed with \"");
 			if (c == '\n')
 				ungetc(c, file);
 			break;
@@ -241,7 +261,7 @@ lex_quoted(void)
 		if (c == '\\' && (c = getc(file)) == EOF)
 			break;
 		if (n == sizeof(token_text) - 1) {
-			yyerror("the string is too long");
+			wrong("the string is too long");
 			break;
 		}
 		token_text[n++] = (char)c;
@@ -271,11 +291,11 @@ lex_word(int c)
 	if (strspn(token_text, "0123456789") == n) {
 		yylval.number = strtonum(token_text, 0, LLONG_MAX, &errstr);
 		if (errstr != NULL)
-			yyerror("%s: the number is %s", token_text, errstr);
+			wrong("%s: the number is %s", token_text, errstr);
 		return (NUMBER);
 	}
 	if (strcmp(token_text, "skip_tls:") == 0)
-		yyerror("skip_tls: true is written `skip tls' here");
+		wrong("skip_tls: true is written `skip tls' here");
 	if ((yylval.string = strdup(token_text)) == NULL)
 		fatal("strdup");
 	return (STRING);
@@ -292,19 +312,19 @@ yylex(void)
 	if (c == '#')
 		while (c != '\n' && c != EOF)
 			c = getc(file);
-	yylval.line = lineno;
+	yylval.line = token_line = lineno;
 	if (c == EOF) {
 		/* The last line may lack its newline. */
 		if (ended_line)
 			return (0);
 		ended_line = 1;
-		return ('\n');
+		return (EOL);
 	}
 	ended_line = c == '\n';
 	if (c == '\n') {
 		strlcpy(token_text, "end of line", sizeof(token_text));
 		lineno++;
-		return ('\n');
+		return (EOL);
 	}
 	if (c == '"')
 		return (lex_quoted());
