@@ -34,9 +34,7 @@ static const struct opt create_opts[] = {
 };
 
 static const struct opt list_opts[] = {
-	{ "limit", "N", "rows at most (50)", 0 },
-	{ "all", NULL, "every row there is", 0 },
-	{ "cursor", "C", "go on from next_cursor", 0 },
+	LIST_OPTS,
 	{ NULL, NULL, NULL, 0 }
 };
 

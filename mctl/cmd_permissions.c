@@ -28,9 +28,7 @@ static const struct opt list_opts[] = {
 	{ "task", "ID", "of this task", 0 },
 	{ "status", "STATUS", "pending, approved, denied, canceled", 0 },
 	{ "risk", "LEVEL", "low, medium, high, critical; repeatable", 0 },
-	{ "limit", "N", "rows at most (50)", 0 },
-	{ "all", NULL, "every row there is", 0 },
-	{ "cursor", "C", "go on from next_cursor", 0 },
+	LIST_OPTS,
 	{ NULL, NULL, NULL, 0 }
 };
 

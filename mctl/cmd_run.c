@@ -201,7 +201,7 @@ answer_alone(struct job *j, json_t *perm)
 	const char	*tool = doc_str(perm, "tool");
 	const char	*action = doc_str(perm, "action");
 
-	str_printf(&s, "mctl: %s ", j->yes ? "approved (--yes)" :
+	str_printf(&s, "mctl: %s: ", j->yes ? "approved (--yes)" :
 	    "denied (no terminal to ask at; --yes approves)");
 	text_safe(&s, tool, strlen(tool), 0);
 	str_puts(&s, ": ");
@@ -326,9 +326,9 @@ leave(struct job *j, int ended)
 	if (!ended && j->task != NULL)
 		fprintf(stderr, "mctl: task %s is left at work; `mctl tasks "
 		    "logs -f %s' shows it\n", j->task, j->task);
-	fprintf(stderr, "mctl: session %s stays; `mctl run --session %s ...' "
-	    "goes on, `mctl sessions terminate %s' ends it\n", j->session,
-	    j->session, j->session);
+	fprintf(stderr, "mctl: session %s stays; `mctl run --session %s AGENT "
+	    "PROMPT' goes on, `mctl sessions terminate %s' ends it\n",
+	    j->session, j->session, j->session);
 }
 
 static int

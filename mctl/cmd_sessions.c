@@ -42,9 +42,7 @@ static const struct opt list_opts[] = {
 	{ "status", "STATUS", "pending, active, suspended ...; repeatable", 0 },
 	{ "agent", "KIND", "of this agent; repeatable", 0 },
 	{ "label", "K=V", "with this label; repeatable, all must be there", 0 },
-	{ "limit", "N", "rows at most (50)", 0 },
-	{ "all", NULL, "every row there is", 0 },
-	{ "cursor", "C", "go on from next_cursor", 0 },
+	LIST_OPTS,
 	{ NULL, NULL, NULL, 0 }
 };
 

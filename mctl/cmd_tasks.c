@@ -52,9 +52,7 @@ static const struct opt list_opts[] = {
 	{ "session", "ID", "of this session", 0 },
 	{ "status", "STATUS", "pending, running, completed ...; repeatable", 0 },
 	{ "label", "K=V", "with this label; repeatable, all must be there", 0 },
-	{ "limit", "N", "rows at most (50)", 0 },
-	{ "all", NULL, "every row there is", 0 },
-	{ "cursor", "C", "go on from next_cursor", 0 },
+	LIST_OPTS,
 	{ NULL, NULL, NULL, 0 }
 };
 

@@ -73,9 +73,12 @@ void	 out_json(FILE *, json_t *, size_t);
 void	 yaml_print(FILE *, json_t *);
 void	 table_print(FILE *, json_t *, const struct col *, int);
 
-/* list.c */
+/* list.c: filters are names, a NUL after each, one more at the end. */
+#define LIST_OPTS						\
+	{ "limit", "N", "rows at most (50)", 0 },		\
+	{ "all", NULL, "every row there is", 0 },		\
+	{ "cursor", "C", "go on from next_cursor", 0 }
 int	 list_all(struct mctl *, const struct args *, const char *,
 	    struct str *, const struct col *);
-extern const struct opt list_limit, list_all_opt, list_cursor;
 
 #endif

@@ -9,10 +9,6 @@
 
 #define MAX_PAGES	100000
 
-const struct opt list_limit = { "limit", "N", "rows at most (50)", 0 };
-const struct opt list_all_opt = { "all", NULL, "every row there is", 0 };
-const struct opt list_cursor = { "cursor", "C", "go on from next_cursor", 0 };
-
 /* One page appended to items; *next is the cursor, to free, or NULL. */
 static int
 page_get(struct mctl *m, const char *path, long long want, char **next,
