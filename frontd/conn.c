@@ -30,7 +30,6 @@ static struct conns	 dirty = TAILQ_HEAD_INITIALIZER(dirty);
 static struct conns	 dead = TAILQ_HEAD_INITIALIZER(dead);
 static uint8_t		 in[READ_SIZE];
 static int		 draining;
-struct http_stats	 http_stats;
 
 static void	 conn_readable(evutil_socket_t, short, void *);
 static void	 conn_writable(evutil_socket_t, short, void *);
@@ -481,6 +480,8 @@ http_drain(void)
 
 	draining = 1;
 	listener_close();
+	stream_drain();
+	grpc_drain();
 	TAILQ_FOREACH_SAFE(c, &conns, entry, next) {
 		if (c->state == CONN_HTTP2)
 			http2_drain(c);

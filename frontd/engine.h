@@ -162,7 +162,9 @@ int	 http2_fill(struct conn *);
 void	 http2_flushed(struct conn *), http2_tick(struct conn *);
 void	 http2_drain(struct conn *);
 
-void	 stream_tick(void), stream_forget(struct exchange *);
+void	 stream_tick(void), stream_drain(void);
+void	 grpc_drain(void);
+void	 stream_forget(struct exchange *);
 int	 ws_wanted(struct exchange *);
 void	 ws_open(struct exchange *), ws_free(struct exchange *);
 int	 ws_input(struct exchange *, const uint8_t *, size_t);

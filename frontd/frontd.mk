@@ -17,3 +17,13 @@ $(O)/obj/llhttp/%.o: $(LLHTTP)/%.c
 endif
 
 $(O)/obj/frontd/http1.o: CPPFLAGS += $(CFLAGS_llhttp)
+
+# The engine by itself, for regress/http.
+ENGINE	= buf conn grpc health host http1 http2 http2_out limit listener \
+	  metrics query request respond route sha1 stream tls ws
+ENGINE_OBJS = $(ENGINE:%=$(O)/obj/frontd/%.o) $(LLHTTP_OBJS)
+$(O)/obj/regress/http/engine_test.o: CPPFLAGS += -Ifrontd
+$(O)/engine_test: $(O)/obj/regress/http/engine_test.o $(ENGINE_OBJS) \
+    $(O)/libimsg.a
+	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $(O)/obj/regress/http/engine_test.o \
+	    $(ENGINE_OBJS) $(O)/libimsg.a $(LIBS_frontd) $(LIBS)

@@ -22,6 +22,7 @@
 #define GRPC_RESOURCE_EXHAUSTED	8
 #define GRPC_UNIMPLEMENTED	12
 #define GRPC_INTERNAL		13
+#define GRPC_UNAVAILABLE	14
 
 struct grpc {
 	struct grpc_stream	 s;
@@ -418,4 +419,13 @@ grpc_late(struct h2_stream *st)
 	else
 		grpc_abort(g, GRPC_DEADLINE_EXCEEDED,
 		    "no whole message arrived in time");
+}
+
+void
+grpc_drain(void)
+{
+	struct grpc_stream	*s, *next;
+
+	RB_FOREACH_SAFE(s, grpc_streams, &streams, next)
+		grpc_abort(s->g, GRPC_UNAVAILABLE, "the server is stopping");
 }

@@ -129,6 +129,25 @@ stream_forget(struct exchange *x)
 	x->listed = 0;
 }
 
+/* The client will come back, with the last id that it saw. */
+static void
+stream_stop(struct exchange *x)
+{
+	if (x->ws != NULL)
+		ws_end(x);
+	x->t->end(x);
+	exchange_closed(x);
+}
+
+void
+stream_drain(void)
+{
+	struct exchange	*x, *next;
+
+	TAILQ_FOREACH_SAFE(x, &streams, stream, next)
+		stream_stop(x);
+}
+
 void
 stream_tick(void)
 {
@@ -138,8 +157,7 @@ stream_tick(void)
 	TAILQ_FOREACH_SAFE(x, &streams, stream, next) {
 		if (x->is_head) {
 			/* Nobody reads on after the head: as if gone. */
-			x->t->end(x);
-			exchange_closed(x);
+			stream_stop(x);
 			continue;
 		}
 		if (now < x->beat)

@@ -1,0 +1,182 @@
+/*
+ * main.c - frontd, three times: api, admin, runner.  Binds the worker skeleton
+ * to the engine and the API half.
+ */
+#include <sys/resource.h>
+
+#include <malloc.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "engine.h"
+#include "log.h"
+#include "worker.h"
+
+#define FD_RESERVE	64	/* peers, listeners, passed descriptors */
+#define SECRET_MAX	16384
+#define PERTURB		0x5a
+
+static struct pem {
+	uint8_t	 data[SECRET_MAX];
+	size_t	 len;
+}		 cert, key, ca;
+static int	 again;		/* the next option begins a reload */
+
+static const int	 calls[] = { SCMP_SYS(accept4), SCMP_SYS(setsockopt),
+	SCMP_SYS(shutdown), -1 };
+static const struct jail	 jail = { "frontd", calls, 0 };
+
+static void
+option(const char *name, const char *value)
+{
+	const char	*error;
+
+	if (again)
+		host_clear();
+	again = 0;
+	if (strcmp(name, "host") == 0)
+		host_allow(value);
+	else if (strcmp(name, "origin") == 0)
+		host_origin_allow(value);
+	else if (strcmp(name, "max-connections") == 0) {
+		conn_max = (size_t)strtonum(value, 1, 1000000, &error);
+		if (error != NULL)
+			fatalx("option %s is %s", name, error);
+	} else
+		fatalx("option %s is not known", name);
+}
+
+static void
+secret(const char *name, const uint8_t *p, size_t n)
+{
+	struct pem	*pem;
+
+	if (strcmp(name, "tls-cert") == 0)
+		pem = &cert;
+	else if (strcmp(name, "tls-key") == 0)
+		pem = &key;
+	else if (strcmp(name, "tls-ca") == 0)
+		pem = &ca;
+	else
+		fatalx("secret %s is not known", name);
+	if (n > sizeof(pem->data))
+		fatalx("secret %s is too long", name);
+	memcpy(pem->data, p, n);
+	pem->len = n;
+}
+
+static void
+listener(const char *name, const char *address, int tls, int fd)
+{
+	enum listener_kind	 kind;
+
+	if (strcmp(name, "api") == 0)
+		kind = LISTEN_API;
+	else if (strcmp(name, "admin") == 0)
+		kind = LISTEN_ADMIN;
+	else if (strcmp(name, "runner") == 0)
+		kind = LISTEN_RUNNER;
+	else
+		fatalx("listener %s is not known", name);
+	if (listener_add(fd, kind, tls) == -1)
+		fatal("listener %s on %s", name, address);
+	log_debug("listening on %s%s", address, tls ? ", TLS" : "");
+}
+
+static void
+limits(void)
+{
+	struct rlimit	 rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		fatal("getrlimit");
+	if (rl.rlim_max <= FD_RESERVE)
+		fatalx("%llu descriptors are too few",
+		    (unsigned long long)rl.rlim_max);
+	if (conn_max > rl.rlim_max - FD_RESERVE)
+		conn_max = (size_t)rl.rlim_max - FD_RESERVE;
+}
+
+static void
+configured(int reload)
+{
+	struct tls_material	 m = { cert.data, key.data, ca.data, cert.len,
+				    key.len, ca.len };
+
+	again = 1;
+	if (cert.len > 0 && tls_setup(&m) == -1 && !reload)
+		fatalx("the TLS certificate or key cannot be used");
+	explicit_bzero(&key, sizeof(key));
+	cert.len = ca.len = 0;
+	if (!reload)
+		limits();
+}
+
+/*
+ * The TLS library frees its record buffers without wiping them; the allocator
+ * does it for all that is freed.
+ */
+static void
+pre_jail(void)
+{
+	mallopt(M_PERTURB, PERTURB);
+	api_init();
+}
+
+static void
+peer_up(struct peer *p)
+{
+	if (p->proc == PROC_RUNNERD)
+		health_set(1);
+	api_peer_up(p);
+}
+
+static void
+peer_down(struct peer *p)
+{
+	if (p->proc == PROC_RUNNERD)
+		health_set(0);
+	api_peer_down(p);
+}
+
+static void
+janitor(void)
+{
+	http_janitor();
+	api_janitor();
+	if (worker_draining() && http_is_idle() && api_is_idle())
+		worker_drained();
+}
+
+static size_t
+metrics(char *buf, size_t size)
+{
+	size_t	 n;
+
+	n = http_metrics(buf, size);
+	return (n + api_metrics(buf + n, size - n));
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct worker	 frontd = {
+		.title = "frontd",
+		.jail = &jail,
+		.option = option,
+		.secret = secret,
+		.listener = listener,
+		.configured = configured,
+		.pre_jail = pre_jail,
+		.peer_up = peer_up,
+		.peer_down = peer_down,
+		.turn = http_turn,
+		.janitor = janitor,
+		.metrics = metrics,
+		.drain = http_drain,
+	};
+
+	return (worker_main(argc, argv, &frontd));
+}

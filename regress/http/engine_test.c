@@ -1,0 +1,457 @@
+/*
+ * engine_test.c - frontd's engine by itself: its own files, a route table and
+ * gRPC methods made for the tests, listeners on free ports of 127.0.0.1.  Prints
+ * the ports as one line of JSON and serves until its standard input closes.
+ * usage: engine_test cert key ca socket
+ */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <err.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "log.h"
+#include "worker.h"
+
+#define LATE_MS		30
+#define ROW_TEXT	512
+
+static struct event_base	*base;
+static uint64_t			 closed_count, opened_count;
+
+struct event_base *
+worker_base(void)
+{
+	return (base);
+}
+
+static uint64_t
+clock_ms(clockid_t id)
+{
+	struct timespec	 ts;
+
+	clock_gettime(id, &ts);
+	return ((uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
+}
+
+uint64_t
+worker_now_ms(void)
+{
+	return (clock_ms(CLOCK_REALTIME));
+}
+
+/* MN_FAST makes a second last as many, so that timeouts can be tested. */
+uint64_t
+worker_mono_ms(void)
+{
+	static uint64_t	 factor;
+	const char	*s;
+
+	if (factor == 0)
+		factor = (s = getenv("MN_FAST")) != NULL ?
+		    strtoull(s, NULL, 10) : 1;
+	return (clock_ms(CLOCK_MONOTONIC) * factor);
+}
+
+/* ---- REST ---- */
+
+static void
+hello(struct request *req)
+{
+	static const char	 body[] = "{\"hello\":\"world\"}\n";
+
+	reply_json(req, 200, body, sizeof(body) - 1);
+}
+
+/* Says what arrived. */
+static void
+show(struct request *req)
+{
+	struct buf	 b = { 0 };
+	size_t		 i;
+
+	buf_printf(&b, "path=%s\n", req->path);
+	for (i = 0; i < REQUEST_ARGS && req->arg[i] != NULL; i++)
+		buf_printf(&b, "arg=%s\n", req->arg[i]);
+	for (i = 0; i < req->nparams; i++)
+		buf_printf(&b, "param=%s:%s\n", req->params[i].name,
+		    req->params[i].value);
+	reply_body(req, 200, "text/plain", buf_head(&b), b.len);
+	buf_free(&b);
+}
+
+static void
+echo(struct request *req)
+{
+	reply_body(req, 200, "application/octet-stream", req->body,
+	    req->body_len);
+}
+
+static void
+secret(struct request *req)
+{
+	explicit_bzero(req->body, req->body_len);
+	request_secret(req);
+	reply_empty(req, 204);
+}
+
+static void
+big(struct request *req)
+{
+	const char	*s = request_param(req, "bytes");
+	size_t		 n = s != NULL ? strtoul(s, NULL, 10) : 0;
+	char		*p;
+
+	if ((p = malloc(n + 1)) == NULL)
+		err(1, NULL);
+	memset(p, 'x', n);
+	reply_body(req, 200, "text/plain", p, n);
+	free(p);
+}
+
+static void
+late_reply(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t	*id = arg;
+	struct request	*req;
+
+	(void)fd;
+	(void)what;
+	if ((req = request_find(*id)) != NULL)
+		hello(req);
+	free(id);
+}
+
+static void
+count_closed(struct request *req)
+{
+	(void)req;
+	closed_count++;
+}
+
+/* Answers in the turn of a timer, when the client may be gone. */
+static void
+late(struct request *req)
+{
+	const char	*ms = request_param(req, "ms");
+	struct timeval	 tv = { 0, LATE_MS * 1000 };
+	uint64_t	*id;
+
+	if (ms != NULL) {
+		tv.tv_sec = strtol(ms, NULL, 10) / 1000;
+		tv.tv_usec = strtol(ms, NULL, 10) % 1000 * 1000;
+	}
+	opened_count++;
+	req->on_closed = count_closed;
+	if ((id = malloc(sizeof(*id))) == NULL)
+		err(1, NULL);
+	*id = req->id;
+	event_base_once(base, -1, EV_TIMEOUT, late_reply, id, &tv);
+}
+
+static void
+stats(struct request *req)
+{
+	char	 body[ROW_TEXT];
+	int	 n;
+
+	n = snprintf(body, sizeof(body), "{\"opened\":%" PRIu64 ",\"closed\":%"
+	    PRIu64 ",\"conns\":%zu,\"bodies\":%zu,\"refused\":%" PRIu64 "}",
+	    opened_count, closed_count, http_stats.conns, http_stats.bodies,
+	    http_stats.refused);
+	reply_json(req, 200, body, (size_t)n);
+}
+
+/* ---- streams: numbers from after to count, as fast as they are read ---- */
+
+struct counting {
+	uint64_t	 next, count;
+	size_t		 pad;
+	int		 hold;
+};
+
+static void
+count_on(struct request *req)
+{
+	struct counting	*k = req->data;
+	char		 id[32], *data;
+	size_t		 n, queued = 0;
+
+	if ((data = malloc(k->pad + 64)) == NULL)
+		err(1, NULL);
+	while (k->next < k->count && queued < STREAM_HIGH) {
+		k->next++;
+		snprintf(id, sizeof(id), "1.%" PRIu64, k->next);
+		n = (size_t)snprintf(data, 64, "{\"n\":%" PRIu64 ",\"pad\":\"",
+		    k->next);
+		memset(data + n, '.', k->pad);
+		memcpy(data + n + k->pad, "\"}", 2);
+		queued = stream_send(req, id, "line", data, n + k->pad + 2);
+		if (queued == 0)
+			break;
+	}
+	free(data);
+	if (k->next < k->count || k->hold)
+		return;
+	stream_send(req, NULL, "end", "{}", 2);
+	free(k);
+	stream_end(req);
+}
+
+static void
+count_gone(struct request *req)
+{
+	closed_count++;
+	free(req->data);
+}
+
+static uint64_t
+number(const struct request *req, const char *name)
+{
+	const char	*s = request_param(req, name);
+
+	return (s == NULL ? 0 : strtoull(s, NULL, 10));
+}
+
+static void
+count(struct request *req)
+{
+	struct counting	*k;
+	const char	*last = req->header[H_LAST_EVENT_ID];
+
+	if ((k = calloc(1, sizeof(*k))) == NULL)
+		err(1, NULL);
+	k->count = number(req, "count");
+	k->pad = number(req, "pad");
+	k->hold = number(req, "hold") != 0;
+	k->next = number(req, "after");
+	if (last != NULL && strncmp(last, "1.", 2) == 0)
+		k->next = strtoull(last + 2, NULL, 10);
+	opened_count++;
+	req->data = k;
+	req->on_closed = count_gone;
+	req->on_drained = count_on;
+	stream_begin(req);
+	count_on(req);
+}
+
+/* Ignores flow control: must be cut. */
+static void
+flood(struct request *req)
+{
+	static char	 data[65536];
+	size_t		 queued;
+
+	memset(data, '1', sizeof(data));
+	req->on_closed = count_closed;
+	stream_begin(req);
+	do
+		queued = stream_send(req, NULL, NULL, data, sizeof(data));
+	while (queued > 0);
+}
+
+#define ANY	(LISTEN_REST)
+static const struct route	 rows[] = {
+	{ M_GET, ANY, "/hello", NULL, 0, 0, hello },
+	{ M_GET, ANY, "/health/live", NULL, 0, R_ANYHOST, hello },
+	{ M_GET, ANY, "/items/{id}", NULL, 0, 0, show },
+	{ M_PUT, ANY, "/items/{id}", NULL, BODY_SMALL, R_JSON, echo },
+	{ M_DELETE, ANY, "/items/{id}", NULL, 0, 0, show },
+	{ M_GET, ANY, "/items/{id}/parts/{part}", NULL, 0, 0, show },
+	{ M_GET, ANY, "/files/{id}/*", NULL, 0, 0, show },
+	{ M_POST, ANY, "/echo", NULL, BODY_PROMPT, 0, echo },
+	{ M_POST, ANY, "/json", NULL, BODY_SMALL, R_JSON, echo },
+	{ M_POST, ANY, "/secret", NULL, BODY_SMALL, 0, secret },
+	{ M_GET, ANY, "/big", NULL, 0, 0, big },
+	{ M_GET, ANY, "/late", NULL, 0, 0, late },
+	{ M_GET, ANY, "/count", NULL, 0, R_WEBSOCKET, count },
+	{ M_GET, ANY, "/flood", NULL, 0, R_WEBSOCKET, flood },
+	{ M_GET, ANY, "/stats", NULL, 0, 0, stats },
+	{ M_GET, LISTEN_LOCAL, "/local", NULL, 0, 0, hello },
+	{ M_GET, 0, NULL, NULL, 0, 0, NULL }
+};
+const struct route *const	 route_tables[] = { rows, NULL };
+
+/* ---- gRPC ---- */
+
+static void
+rpc_opened(struct grpc_stream *s)
+{
+	opened_count++;
+	if (strcmp(s->token, "refuse") == 0)
+		grpc_finish(s, 16, "no such token: 100%");
+}
+
+static void
+rpc_echo(struct grpc_stream *s, const uint8_t *p, size_t n)
+{
+	if (grpc_send(s, p, n) != 0)
+		grpc_credit(s, n);
+}
+
+/* Owes everything until a message of one byte comes: `c'. */
+static void
+rpc_hold(struct grpc_stream *s, const uint8_t *p, size_t n)
+{
+	if (n == 1 && p[0] == 'c')
+		grpc_credit(s, SIZE_MAX);
+}
+
+static void
+rpc_half(struct grpc_stream *s)
+{
+	grpc_finish(s, 0, NULL);
+}
+
+static void
+rpc_closed(struct grpc_stream *s)
+{
+	(void)s;
+	closed_count++;
+}
+
+static void
+rpc_cert(struct grpc_stream *s, const uint8_t *p, size_t n)
+{
+	(void)p;
+	(void)n;
+	grpc_send(s, s->cert_hash, s->has_cert ? sizeof(s->cert_hash) : 0);
+	grpc_finish(s, 0, NULL);
+}
+
+const struct grpc_method	 grpc_methods[] = {
+	{ "/test.Echo/Bidi", 1024 * 1024, rpc_opened, rpc_echo, rpc_half,
+	    rpc_closed },
+	{ "/test.Echo/Hold", 64 * 1024, rpc_opened, rpc_hold, rpc_half,
+	    rpc_closed },
+	{ "/test.Echo/Cert", 64 * 1024, rpc_opened, rpc_cert, rpc_half,
+	    rpc_closed },
+	{ NULL, 0, NULL, NULL, NULL, NULL }
+};
+
+/* ---- set-up ---- */
+
+static unsigned int
+bound(enum listener_kind kind, int tls)
+{
+	struct sockaddr_in	 sin = { .sin_family = AF_INET };
+	socklen_t		 len = sizeof(sin);
+	int			 fd;
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1 ||
+	    bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
+	    listen(fd, 1024) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&sin, &len) == -1 ||
+	    listener_add(fd, kind, tls) == -1)
+		err(1, "listener");
+	return (ntohs(sin.sin_port));
+}
+
+static void
+local_accept(evutil_socket_t fd, short what, void *arg)
+{
+	int	 s;
+
+	(void)what;
+	(void)arg;
+	if ((s = accept(fd, NULL, NULL)) != -1)
+		conn_adopt(s, strdup("somebody"), free);
+}
+
+static void
+local(const char *path)
+{
+	struct sockaddr_un	 sun = { .sun_family = AF_UNIX };
+	int			 fd;
+
+	strlcpy(sun.sun_path, path, sizeof(sun.sun_path));
+	if ((fd = socket(AF_UNIX, SOCK_STREAM, 0)) == -1 ||
+	    bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
+	    listen(fd, 16) == -1)
+		err(1, "%s", path);
+	event_add(event_new(base, fd, EV_READ | EV_PERSIST, local_accept,
+	    NULL), NULL);
+}
+
+static void
+read_pem(const char *path, const uint8_t **p, size_t *n)
+{
+	*p = tls_load_file(path, n, NULL);
+	if (*p == NULL)
+		err(1, "%s", path);
+}
+
+static void
+on_stdin(evutil_socket_t fd, short what, void *arg)
+{
+	char	 c;
+
+	(void)what;
+	if (read(fd, &c, 1) == 1 && c == 'd')
+		http_drain();
+	else if (c != 'd')
+		*(int *)arg = 0;
+	c = 0;
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	http_janitor();
+}
+
+int
+main(int argc, char **argv)
+{
+	struct timeval		 second = { 1, 0 };
+	struct tls_material	 m;
+	int			 running = 1;
+
+	if (argc != 5)
+		errx(1, "usage: engine_test cert key ca socket");
+	log_init("engine", getenv("MN_VERBOSE") != NULL, 0);
+	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_PERTURB, 0x5a);
+	if (getenv("MN_FAST") != NULL)
+		second = (struct timeval){ 0, 20000 };
+	if ((base = event_base_new()) == NULL)
+		errx(1, "event base");
+	read_pem(argv[1], &m.cert, &m.cert_len);
+	read_pem(argv[2], &m.key, &m.key_len);
+	read_pem(argv[3], &m.ca, &m.ca_len);
+	if (getenv("MN_MTLS") == NULL)
+		m.ca_len = 0;
+	if (tls_setup(&m) == -1)
+		errx(1, "tls");
+	if (getenv("MN_CONNS") != NULL)
+		conn_max_address = strtoul(getenv("MN_CONNS"), NULL, 10);
+	host_allow("marionette.example");
+	host_origin_allow("https://console.example");
+	health_set(1);
+	local(argv[4]);
+	printf("{\"api\":%u,\"tls\":%u,\"runner\":%u,\"runnertls\":%u}\n",
+	    bound(LISTEN_API, 0), bound(LISTEN_API, 1),
+	    bound(LISTEN_RUNNER, 0), bound(LISTEN_RUNNER, 1));
+	fflush(stdout);
+	event_add(event_new(base, -1, EV_PERSIST, on_tick, NULL), &second);
+	event_add(event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_stdin,
+	    &running), NULL);
+	while (running) {
+		http_turn();
+		event_base_loop(base, EVLOOP_ONCE);
+	}
+	return (0);
+}
