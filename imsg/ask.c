@@ -89,8 +89,19 @@ ask_for(struct peer *client, uint64_t client_ref, enum proc to,
 	if ((a = ask(to, type, m, seconds, done, arg)) != NULL) {
 		a->client = client->proc;
 		a->client_ref = client_ref;
+		a->client_generation = client->ctl.generation;
 	}
 	return (a);
+}
+
+struct peer *
+ask_client(const struct ask *a)
+{
+	struct peer	*p = peer_of(a->client);
+
+	/* A new life of the client chooses its refs anew. */
+	return (a->client != PROC_PARENT && peer_is_up(p) &&
+	    p->ctl.generation == a->client_generation ? p : NULL);
 }
 
 struct ask *
@@ -111,7 +122,7 @@ ask_answer(const struct peer *p, uint64_t ref, const struct answer *ans)
 	if ((a = ask_find(p, ref)) == NULL)
 		return;
 	/* Out of reach of whatever done() asks next, but still whole. */
-	if (a->done != NULL && !a->told)
+	if (a->done != NULL && (!a->told || a->late))
 		a->done(a, ans);
 	ask_free(a);
 }
@@ -134,7 +145,14 @@ void
 ask_refused(const struct peer *p, uint64_t ref, const struct msg_refused *m)
 {
 	struct answer	 ans;
+	struct ask	*a;
 
+	/* What waits for ever waits out a full queue or a lost database too. */
+	if ((a = ask_find(p, ref)) != NULL && strcmp(m->code, "unavailable") ==
+	    0 && (a->deadline == 0 || (a->told && a->late))) {
+		a->again = 1;
+		return;
+	}
 	ans.rows = 0;
 	ans.retry_after = m->retry_after;
 	ans.code = m->code;
@@ -187,6 +205,11 @@ ask_janitor(void)
 	struct ask	*a, *next;
 	uint64_t	 now = worker_mono_ms();
 
+	RB_FOREACH(a, asks, &all)
+		if (a->again) {
+			a->again = 0;
+			ask_send(a);
+		}
 	RB_FOREACH_SAFE(a, asks, &all, next)
 		if (!a->told && a->deadline != 0 && a->deadline <= now)
 			ask_late(a);

@@ -41,8 +41,16 @@ struct ask {
 	/* For whom: copied by ask_for(), so that done can answer. */
 	enum proc	 client;
 	uint64_t	 client_ref;
+	uint32_t	 client_generation;
 	unsigned int	 sent:1;
 	unsigned int	 told:1;	/* the deadline has answered for it */
+	unsigned int	 again:1;	/* refused for now: asked once a second */
+	/*
+	 * Set by the asker of a write whose memory follows the commit: done
+	 * is called with outcome_unknown when the time is over (arg lives on)
+	 * and once more when the answer comes.
+	 */
+	unsigned int	 late:1;
 	size_t		 len;
 	uint8_t		 body[];
 };
@@ -50,8 +58,9 @@ struct ask {
 /*
  * Asks.  seconds: after so many without an answer done is called with code
  * "outcome_unknown" (a write; it is still sent until answered) or
- * "unavailable" (anything else), 0: wait for ever.  NULL with errno when the
- * message is not fit to be sent or ASK_BYTES_MAX is reached (ENOBUFS).
+ * "unavailable" (anything else), 0: wait for ever, also when storaged says
+ * "unavailable": then it is asked again.  NULL with errno when the message is
+ * not fit to be sent or ASK_BYTES_MAX is reached (ENOBUFS).
  */
 struct ask *ask(enum proc to, enum msg_type, const void *m,
 	    unsigned int seconds, ask_done, void *arg);
@@ -59,6 +68,8 @@ struct ask *ask(enum proc to, enum msg_type, const void *m,
 struct ask *ask_for(struct peer *client, uint64_t client_ref, enum proc to,
 	    enum msg_type, const void *m, unsigned int seconds, ask_done,
 	    void *arg);
+/* Who is to be answered, or NULL: nobody, or gone since (promise 21). */
+struct peer *ask_client(const struct ask *);
 /* The open question of this ref that was put to p, or NULL (stale). */
 struct ask *ask_find(const struct peer *p, uint64_t ref);
 /* Answers it: calls done and forgets it.  Unknown refs are ignored. */
