@@ -1,0 +1,27 @@
+#!/bin/sh
+# The configuration room: n.in -> marionetted -nv -> n.ok (and printing that
+# again changes nothing); n.in with n.err must be refused with just those lines.
+O=${O:-build}
+cd "$(dirname "$0")" || exit 2
+case $O in /*) ;; *) O=../../$O ;; esac
+tmp=$(mktemp -d) || exit 2
+trap 'rm -rf "$tmp"' EXIT
+rc=0
+for in in *.in; do
+	n=${in%.in}
+	if [ -f "$n.ok" ]; then
+		"$O/marionetted" -nv -f "$in" >"$tmp/out" 2>"$tmp/err" &&
+		    diff -u "$n.ok" "$tmp/out" &&
+		    "$O/marionetted" -nv -f "$tmp/out" | diff -u "$n.ok" -
+	else
+		! "$O/marionetted" -n -f "$in" >"$tmp/out" 2>&1 &&
+		    diff -u "$n.err" "$tmp/out"
+	fi
+	if [ $? -eq 0 ]; then
+		echo "ok - conf $n"
+	else
+		echo "not ok - conf $n"
+		rc=1
+	fi
+done
+exit $rc
