@@ -13,7 +13,8 @@ export const TOOLS = "Bash,Read,Write,Edit,Glob,Grep,WebFetch,WebSearch,Task," +
 const QUIET = { DISABLE_TELEMETRY: "1", DISABLE_ERROR_REPORTING: "1",
     DISABLE_AUTOUPDATER: "1", DISABLE_BUG_COMMAND: "1",
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
-    CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: "1" };
+    CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: "1",
+    CLAUDE_CODE_DISABLE_FILE_MENTIONS: "1" };
 
 // A home and a workspace; both survive from one claude to the next.
 export function place(dir) {

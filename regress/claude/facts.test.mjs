@@ -336,6 +336,32 @@ test("a wrong key is an error result and exit 1", async (t) => {
 	assert.equal((await c.end()).code, 1);
 });
 
+test("a prompt that begins with a slash is a command of its own", async (t) => {
+	const s = await scene(t);
+	const c = s.run();
+	await c.turn("/permissions [[text:x]]");
+	assert.equal(s.model.requests().length, 0);
+	const r = await c.turn(" /permissions [[text:reached]]");
+	assert.equal(r.result, "reached");
+	await c.end();
+});
+
+test("a file mentioned in a prompt is not read unasked", async (t) => {
+	const s = await scene(t);
+	fs.writeFileSync(path.join(s.at.work, "seen.txt"), "SECRET-HERON\n");
+	const c = s.run();
+	await c.turn("look at @seen.txt [[text:x]]");
+	for (const b of s.model.bodies())
+		assert.doesNotMatch(JSON.stringify(b), /SECRET-HERON/);
+	await c.end();
+	const d = s.run({ env: { CLAUDE_CODE_DISABLE_FILE_MENTIONS: "" },
+	    args: [`--resume=${s.at.session}`] });
+	await d.turn("look at @seen.txt [[text:y]]");
+	assert.match(JSON.stringify(s.model.bodies()), /SECRET-HERON/,
+	    "the variable is what keeps it out");
+	await d.end();
+});
+
 test("two prompts in one process, one result each", async (t) => {
 	const s = await scene(t);
 	const c = s.run();
