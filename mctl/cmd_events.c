@@ -50,16 +50,16 @@ do_follow(struct mctl *m, const struct args *a)
 	const char	*v;
 	int		 i;
 
-	str_puts(&path, "/api/v1/events");
-	for (i = 0; (v = args_next(a, "type", &i)) != NULL;)
-		str_query(&path, "types", v);
-	for (i = 0; (v = args_next(a, "label", &i)) != NULL;)
-		str_query(&path, "label", v);
 	if ((v = args_str(a, "after")) != NULL) {
 		if (*v == '\0' || strpbrk(v, "\r\n") != NULL)
 			return (usage_error(m, "--after: expected a position"));
 		str_puts(&st.last, v);
 	}
+	str_puts(&path, "/api/v1/events");
+	for (i = 0; (v = args_next(a, "type", &i)) != NULL;)
+		str_query(&path, "types", v);
+	for (i = 0; (v = args_next(a, "label", &i)) != NULL;)
+		str_query(&path, "label", v);
 	st.path = path.data;
 	st.on_event = on_event;
 	st.arg = m;

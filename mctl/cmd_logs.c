@@ -78,6 +78,9 @@ do_logs(struct mctl *m, const struct args *a)
 	live = args_has(a, "follow");
 	if (args_num(m, a, "tail", 1, 100000, &tail) != 0)
 		return (EX_USE);
+	after = args_str(a, "after");
+	if (after != NULL && strpbrk(after, "\r\n") != NULL)
+		return (usage_error(m, "--after: expected a position"));
 	if ((id = api_path(m, "", a->operand[0], "")) == NULL)
 		return (EX_USE);
 	if (live && (args_has(a, "stream") || args_has(a, "level"))) {
@@ -88,7 +91,7 @@ do_logs(struct mctl *m, const struct args *a)
 	f.m = m;
 	f.task = id;
 	f.render.raw = args_has(a, "raw");
-	if ((after = args_str(a, "after")) != NULL)
+	if (after != NULL)
 		str_puts(&f.stream.last, after);
 	if (!live || tail != 0) {
 		do {

@@ -59,10 +59,12 @@ list_all(struct mctl *m, const struct args *a, const char *filter,
 	char		*next = NULL;
 	long long	 limit = 50;
 	size_t		 before;
-	int		 i = 0, pages, rc;
+	int		 i, pages, rc;
 
-	if (args_num(m, a, "limit", 1, 1000000, &limit) != 0)
+	if (args_num(m, a, "limit", 1, 1000000, &limit) != 0) {
+		str_free(s);
 		return (EX_USE);
+	}
 	if (args_has(a, "all"))
 		limit = 1LL << 40;
 	if ((value = args_str(a, "cursor")) != NULL)

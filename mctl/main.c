@@ -62,6 +62,7 @@ main(int argc, char **argv)
 	}
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	rc = cmd_run(&m, argc - i, argv + i);
+	secret_free(m.ep.key);
 	curl_global_cleanup();
 	if (fflush(stdout) != 0 && rc == EX_DONE)
 		rc = EX_ERROR;
