@@ -1,0 +1,61 @@
+#!/bin/sh
+# quickstart-root.sh - the part of the quickstart that may need root.
+#	start STATE RUN BUILD CONF USERSFILE
+#	stop STATE RUN
+#	clean STATE RUN USERSFILE
+# USERSFILE remembers which users were made here, so that clean removes just
+# those; empty: no users (not root).
+set -u
+cmd=$1 STATE=$2 RUN=$3
+here=$(dirname "$0")
+
+server_pid() { cat "$STATE/server.pid" 2>/dev/null; }
+is_server() { [ "$(cat "/proc/$1/comm" 2>/dev/null)" = marionetted ]; }
+
+start() {
+	build=$1 conf=$2 users=$3
+	if [ -n "$users" ] && ! [ -f "$users" ]; then
+		made=
+		for u in $(sed -n 's/^u \([^ ]*\) .*/\1/p' \
+		    "$here/etc/sysusers.conf"); do
+			getent passwd "$u" >/dev/null || made="$made $u"
+		done
+		sh "$here/users.sh" "$here/etc/sysusers.conf" || exit 1
+		echo "$made" >"$users"
+	fi
+	mkdir -p "$STATE" || exit 1
+	"$build/marionetted" -n -f "$conf" || exit 1
+	setsid "$build/marionetted" -f "$conf" >>"$STATE/server.log" 2>&1 \
+	    </dev/null &
+	echo $! >"$STATE/server.pid"
+	chmod 644 "$STATE/server.log"
+}
+
+stop() {
+	pid=$(server_pid)
+	[ -n "$pid" ] && is_server "$pid" || return 0
+	kill "$pid"
+	n=0
+	while is_server "$pid"; do
+		n=$((n + 1))
+		[ $n -lt 200 ] || { kill -9 "$pid"; break; }
+		sleep 0.2
+	done
+	rm -f "$STATE/server.pid"
+}
+
+clean() {
+	users=$1
+	stop
+	rm -rf "$STATE" "$RUN"
+	for u in $(cat "$users" 2>/dev/null); do
+		userdel "$u"
+	done
+}
+
+shift 3
+case $cmd in
+start) start "$@" ;;
+stop) stop ;;
+clean) clean "$@" ;;
+esac
