@@ -63,8 +63,11 @@ case_words(const char *prefix)
 static void
 case_options(const struct cmd_entry *e)
 {
-	printf("\t\"%s%s%s\") opts=\"", e->noun, e->verb != NULL ? " " : "",
-	    e->verb != NULL ? e->verb : "");
+	const char	*sp = e->verb != NULL ? " " : "";
+	const char	*verb = e->verb != NULL ? e->verb : "";
+
+	printf("\t\"%s%s%s\"|\"%s%s%s \"*) opts=\"", e->noun, sp, verb,
+	    e->noun, sp, verb);
 	options_of(e->opts);
 	fputs("\" ;;\n", stdout);
 }
@@ -92,14 +95,35 @@ cases(void)
 	fputs("\tesac\n", stdout);
 }
 
+/* Options whose next word is their value, as a pattern. */
+static void
+valued_options(void)
+{
+	const struct opt	*o;
+	const char		*bar = "";
+
+	for (o = global_opts; o->name != NULL; o++) {
+		if (o->arg == NULL)
+			continue;
+		if (o->letter != 0)
+			printf("%s-%c|--%s", bar, o->letter, o->name);
+		else
+			printf("%s--%s", bar, o->name);
+		bar = "|";
+	}
+}
+
 /* Both shells: the words before the cursor without options are the path. */
 static void
 print_sh(const char *head, const char *tail)
 {
 	fputs(head, stdout);
-	fputs("\tlocal w at=\"\" reply=\"\" opts=\"\"\n"
+	fputs("\tlocal w skip=\"\" at=\"\" reply=\"\" opts=\"\"\n"
 	    "\tfor w in \"${before[@]}\"; do\n"
-	    "\t\tcase \"$w\" in -*) continue ;; esac\n"
+	    "\t\tif [ -n \"$skip\" ]; then skip=\"\"; continue; fi\n"
+	    "\t\tcase \"$w\" in\n\t\t", stdout);
+	valued_options();
+	fputs(") skip=1; continue ;;\n\t\t-*) continue ;;\n\t\tesac\n"
 	    "\t\tat=\"$at${at:+ }$w\"\n"
 	    "\tdone\n", stdout);
 	cases();
@@ -107,6 +131,15 @@ print_sh(const char *head, const char *tail)
 	options_of(global_opts);
 	fputs("\"\n", stdout);
 	fputs(tail, stdout);
+}
+
+static const char *
+fish_value(const struct opt *o)
+{
+	if (o->arg == NULL)
+		return ("");
+	return (strcmp(o->arg, "FILE") == 0 || strcmp(o->arg, "PATH") == 0 ?
+	    " -r -F" : " -r");
 }
 
 static void
@@ -130,13 +163,13 @@ print_fish(const struct cmd_entry *e)
 	snprintf(seen, sizeof(seen), "__fish_seen_subcommand_from %s",
 	    second != NULL ? second : e->noun);
 	if (e->verb != NULL)
-		printf("complete -c mctl -n '%s' -a %s -d '%s'\n", seen,
+		printf("complete -c mctl -n '%s' -a %s -d \"%s\"\n", seen,
 		    e->verb, e->summary);
 	for (o = e->opts; o != NULL && o->name != NULL; o++)
 		printf("complete -c mctl -n '%s%s%s' -l %s%s\n", seen,
 		    e->verb != NULL ? "; and __fish_seen_subcommand_from " :
 		    "", e->verb != NULL ? e->verb : "", o->name,
-		    o->arg != NULL ? " -r" : "");
+		    fish_value(o));
 }
 
 static int
@@ -160,10 +193,11 @@ do_completion(struct mctl *m, const struct args *a)
 		    "\tcompadd -- ${=reply}\n}\n"
 		    "compdef _mctl mctl\n");
 	else if (strcmp(shell, "fish") == 0) {
+		puts("complete -c mctl -f");
 		each_entry(print_fish);
 		for (o = global_opts; o->name != NULL; o++)
 			printf("complete -c mctl -l %s%s\n", o->name,
-			    o->arg != NULL ? " -r" : "");
+			    fish_value(o));
 	} else
 		return (usage_error(m, "completion is for bash, zsh or fish, "
 		    "not `%s'", shell));
