@@ -89,44 +89,67 @@ is_absent(int code)
 }
 
 static void
-listen_tcp(const struct listen_conf *l, const char *path)
+listen_added(const struct listen_conf *l, const struct addrinfo *ai, int fd,
+    const char *path)
+{
+	char	 text[128], host[NI_MAXHOST];
+
+	if (getnameinfo(ai->ai_addr, ai->ai_addrlen, host, sizeof(host), NULL,
+	    0, NI_NUMERICHOST) != 0)
+		strlcpy(host, "?", sizeof(host));
+	snprintf(text, sizeof(text), strchr(host, ':') != NULL ?
+	    "[%s]:%u" : "%s:%u", host, l->port);
+	listener_add(l->proc, proc_names[l->proc], text, l->tls, fd);
+	if (!l->tls && strncmp(text, "127.", 4) != 0 &&
+	    strncmp(text, "[::1]", 5) != 0)
+		log_warnx("%s:%d: %s is plaintext beyond loopback", path,
+		    l->line, text);
+}
+
+/* Every address of node; those that the host does not have are passed over. */
+static int
+listen_node(const struct listen_conf *l, const char *node, const char *path)
 {
 	struct addrinfo	 hints, *res, *ai;
-	char		 port[8], text[128], host[NI_MAXHOST];
-	const char	*node = l->address;
+	char		 port[8];
 	int		 fd, rc, n = 0;
 
 	memset(&hints, 0, sizeof(hints));
 	hints.ai_socktype = SOCK_STREAM;
 	hints.ai_flags = AI_PASSIVE;
-	if (strcmp(node, "*") == 0) {
-		/* Plaintext never leaves the host unless an address is named. */
-		node = l->tls ? NULL : "localhost";
-	}
 	snprintf(port, sizeof(port), "%u", l->port);
 	if ((rc = getaddrinfo(node, port, &hints, &res)) != 0)
 		fatalx("%s:%d: listen on %s: %s", path, l->line, l->address,
 		    gai_strerror(rc));
 	for (ai = res; ai != NULL; ai = ai->ai_next) {
-		if ((fd = bind_patiently(ai, 1)) == -1) {
-			if (is_absent(errno) && (ai->ai_next != NULL || n > 0))
-				continue;
+		if ((fd = bind_patiently(ai, 1)) != -1) {
+			listen_added(l, ai, fd, path);
+			n++;
+		} else if (!is_absent(errno))
 			fatal("%s:%d: listen %s on %s port %u", path, l->line,
 			    proc_names[l->proc], l->address, l->port);
-		}
-		if (getnameinfo(ai->ai_addr, ai->ai_addrlen, host, sizeof(host),
-		    NULL, 0, NI_NUMERICHOST) != 0)
-			strlcpy(host, "?", sizeof(host));
-		snprintf(text, sizeof(text), strchr(host, ':') != NULL ?
-		    "[%s]:%u" : "%s:%u", host, l->port);
-		listener_add(l->proc, proc_names[l->proc], text, l->tls, fd);
-		n++;
-		if (!l->tls && strncmp(text, "127.", 4) != 0 &&
-		    strncmp(text, "[::1]", 5) != 0)
-			log_warnx("%s:%d: %s is plaintext beyond loopback",
-			    path, l->line, text);
 	}
 	freeaddrinfo(res);
+	return (n);
+}
+
+static void
+listen_tcp(const struct listen_conf *l, const char *path)
+{
+	int	 n;
+
+	/* Plaintext never leaves the host unless an address is named. */
+	if (strcmp(l->address, "localhost") == 0 ||
+	    (strcmp(l->address, "*") == 0 && !l->tls))
+		n = listen_node(l, "127.0.0.1", path) +
+		    listen_node(l, "::1", path);
+	else if (strcmp(l->address, "*") == 0)
+		n = listen_node(l, NULL, path);
+	else
+		n = listen_node(l, l->address, path);
+	if (n == 0)
+		fatalx("%s:%d: listen on %s: this host has no such address",
+		    path, l->line, l->address);
 }
 
 static void

@@ -109,7 +109,7 @@ create_database(void)
 	static const char	 sql[] =
 	    "CREATE ROLE marionette LOGIN;\n"
 	    "CREATE DATABASE marionette OWNER marionette_owner;\n";
-	char			*argv[6];
+	char			*argv[8];
 	int			 fds[2];
 
 	if (pipe(fds) == -1 ||
@@ -120,8 +120,10 @@ create_database(void)
 	argv[1] = strdup("--single");
 	argv[2] = strdup("-D");
 	argv[3] = pg.data;
-	argv[4] = strdup("postgres");
-	argv[5] = NULL;
+	argv[4] = strdup("-c");
+	argv[5] = strdup("log_min_messages=warning");
+	argv[6] = strdup("postgres");
+	argv[7] = NULL;
 	if (run_program(argv, &pg.account, fds[0]) != 0)
 		fatalx("database embedded: its database cannot be made");
 	close(fds[0]);
@@ -251,7 +253,7 @@ exec_postgres(void)
 		"max_connections=24", "shared_buffers=64MB", "jit=off",
 		"wal_level=minimal", "max_wal_senders=0",
 		"log_min_messages=warning", "logging_collector=off",
-		"log_line_prefix=%m postgres ", "log_checkpoints=off",
+		"log_line_prefix=%m postgres: ", "log_checkpoints=off", "log_error_verbosity=terse",
 		"timezone=UTC", "log_timezone=UTC"
 	};
 

@@ -194,12 +194,15 @@ int
 run_program(char *const argv[], const struct account *a, int in)
 {
 	pid_t	 pid;
-	int	 status;
+	int	 out, status;
 
 	if ((pid = fork()) == -1)
 		return (-1);
 	if (pid == 0) {
-		if (in != -1 && dup2(in, STDIN_FILENO) == -1)
+		/* What it has to complain about goes to standard error. */
+		if ((in != -1 && dup2(in, STDIN_FILENO) == -1) ||
+		    (out = open("/dev/null", O_WRONLY)) == -1 ||
+		    dup2(out, STDOUT_FILENO) == -1)
 			_exit(127);
 		if (a != NULL && geteuid() == 0 && (setgroups(0, NULL) == -1 ||
 		    setresgid(a->gid, a->gid, a->gid) == -1 ||
