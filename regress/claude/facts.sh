@@ -7,4 +7,5 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 CLAUDE=${CLAUDE:-$("$here/install.sh")}
 export CLAUDE
-exec "$here/../lib/netns.sh" node --test "$here/facts.test.mjs"
+exec "$here/../lib/netns.sh" node --test --test-reporter=tap \
+    "$here/facts.test.mjs"

@@ -4,12 +4,15 @@
 
 import crypto from "node:crypto";
 import fs from "node:fs";
+import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
-import sodium from "libsodium-wrappers";
 import { call, credentials, der_to_pem, pinned_ca, RunnerService }
     from "./grpc.mjs";
 import { run } from "./proc.mjs";
+
+// Its ES module wants a newer node than Debian 12 has; the other form does not.
+export const sodium = createRequire(import.meta.url)("libsodium-wrappers");
 
 const KEYS = { p256: ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
     ed25519: ["ed25519"], rsa: ["rsa:2048"] };

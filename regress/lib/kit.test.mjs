@@ -8,13 +8,12 @@ import fs from "node:fs";
 import http from "node:http";
 import path from "node:path";
 import { test } from "node:test";
-import sodium from "libsodium-wrappers";
 import { WebSocketServer } from "ws";
 import { follow_sse, follow_ws } from "./follow.mjs";
 import { credentials, call, grpc, Health, pinned_ca, RunnerService }
     from "./grpc.mjs";
 import { Api } from "./http.mjs";
-import { enrol, make_csr } from "./identity.mjs";
+import { enrol, make_csr, sodium } from "./identity.mjs";
 import { start_model } from "./model.mjs";
 import { free_port, temp_dir } from "./place.mjs";
 import { run, start } from "./proc.mjs";
