@@ -80,7 +80,6 @@ children_init(void)
 		if (ch->proc == PROC_STORAGED && env->conf->database == NULL)
 			strlcpy(ch->root, postgres_socket_dir(),
 			    sizeof(ch->root));
-		ch->backoff_ms = BACKOFF_MIN_MS;
 	}
 }
 
@@ -183,12 +182,18 @@ child_died(struct child *ch, int status)
 		children_stop();
 		return;
 	}
+	ch->restarts++;
 	if (wall_ms() - ch->started_ms > STEADY_MS)
+		ch->backoff_ms = 0;
+	if (ch->backoff_ms == 0) {
+		/* It was steady: at once, and the backoff begins. */
 		ch->backoff_ms = BACKOFF_MIN_MS;
+		child_start(ch);
+		return;
+	}
 	ch->start_at = mono_ms() + ch->backoff_ms;
 	ch->backoff_ms = ch->backoff_ms * 2 > BACKOFF_MAX_MS ?
 	    BACKOFF_MAX_MS : ch->backoff_ms * 2;
-	ch->restarts++;
 }
 
 void
