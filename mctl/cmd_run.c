@@ -232,7 +232,9 @@ job_run(struct job *j, const char *prompt)
 	}
 	result_print(j);
 	leave(j, 1);
-	return (task_code(f->end));
+	if ((rc = task_code(f->end)) == EX_DONE && j->denied)
+		rc = EX_DENIED;
+	return (rc);
 }
 
 static int

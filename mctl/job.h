@@ -23,6 +23,7 @@ struct job {
 	int		 yes;
 	int		 person;	/* one is there to be asked */
 	int		 canceled;
+	int		 denied;	/* something was */
 };
 
 /* Put what stands open to the person; 1: the person wants to leave. */

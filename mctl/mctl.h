@@ -19,7 +19,7 @@
 #define EX_ERROR	1
 #define EX_USE		2
 #define EX_TASK		3	/* the task failed or was canceled */
-#define EX_DENIED	4	/* 401, 403 */
+#define EX_DENIED	4	/* 401, 403; or a question, in a run */
 #define EX_UNREACHED	5
 
 #define MAX_OPTIONS	256	/* on one command line */

@@ -38,6 +38,8 @@ answer_send(struct job *j, json_t *perm, int yes, const char *reason)
 	json_decref(body);
 	if (doc == NULL && j->m->rc == EX_UNREACHED)
 		return;
+	if (doc != NULL && !yes)
+		j->denied = 1;
 	slot = j->answered[j->nanswered++ % ANSWERED_MAX];
 	snprintf(slot, sizeof(j->answered[0]), "%s", id);
 	json_decref(doc);

@@ -52,7 +52,7 @@ test('details, then no', async () => {
 	    { length: 100 }, (_, i) => `item-${i}`) } });
 	const t = await terminal(['run', 'claude', 'do it'], [[Q, 'd\n'],
 	    ['item-99', ''], [Q, 'what\n'], [Q, 'No\n']], { env });
-	assert.equal(t.code, 0, t.out);
+	assert.equal(t.code, 4, t.out);
 	assert.match(t.out, /\(\d+ more lines: \[d\]etails shows them\)/);
 	assert.match(t.out, /original_request_id/);
 	assert.equal(fake.asked('POST', `${P}/deny`).length, 1);
@@ -63,7 +63,7 @@ test('what was typed before the question does not answer it', async () => {
 	setTimeout(() => ask(), 1200);
 	const t = await terminal(['run', 'claude', 'do it'],
 	    [['working', 'y\n'], [Q, 'n\n']], { env });
-	assert.equal(t.code, 0, t.out);
+	assert.equal(t.code, 4, t.out);
 	assert.equal(fake.asked('POST', `${P}/approve`).length, 0);
 	assert.equal(fake.asked('POST', `${P}/deny`).length, 1);
 });
@@ -75,7 +75,7 @@ test('a hostile agent cannot draw a question of ours', async () => {
 	const t = await terminal(['run', 'claude', 'do it'],
 	    [['Allow Bash^[[8m? [y]es / [n]o / [d]etails / [q]uit: ', 'n\n']],
 	    { env: { ...env, NO_COLOR: '1' } });
-	assert.equal(t.code, 0, t.out);
+	assert.equal(t.code, 4, t.out);
 	assert.doesNotMatch(t.out, /[\x1b\u202e]/);
 	for (const l of t.out.split(/\r?\n/)) {
 		assert.ok([...l].length <= 80, l);
@@ -106,7 +106,7 @@ test('answered elsewhere: the question goes away', async () => {
 test('no terminal: denied, and said; --yes: approved, and said', async () => {
 	ask();
 	let r = await mctl(['run', 'claude', 'do it'], { env });
-	assert.equal(r.code, 0, r.err);
+	assert.equal(r.code, 4, r.err);
 	assert.match(r.err, /denied \(no terminal to ask at; --yes approves\)/);
 	assert.equal(fake.asked('POST', `${P}/deny`).length, 1);
 	fake.task = task({ status: 'running' });
