@@ -370,6 +370,20 @@ http1_refuse(struct http1 *h, int status, const char *text)
 	exchange_refuse(h->x, status, text);
 }
 
+/* method SP target SP HTTP/d.d, with one space each (RFC 9112 3). */
+static int
+request_line_is_good(const char *p, size_t n)
+{
+	const char	*end = memchr(p, '\r', n), *v;
+
+	if ((p = memchr(p, ' ', n)) == NULL || end == NULL || p > end)
+		return (0);
+	p++;
+	v = memchr(p, ' ', (size_t)(end - p));
+	return (v != NULL && v > p && end - v == 9 &&
+	    memcmp(v, " HTTP/", 6) == 0 && v[7] == '.');
+}
+
 static void
 http1_parse_error(struct http1 *h, enum llhttp_errno e, const uint8_t *p,
     size_t n)
@@ -409,6 +423,11 @@ http1_head(struct http1 *h, const uint8_t *p, size_t n)
 	x = h->x = exchange_new(h->c, &http1_transport);
 	if (h->c->kind == LISTEN_RUNNER)
 		exchange_bad(x, 505, "this port speaks gRPC, over HTTP/2");
+	if (!request_line_is_good((const char *)p, n)) {
+		http1_refuse(h, 400, "the request line is not METHOD target"
+		    " HTTP/1.1");
+		return;
+	}
 	e = llhttp_execute(&h->parser, (const char *)p, n);
 	if (e != HPE_OK && e != HPE_PAUSED && e != HPE_PAUSED_UPGRADE) {
 		http1_parse_error(h, e, p, n);
@@ -420,9 +439,8 @@ http1_head(struct http1 *h, const uint8_t *p, size_t n)
 	}
 	x->verb = llhttp_method_name((llhttp_method_t)h->parser.method);
 	has_body = !h->complete;
-	length = x->te != NULL ? -1 : (int64_t)h->parser.content_length;
-	if (length < -1)
-		length = INT64_MAX;
+	length = x->te != NULL ? -1 : h->parser.content_length > INT64_MAX ?
+	    INT64_MAX : (int64_t)h->parser.content_length;
 	if (exchange_head(x, has_body, length) == -1)
 		return;
 	if (h->complete) {

@@ -417,11 +417,10 @@ exchange_head(struct exchange *x, int has_body, int64_t length)
 {
 	request_name(x);
 	http_stats.requests++;
-	if (x->bad == 0 && x->target != NULL && host_check(x) == 0 &&
-	    x->target[0] == '/')
-		query_target(x);
 	if (x->bad == 0 && request_method(x) == -1)
 		exchange_bad(x, 501, "the method is not known here");
+	if (x->bad == 0 && host_check(x) == 0 && x->target[0] == '/')
+		query_target(x);
 	if (x->bad != 0) {
 		exchange_refuse(x, x->bad, x->bad_text);
 		return (-1);
