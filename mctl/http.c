@@ -186,9 +186,8 @@ http_do(struct mctl *m, const struct request *q, struct reply *r)
 
 	memset(r, 0, sizeof(*r));
 	c = http_open(m, q->path, q->admin, &headers);
-	if (q->body != NULL)
-		headers = http_header(headers, "Content-Type",
-		    "application/json");
+	headers = http_header(headers, "Content-Type", q->body != NULL ?
+	    "application/json" : "");
 	if (q->idem != NULL)
 		headers = http_header(headers, "Idempotency-Key", q->idem);
 	headers = http_header(headers, "Expect", "");

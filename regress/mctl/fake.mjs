@@ -102,6 +102,11 @@ export class Fake {
 					return q.socket.destroy();
 				return this.send(r, f.status, f.body, f.headers);
 			}
+			const type = q.headers['content-type'];
+			if (type !== (text === '' ? undefined :
+			    'application/json'))
+				return this.refuse(r, 415, 'validation_error',
+				    `${type}: expected application/json`);
 			this.route(rec, r, `${rec.method} ${rec.path}`);
 		});
 	}
