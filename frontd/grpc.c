@@ -273,20 +273,29 @@ grpc_deliver(struct grpc *g, const uint8_t *p, size_t len)
 	g->s.method->message(&g->s, p, len);
 }
 
-/* Without this a message larger than the window would never be whole. */
+/*
+ * Without this a message larger than the window would never be whole.  What is
+ * given back is announced at once, not when half a window has gathered.
+ */
 static void
 grpc_window(struct grpc *g)
 {
-	size_t	 len;
+	nghttp2_session	*ng = g->st->h2->ng;
+	size_t		 len;
+	int32_t		 used;
 
 	if (g->finished || g->owed > 0 || g->msg.len < FRAME_HEAD ||
 	    frame_check(g, buf_head(&g->msg), &len) == -1)
 		return;
-	if (FRAME_HEAD + len - g->msg.len <= H2_WINDOW - g->held)
+	used = nghttp2_session_get_stream_effective_recv_data_length(ng,
+	    g->st->id);
+	if (used <= 0 || FRAME_HEAD + len - g->msg.len <=
+	    H2_WINDOW - (size_t)used)
 		return;
-	h2_return(g->st, g->held);
 	g->early += g->held;
 	g->held = 0;
+	nghttp2_submit_window_update(ng, NGHTTP2_FLAG_NONE, g->st->id, used);
+	conn_dirty(g->st->h2->c);
 }
 
 void

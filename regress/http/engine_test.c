@@ -312,6 +312,14 @@ rpc_half(struct grpc_stream *s)
 	grpc_finish(s, 0, NULL);
 }
 
+/* A cancelling client may end its half first. */
+static void
+rpc_half_hold(struct grpc_stream *s)
+{
+	closed_count++;
+	grpc_finish(s, 0, NULL);
+}
+
 static void
 rpc_closed(struct grpc_stream *s)
 {
@@ -331,7 +339,8 @@ rpc_cert(struct grpc_stream *s, const uint8_t *p, size_t n)
 const struct grpc_method	 grpc_methods[] = {
 	{ "/test.Echo/Bidi", 1024 * 1024, rpc_opened, rpc_echo, rpc_half,
 	    rpc_closed },
-	{ "/test.Echo/Hold", 64 * 1024, rpc_opened, rpc_hold, rpc_half,
+	{ "/test.Echo/Hold", 64 * 1024, rpc_opened, rpc_hold,
+	    rpc_half_hold,
 	    rpc_closed },
 	{ "/test.Echo/Cert", 64 * 1024, rpc_opened, rpc_cert, rpc_half,
 	    rpc_closed },
