@@ -9,7 +9,7 @@
 
 static const struct opt logs_opts[] = {
 	{ "follow", NULL, "go on until the task has ended", 'f' },
-	{ "tail", "N", "only the last N lines", 'n' },
+	{ "tail", "N", "only the last N lines, at most 500", 'n' },
 	{ "after", "POSITION", "only what comes after this position", 0 },
 	{ "raw", NULL, "exactly what the agent printed", 0 },
 	{ "stream", "NAME", "stdout, stderr or system; repeatable", 0 },
@@ -76,9 +76,11 @@ do_logs(struct mctl *m, const struct args *a)
 	int		 rc = EX_DONE, more = 0, rows, live;
 
 	live = args_has(a, "follow");
-	if (args_num(m, a, "tail", 1, 100000, &tail) != 0)
+	if (args_num(m, a, "tail", 1, PAGE, &tail) != 0)
 		return (EX_USE);
 	after = args_str(a, "after");
+	if (after != NULL && tail != 0)
+		return (usage_error(m, "--tail or --after, not both"));
 	if (after != NULL && strpbrk(after, "\r\n") != NULL)
 		return (usage_error(m, "--after: expected a position"));
 	if ((id = api_path(m, "", a->operand[0], "")) == NULL)

@@ -154,6 +154,7 @@ create_wait(struct mctl *m, const char *id)
 	int		 rc;
 
 	f.m = m;
+	f.task = id;
 	f.silent = 1;
 	path = xasprintf("/api/v1/tasks/%s?wait=20", id);
 	for (;;) {

@@ -89,6 +89,9 @@ follow_state(struct follow *f, json_t *task)
 	fputs("mctl: task ", stderr);
 	text_puts(stderr, now);
 	fputc('\n', stderr);
+	if (f->tick == NULL && strcmp(waiting, "permission") == 0)
+		fprintf(stderr, "mctl: `mctl permissions list --task %s "
+		    "--status pending' shows what it asks\n", f->task);
 }
 
 /* 1 if it was new; prints it. */

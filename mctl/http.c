@@ -142,6 +142,10 @@ http_unreachable(struct mctl *m, int admin, const char *why)
 	if (ep->socket != NULL)
 		fputs("Is marionetted running, and may you use its socket "
 		    "(root or the operator group)?\n", stderr);
+	else if (strncmp(where, "https://", 8) == 0 && ep->ca == NULL &&
+	    strstr(why, "certificate") != NULL)
+		fputs("If its certificate is of a CA of your own, say which "
+		    "with --ca FILE.\n", stderr);
 	else
 		fprintf(stderr, "Is marionetted running there? Say where with "
 		    "--server%s or a context, or use --socket.\n",
