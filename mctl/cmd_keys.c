@@ -97,6 +97,15 @@ send_and_show(struct mctl *m, const struct args *a, json_t *body)
 	json_decref(body);
 	if (doc == NULL)
 		return (m->rc);
+	if (doc_find(doc, "key|token") == NULL) {
+		fputs("mctl: it was made before, by the same request, and its "
+		    "secret is not shown again; revoke it and make another: ",
+		    stderr);
+		text_puts(stderr, doc_str(doc, "id"));
+		fputc('\n', stderr);
+		json_decref(doc);
+		return (EX_ERROR);
+	}
 	out_one(m, doc);
 	if (m->progress)
 		fputs("The secret is shown this once.\n", stderr);

@@ -32,11 +32,17 @@ static const struct opt list_opts[] = {
 	{ NULL, NULL, NULL, 0 }
 };
 
-static const struct opt answer_opts[] = {
+static const struct opt approve_opts[] = {
 	{ "reason", "TEXT", "told to the agent and kept", 0 },
 	{ "on-behalf-of", "WHO", "your own user, kept in the audit", 0 },
 	{ "input-file", "FILE", "approve this edited input (JSON) instead", 0 },
 	{ "answers-file", "FILE", "answers to an agent's question (JSON)", 0 },
+	{ NULL, NULL, NULL, 0 }
+};
+
+static const struct opt deny_opts[] = {
+	{ "reason", "TEXT", "told to the agent and kept", 0 },
+	{ "on-behalf-of", "WHO", "your own user, kept in the audit", 0 },
 	{ NULL, NULL, NULL, 0 }
 };
 
@@ -138,9 +144,9 @@ const struct cmd_entry cmd_permissions[] = {
 	    "List what agents have asked", do_list },
 	{ "permissions", "get", "PERMISSION", NULL, 1, 1, 0,
 	    "Show a request and its full input", do_get },
-	{ "permissions", "approve", "PERMISSION", answer_opts, 1, 1, 0,
+	{ "permissions", "approve", "PERMISSION", approve_opts, 1, 1, 0,
 	    "Allow it", do_answer },
-	{ "permissions", "deny", "PERMISSION", answer_opts, 1, 1, 0,
+	{ "permissions", "deny", "PERMISSION", deny_opts, 1, 1, 0,
 	    "Refuse it; the agent is told the reason", do_answer },
 	{ NULL, NULL, NULL, NULL, 0, 0, 0, NULL, NULL }
 };

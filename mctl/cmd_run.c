@@ -22,8 +22,8 @@ static const struct opt run_opts[] = {
 	{ "model", "MODEL", "the model the agent is to use", 0 },
 	{ "label", "K=V", "a label of the session; may be repeated", 0 },
 	{ "agent-config", "ID", "a stored credential of the server's", 0 },
-	{ "base-url", "URL", "where the agent finds its model", 0 },
 	{ "no-byok", NULL, "leave ANTHROPIC_API_KEY alone", 0 },
+	{ "base-url", "URL", "where that key is good", 0 },
 	{ "timeout", "SECONDS", "of execution; waiting does not count", 0 },
 	{ NULL, NULL, NULL, 0 }
 };

@@ -29,7 +29,7 @@ static const struct opt create_opts[] = {
 	{ "model", "MODEL", "the model the agent is to use", 0 },
 	{ "label", "K=V", "a label; may be repeated", 0 },
 	{ "agent-config", "ID", "a stored credential of the server's", 0 },
-	{ "base-url", "URL", "where the agent finds its model", 0 },
+	{ "base-url", "URL", "where that key is good", 0 },
 	{ "idle-timeout", "SECONDS", "suspend when idle for so long", 0 },
 	{ "byok", NULL, "agent claude: use ANTHROPIC_API_KEY", 0 },
 	{ "api-key-env", "VAR", "the agent's own key: from a variable,", 0 },
@@ -47,12 +47,12 @@ static const struct opt list_opts[] = {
 };
 
 static const struct opt wait_opts[] = {
-	{ "wait", "SECONDS", "until it is so, at most so long", 0 },
+	{ "wait", "SECONDS", "until it is so, at most so long (60)", 0 },
 	{ NULL, NULL, NULL, 0 }
 };
 
 static const struct opt key_opts[] = {
-	{ "base-url", "URL", "where the agent finds its model", 0 },
+	{ "base-url", "URL", "where that key is good", 0 },
 	{ "api-key-env", "VAR", "the agent's own key: from a variable,", 0 },
 	{ "api-key-fd", "N", "from a descriptor,", 0 },
 	{ "api-key-file", "FILE", "or from a file", 0 },
@@ -163,7 +163,7 @@ do_change(struct mctl *m, const struct args *a)
 	long long	 wait = 0;
 	int		 del = strcmp(verb, "delete") == 0;
 
-	if (args_num(m, a, "wait", 1, 600, &wait) != 0)
+	if (args_num(m, a, "wait", 1, 60, &wait) != 0)
 		return (EX_USE);
 	tail = xasprintf("%s%s", del ? "" : "/", del ? "" : verb);
 	path = api_path(m, "/api/v1/sessions/", a->operand[0], tail);
@@ -173,7 +173,7 @@ do_change(struct mctl *m, const struct args *a)
 	str_puts(&s, path);
 	free(path);
 	if (wait != 0) {
-		snprintf(n, sizeof(n), "%lld", wait > 60 ? 60 : wait);
+		snprintf(n, sizeof(n), "%lld", wait);
 		str_query(&s, "wait", n);
 	}
 	doc = api_send(m, del ? "DELETE" : "POST", s.data, NULL, NULL);

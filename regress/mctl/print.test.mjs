@@ -233,6 +233,15 @@ test('keys never travel in arguments', async () => {
 	assert.doesNotMatch(r.out + r.err, /sk-stored/);
 });
 
+test('a secret that was shown before is not an id', async () => {
+	fake.fail.push({ method: 'POST', path: '/admin/api/v1/keys',
+	    status: 201, body: { id: ID.key, name: 'ci' },
+	    headers: { 'idempotent-replayed': 'true' } });
+	const r = await run('admin keys create --name ci -q');
+	assert.deepEqual([r.code, r.out], [1, '']);
+	assert.match(r.err, /not shown again/);
+});
+
 test('changes', async () => {
 	for (const verb of ['suspend', 'resume', 'terminate']) {
 		const r = await run(`sessions ${verb} ${ID.session} --wait 30`);
@@ -274,6 +283,8 @@ test('permissions: the full input, and answers', async () => {
 	assert.deepEqual(fake.requests.at(-1).body, { reason: 'ok',
 	    on_behalf_of: 'ann', input: { command: 'true' } });
 	fs.writeFileSync(file, '{"command": ');
+	r = await run(`permissions approve ${ID.perm} --input-file ${file}`);
+	assert.equal(r.code, 2);
 	r = await run(`permissions deny ${ID.perm} --input-file ${file}`);
 	assert.equal(r.code, 2);
 	r = await run(`permissions deny ${ID.perm} --reason no`);
