@@ -29,12 +29,12 @@ static const struct opt create_opts[] = {
 	{ "model", "MODEL", "the model the agent is to use", 0 },
 	{ "label", "K=V", "a label; may be repeated", 0 },
 	{ "agent-config", "ID", "a stored credential of the server's", 0 },
-	{ "base-url", "URL", "where that key is good", 0 },
 	{ "idle-timeout", "SECONDS", "suspend when idle for so long", 0 },
 	{ "byok", NULL, "agent claude: use ANTHROPIC_API_KEY", 0 },
 	{ "api-key-env", "VAR", "the agent's own key: from a variable,", 0 },
 	{ "api-key-fd", "N", "from a descriptor,", 0 },
 	{ "api-key-file", "FILE", "or from a file", 0 },
+	{ "base-url", "URL", "where that key is good", 0 },
 	{ NULL, NULL, NULL, 0 }
 };
 
@@ -52,10 +52,10 @@ static const struct opt wait_opts[] = {
 };
 
 static const struct opt key_opts[] = {
-	{ "base-url", "URL", "where that key is good", 0 },
 	{ "api-key-env", "VAR", "the agent's own key: from a variable,", 0 },
 	{ "api-key-fd", "N", "from a descriptor,", 0 },
 	{ "api-key-file", "FILE", "or from a file", 0 },
+	{ "base-url", "URL", "where that key is good", 0 },
 	{ NULL, NULL, NULL, 0 }
 };
 
