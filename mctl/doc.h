@@ -64,6 +64,9 @@ int64_t	 doc_int(json_t *, const char *);
 json_t	*doc_items(json_t *);
 void	 doc_cell(struct str *, json_t *, const struct col *);
 
+/* endpoint.c */
+int	 url_is_loopback(const char *);
+
 /* out.c, yaml.c, table.c */
 void	 out_list(struct mctl *, json_t *, const struct col *);
 void	 out_one(struct mctl *, json_t *);

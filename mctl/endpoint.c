@@ -176,16 +176,24 @@ guess(struct mctl *m)
 	return (url_set(m, &ep->url, DEFAULT_URL));
 }
 
+/* This machine, by name or number. */
+int
+url_is_loopback(const char *url)
+{
+	const char	*host = strstr(url, "://") + 3;
+	size_t		 len = strcspn(host, ":/");
+
+	return ((len == 9 && strncmp(host, "localhost", 9) == 0) ||
+	    (strncmp(host, "127.", 4) == 0 &&
+	    strspn(host, "0123456789.") == len) ||
+	    strncmp(host, "[::1]", 5) == 0);
+}
+
 static void
 plaintext_warn(const struct endpoint *ep)
 {
-	const char	*host;
-
-	if (ep->key == NULL || strncmp(ep->url, "http://", 7) != 0)
-		return;
-	host = ep->url + 7;
-	if (strncmp(host, "localhost", 9) == 0 ||
-	    strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0)
+	if (ep->key == NULL || strncmp(ep->url, "http://", 7) != 0 ||
+	    url_is_loopback(ep->url))
 		return;
 	fputs("mctl: warning: the API key travels unencrypted to ", stderr);
 	text_puts(stderr, ep->url);

@@ -104,12 +104,11 @@ http_open(struct mctl *m, const char *path, int admin,
 	    admin ? ep->admin_url : ep->url, path);
 	curl_easy_setopt(c, CURLOPT_URL, s);
 	free(s);
-	if (ep->socket != NULL) {
+	if (ep->socket != NULL)
 		curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, ep->socket);
+	if (ep->socket != NULL ||
+	    url_is_loopback(admin ? ep->admin_url : ep->url))
 		curl_easy_setopt(c, CURLOPT_PROXY, "");
-	} else
-		curl_easy_setopt(c, CURLOPT_NOPROXY, getenv("no_proxy") ==
-		    NULL ? "localhost,127.0.0.1,::1" : NULL);
 	if (ep->ca != NULL)
 		curl_easy_setopt(c, CURLOPT_CAINFO, ep->ca);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");

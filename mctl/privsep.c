@@ -35,13 +35,7 @@ process_tidy(json_t *row)
 static int
 is_here(struct mctl *m)
 {
-	const char	*host;
-
-	if (m->ep.socket != NULL)
-		return (1);
-	host = strstr(m->ep.admin_url, "://") + 3;
-	return (strncmp(host, "localhost", 9) == 0 ||
-	    strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0);
+	return (m->ep.socket != NULL || url_is_loopback(m->ep.admin_url));
 }
 
 /* The value of a line of /proc/PID/status. */
