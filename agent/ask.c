@@ -1,0 +1,215 @@
+/*
+ * ask.c - questions of the coding agent to a person: sent up, numbered and
+ * durable, answered once, whatever happens to the connection.  While one waits
+ * the run's clock stands.  An answer that no program can hear any more is not
+ * acknowledged: it is answered with PermissionCanceled.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "run.h"
+#include "util.h"
+
+#define ACTION_MAX	1024
+#define TOOL_MAX	128
+#define INPUT_MAX	(900 * 1024)
+
+static void
+ask_log(struct run *r, const char *what, const char *action, const char *why)
+{
+	struct logged	 how = { "system", "info", "permission", NULL };
+	char		*s;
+
+	s = xasprintf("Permission %s: %s%s%s", what, action,
+	    why[0] != '\0' ? ": " : "", why);
+	run_log(r, &how, s, strlen(s));
+	free(s);
+}
+
+static struct ask *
+ask_find(struct run *r, const char *id, int program)
+{
+	struct ask	*a;
+
+	TAILQ_FOREACH(a, &r->asks, entry)
+		if (strcmp(program ? a->program_id : a->id, id) == 0)
+			return (a);
+	return (NULL);
+}
+
+static void
+ask_canceled(const char *run, const char *id)
+{
+	Marionette__V1__RunnerMessage		 m;
+	Marionette__V1__PermissionCanceled	 b;
+	union { const char *c; char *v; } u = { id }, v = { run };
+
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__permission_canceled__init(&b);
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_CANCELED;
+	m.permission_canceled = &b;
+	b.run_id = v.v;
+	b.request_id = u.v;
+	outbox_put(&m);
+}
+
+static void
+ask_settled(struct run *r, struct ask *a)
+{
+	if (a->answered)
+		return;
+	a->answered = 1;
+	if (--r->pending == 0)
+		run_clock_start(r);
+}
+
+/* The wire's id: the program's own, when that is fit and not yet used. */
+static char *
+ask_id(struct run *r, const char *id)
+{
+	char	*s;
+	unsigned int	 n = 1;
+
+	if (id[0] != '\0' && strlen(id) <= ASK_ID_MAX &&
+	    ask_find(r, id, 0) == NULL)
+		return (xstrdup(id));
+	for (;;) {
+		s = xasprintf("%.100s~%u", id, ++n);
+		s[utf8_cut(s, strlen(s), ASK_ID_MAX)] = '\0';
+		if (ask_find(r, s, 0) == NULL)
+			return (s);
+		free(s);
+	}
+}
+
+void
+ask_new(struct run *r, const char *id, const char *kind, const char *tool,
+    json_t *input, const char *action)
+{
+	Marionette__V1__RunnerMessage		 m;
+	Marionette__V1__PermissionRequest	 b;
+	union { const char *c; char *v; } u = { kind };
+	struct ask				*a;
+	char					*json;
+
+	a = xcalloc(1, sizeof(*a));
+	a->id = ask_id(r, id);
+	a->program_id = xstrdup(id);
+	a->tool = utf8_line(tool, TOOL_MAX);
+	a->input = json_incref(input);
+	TAILQ_INSERT_TAIL(&r->asks, a, entry);
+	json = json_dumps(input, JSON_COMPACT | JSON_ENCODE_ANY);
+	if (json == NULL || strlen(json) > INPUT_MAX) {
+		/* Nobody can judge what he cannot see. */
+		a->answered = 1;
+		run_system(r, "warn", "A tool call larger than 900 KiB was "
+		    "refused: a person could not be shown it.");
+		r->program->kind->answer(r, a, 0, "The input is larger than "
+		    "900 KiB and cannot be shown to a person.", NULL, NULL);
+		free(json);
+		return;
+	}
+	run_clock_stop(r);
+	r->pending++;
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__permission_request__init(&b);
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_REQUEST;
+	m.permission_request = &b;
+	b.run_id = run_id(r);
+	b.attempt = r->rec->attempt;
+	b.request_id = a->id;
+	b.kind = u.v;
+	b.tool = a->tool;
+	b.action = utf8_line(action, ACTION_MAX);
+	b.input_json = json;
+	ask_log(r, "asked", b.action, "");
+	outbox_put(&m);
+	free(b.action);
+	free(json);
+}
+
+void
+ask_withdrawn(struct run *r, const char *program_id)
+{
+	struct ask	*a = ask_find(r, program_id, 1);
+
+	if (a == NULL || a->answered)
+		return;
+	ask_settled(r, a);
+	ask_log(r, "withdrawn by the program", a->tool, "");
+	ask_canceled(run_id(r), a->id);
+}
+
+static void
+ask_ack(const char *permission_id)
+{
+	Marionette__V1__RunnerMessage	 m;
+	Marionette__V1__PermissionAck	 b;
+	union { const char *c; char *v; } u = { permission_id };
+
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__permission_ack__init(&b);
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_ACK;
+	m.permission_ack = &b;
+	b.permission_id = u.v;
+	outbox_put(&m);
+}
+
+/* NULL when it is empty or no JSON. */
+static json_t *
+ask_json(const char *s)
+{
+	return (s[0] == '\0' ? NULL : json_loads(s, JSON_DECODE_ANY, NULL));
+}
+
+void
+ask_answer(const Marionette__V1__PermissionAnswer *p)
+{
+	struct run	*r = env->run;
+	struct ask	*a;
+	json_t		*input, *answers;
+
+	if (r == NULL || strcmp(run_id(r), p->run_id) != 0 ||
+	    (a = ask_find(r, p->request_id, 0)) == NULL || r->exited) {
+		ask_canceled(p->run_id, p->request_id);
+		return;
+	}
+	if (a->answered) {	/* Sent again: our acknowledgement was lost. */
+		ask_ack(p->permission_id);
+		return;
+	}
+	input = ask_json(p->input_json);
+	answers = ask_json(p->answers_json);
+	if (p->input_json[0] != '\0' && !json_is_object(input)) {
+		/* An edit that cannot be read is no consent to the original. */
+		r->program->kind->answer(r, a, 0, "The edited input is not a "
+		    "JSON object.", NULL, NULL);
+	} else
+		r->program->kind->answer(r, a, p->approved, p->reason, input,
+		    answers);
+	ask_log(r, !p->approved ? "denied" : input != NULL ?
+	    "given, with an edited input" : "given", a->tool, p->reason);
+	ask_settled(r, a);
+	ask_ack(p->permission_id);
+	json_decref(input);
+	json_decref(answers);
+}
+
+void
+ask_end_all(struct run *r)
+{
+	struct ask	*a;
+
+	while ((a = TAILQ_FIRST(&r->asks)) != NULL) {
+		if (!a->answered)
+			ask_canceled(run_id(r), a->id);
+		TAILQ_REMOVE(&r->asks, a, entry);
+		json_decref(a->input);
+		free(a->id);
+		free(a->program_id);
+		free(a->tool);
+		free(a);
+	}
+	r->pending = 0;
+}

@@ -1,0 +1,23 @@
+/*
+ * claude.h - Claude Code's frames, as a person reads them.
+ */
+#ifndef AGENT_CLAUDE_H
+#define AGENT_CLAUDE_H
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct logged;
+
+/* A member that is a string, or "". */
+const char	*claude_str(json_t *, const char *);
+uint64_t	 claude_count(json_t *, const char *);
+/* One line: "Bash: echo hi".  The caller frees it. */
+char		*claude_action(const char *tool, json_t *input);
+/* Why a result with is_error is one. */
+char		*claude_error(json_t *result);
+/* Fills in kind and level; the text, or NULL.  The caller frees it. */
+char		*claude_classify(json_t *frame, struct logged *);
+
+#endif

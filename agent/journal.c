@@ -1,0 +1,182 @@
+/*
+ * journal.c - the file `journal' in the state directory: records appended in a
+ * turn and made durable by one fdatasync before anything that depends on them
+ * is sent or started.  A record is length, checksum, type and bytes; a torn
+ * tail (power cut) is cut off at the start.  A full disk is said once, tried
+ * again each second, and nothing is sent meanwhile.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <sodium.h>
+
+#include "agent.h"
+#include "log.h"
+#include "util.h"
+
+#define JOURNAL_RECORD_MAX	(4 * 1024 * 1024)
+#define JOURNAL_HEAD		(4 + crypto_shorthash_BYTES)
+#define JOURNAL_COMPACT		(8 * 1024 * 1024)
+
+static struct {
+	struct evbuffer	*buf;		/* not yet written */
+	off_t		 end;		/* of what is durable */
+	off_t		 floor;		/* size after the last rewrite */
+	int		 fd;
+	int		 failing;
+} journal = { .fd = -1 };
+
+static void
+journal_sum(uint8_t out[crypto_shorthash_BYTES], const uint8_t *p, size_t len)
+{
+	static const uint8_t	 key[crypto_shorthash_KEYBYTES] = "marionette-jrnl";
+
+	crypto_shorthash(out, p, len, key);
+}
+
+static void
+journal_head(uint8_t head[JOURNAL_HEAD], const uint8_t *p, size_t len)
+{
+	head[0] = (uint8_t)(len >> 24);
+	head[1] = (uint8_t)(len >> 16);
+	head[2] = (uint8_t)(len >> 8);
+	head[3] = (uint8_t)len;
+	journal_sum(head + 4, p, len);
+}
+
+/* Reads every good record; returns where the good ones end. */
+static off_t
+journal_read(FILE *f, journal_replay replay)
+{
+	uint8_t	 head[JOURNAL_HEAD], sum[crypto_shorthash_BYTES], *p;
+	size_t	 len;
+	off_t	 end = 0;
+	int	 good;
+
+	while (fread(head, sizeof(head), 1, f) == 1) {
+		len = (size_t)head[0] << 24 | (size_t)head[1] << 16 |
+		    (size_t)head[2] << 8 | head[3];
+		if (len == 0 || len > JOURNAL_RECORD_MAX)
+			break;
+		p = xmalloc(len + 1);
+		good = fread(p, len, 1, f) == 1;
+		if (good) {
+			journal_sum(sum, p, len);
+			good = memcmp(sum, head + 4, sizeof(sum)) == 0;
+		}
+		if (good) {
+			p[len] = 0;
+			replay(p[0], p + 1, len - 1);
+			end += (off_t)(sizeof(head) + len);
+		}
+		free(p);
+		if (!good)
+			break;
+	}
+	return (end);
+}
+
+void
+journal_open(journal_replay replay)
+{
+	struct stat	 st;
+	FILE		*f;
+	int		 fd;
+
+	fd = openat(env->state_fd, "journal", O_RDWR | O_CREAT | O_CLOEXEC |
+	    O_NOFOLLOW, 0600);
+	if (fd == -1 || fstat(fd, &st) == -1)
+		fatal("state directory %s: journal", env->state_dir);
+	if ((f = fdopen(dup(fd), "r")) == NULL)
+		fatal("journal");
+	journal.end = journal_read(f, replay);
+	fclose(f);
+	if (journal.end != st.st_size) {
+		log_warnx("journal: %lld bytes of torn tail dropped",
+		    (long long)(st.st_size - journal.end));
+		if (ftruncate(fd, journal.end) == -1)
+			fatal("journal");
+	}
+	journal.floor = journal.end;
+	journal.fd = fd;
+	if ((journal.buf = evbuffer_new()) == NULL)
+		fatalx("memory: journal");
+}
+
+void
+journal_put(int type, const void *data, size_t len)
+{
+	uint8_t	 head[JOURNAL_HEAD], *p;
+
+	p = xmalloc(len + 1);
+	p[0] = (uint8_t)type;
+	memcpy(p + 1, data, len);
+	journal_head(head, p, len + 1);
+	if (evbuffer_add(journal.buf, head, sizeof(head)) == -1 ||
+	    evbuffer_add(journal.buf, p, len + 1) == -1)
+		fatalx("memory: journal");
+	free(p);
+	turn_want();
+}
+
+int
+journal_sync(void)
+{
+	uint8_t	*p;
+	size_t	 len;
+
+	if ((len = evbuffer_get_length(journal.buf)) == 0)
+		return (0);
+	p = evbuffer_pullup(journal.buf, -1);
+	if (lseek(journal.fd, journal.end, SEEK_SET) == -1 ||
+	    write_all(journal.fd, p, len) == -1 ||
+	    fdatasync(journal.fd) == -1) {
+		if (!journal.failing)
+			log_warn("journal in %s cannot be written, nothing is "
+			    "started or reported until it can", env->state_dir);
+		journal.failing = 1;
+		/* Half a record must not stand before the next try. */
+		if (ftruncate(journal.fd, journal.end) == -1)
+			log_warn("journal");
+		return (-1);
+	}
+	if (journal.failing)
+		log_info("journal can be written again");
+	journal.failing = 0;
+	journal.end += (off_t)len;
+	evbuffer_drain(journal.buf, len);
+	return (0);
+}
+
+void
+journal_compact(void (*puts)(void))
+{
+	uint8_t	*p;
+	size_t	 len;
+	int	 fd;
+
+	if (journal.end < JOURNAL_COMPACT + 2 * journal.floor ||
+	    journal_sync() == -1)
+		return;
+	puts();
+	len = evbuffer_get_length(journal.buf);
+	p = evbuffer_pullup(journal.buf, -1);
+	if (file_write(env->state_fd, "journal", p, len, 0600) == -1 ||
+	    (fd = openat(env->state_fd, "journal", O_RDWR | O_CLOEXEC |
+	    O_NOFOLLOW)) == -1) {
+		/* The old one goes on; what was put again does no harm. */
+		log_warn("journal not rewritten");
+		journal.floor = journal.end;
+		return;
+	}
+	close(journal.fd);
+	journal.fd = fd;
+	journal.end = journal.floor = (off_t)len;
+	evbuffer_drain(journal.buf, len);
+}

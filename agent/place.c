@@ -1,0 +1,234 @@
+/*
+ * place.c - <workspace root>/<session id>/ with workspace, home, tmp, and root
+ * (where its room is built).  As root each session has a user of its own from
+ * the configured range, remembered in the file `users'.  A removed session is
+ * renamed to .trash-<id> first, so that a crash removes it too.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <jansson.h>
+#include <sodium.h>
+
+#include "agent.h"
+#include "log.h"
+#include "place.h"
+#include "util.h"
+
+static json_t	*place_users;	/* session id -> uid */
+
+void
+place_random(uint8_t *p, size_t n)
+{
+	randombytes_buf(p, n);
+}
+
+int
+place_write(const char *dir, const char *name, const char *text)
+{
+	int	 fd, rv;
+
+	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return (-1);
+	rv = file_write(fd, name, text, strlen(text), 0600);
+	close(fd);
+	return (rv);
+}
+
+/* Everything below a directory that may hold anything; follows no link. */
+static void
+place_delete(int parent, const char *name)
+{
+	struct dirent	*de;
+	DIR		*d;
+	int		 fd;
+
+	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+		return;
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	    O_CLOEXEC);
+	if (fd == -1) {		/* Its owner locked himself out, perhaps. */
+		if (fchmodat(parent, name, 0700, 0) == -1)
+			return;
+		fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+		    O_CLOEXEC);
+	}
+	if (fd == -1 || (d = fdopendir(fd)) == NULL)
+		return;
+	if (fchmod(fd, 0700) == -1)
+		log_debug("delete %s: chmod", name);
+	while ((de = readdir(d)) != NULL)
+		if (strcmp(de->d_name, ".") != 0 &&
+		    strcmp(de->d_name, "..") != 0)
+			place_delete(dirfd(d), de->d_name);
+	closedir(d);
+	unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+/* A process of its own: a workspace may hold a million files. */
+static void
+place_empty_trash(void)
+{
+	struct dirent	*de;
+	DIR		*d;
+	pid_t		 pid;
+
+	if ((pid = fork()) == -1)
+		return;
+	if (pid > 0) {
+		waitpid(pid, NULL, 0);
+		return;
+	}
+	if (fork() != 0)
+		_exit(0);
+	/* The lock on the state directory is not for us to keep. */
+	close_range(3, ~0U, 0);
+	if ((d = opendir(env->ws_root)) == NULL)
+		_exit(1);
+	while ((de = readdir(d)) != NULL)
+		if (strncmp(de->d_name, ".trash-", 7) == 0)
+			place_delete(dirfd(d), de->d_name);
+	_exit(0);
+}
+
+void
+place_init(void)
+{
+	struct stat	 st;
+	json_error_t	 err;
+	char		*path, *real;
+
+	if (mkdir(env->ws_root, 0711) == -1 && errno != EEXIST)
+		fatal("workspace root %s: cannot make it", env->ws_root);
+	if ((real = realpath(env->ws_root, NULL)) == NULL ||
+	    stat(real, &st) == -1)
+		fatal("workspace root %s", env->ws_root);
+	free(env->ws_root);
+	env->ws_root = real;
+	if (st.st_uid != geteuid())
+		fatalx("workspace root %s belongs to uid %u, this is uid %u",
+		    real, (unsigned)st.st_uid, (unsigned)geteuid());
+	if ((st.st_mode & 0777) != 0711 && chmod(real, 0711) == -1)
+		fatal("workspace root %s: chmod", real);
+	path = state_path("users");
+	place_users = access(path, F_OK) == -1 ? json_object() :
+	    json_load_file(path, 0, &err);
+	if (!json_is_object(place_users))
+		fatalx("%s: not a JSON object", path);
+	free(path);
+	place_empty_trash();
+}
+
+static int
+place_store_users(void)
+{
+	char	*text;
+	int	 rv;
+
+	text = json_dumps(place_users, JSON_INDENT(1));
+	if (text == NULL)
+		return (-1);
+	rv = file_write(env->state_fd, "users", text, strlen(text), 0600);
+	free(text);
+	return (rv);
+}
+
+static int
+place_taken(uid_t uid)
+{
+	const char	*id;
+	json_t		*j;
+
+	json_object_foreach(place_users, id, j)
+		if ((uid_t)json_integer_value(j) == uid)
+			return (1);
+	return (0);
+}
+
+/* 0 when we are not root: all is ours. */
+static int
+place_user(const char *id, uid_t *uid)
+{
+	json_t		*j;
+	unsigned int	 i;
+
+	*uid = 0;
+	if (geteuid() != 0)
+		return (0);
+	if ((j = json_object_get(place_users, id)) != NULL) {
+		*uid = (uid_t)json_integer_value(j);
+		return (0);
+	}
+	for (i = 0; i < env->uid_count && place_taken(env->uid_low + i); i++)
+		continue;
+	if (i == env->uid_count) {
+		log_warnx("all %u users of --uid-range have a session",
+		    env->uid_count);
+		return (-1);
+	}
+	*uid = env->uid_low + i;
+	json_object_set_new(place_users, id, json_integer((json_int_t)*uid));
+	if (place_store_users() == -1) {
+		log_warn("users");
+		json_object_del(place_users, id);
+		return (-1);
+	}
+	return (0);
+}
+
+int
+place_make(const char *id, const char *dir, uid_t *uid)
+{
+	static const char *const	 sub[] = {
+		"workspace", "home", "tmp"
+	};
+	struct stat			 st;
+	char				*path;
+	size_t				 i;
+	int				 rv = 0;
+
+	if (place_user(id, uid) == -1)
+		return (-1);
+	if (mkdir(dir, 0700) == -1 && errno != EEXIST)
+		goto fail;
+	/* In "uid" mode its user must get through; the root hides others. */
+	if (*uid != 0 && (chown(dir, 0, *uid) == -1 || chmod(dir, 0710) == -1))
+		goto fail;
+	path = xasprintf("%s/root", dir);
+	rv = mkdir(path, 0700) == -1 && errno != EEXIST ? -1 : 0;
+	free(path);
+	for (i = 0; rv == 0 && i < sizeof(sub) / sizeof(sub[0]); i++) {
+		path = xasprintf("%s/%s", dir, sub[i]);
+		if ((mkdir(path, 0700) == -1 && errno != EEXIST) ||
+		    lstat(path, &st) == -1 || !S_ISDIR(st.st_mode) ||
+		    (*uid != 0 && lchown(path, *uid, *uid) == -1))
+			rv = -1;
+		free(path);
+	}
+	if (rv == 0)
+		return (0);
+fail:
+	log_warn("session directory %s", dir);
+	return (-1);
+}
+
+void
+place_remove(const char *id, const char *dir)
+{
+	char	*trash;
+
+	trash = xasprintf("%s/.trash-%s", env->ws_root, id);
+	if (rename(dir, trash) == -1 && errno != ENOENT)
+		log_warn("session directory %s", dir);
+	free(trash);
+	if (json_object_del(place_users, id) == 0 && place_store_users() == -1)
+		log_warn("users");
+	place_empty_trash();
+}

@@ -1,0 +1,21 @@
+/*
+ * place.h - directories and users of sessions on this machine.
+ */
+#ifndef AGENT_PLACE_H
+#define AGENT_PLACE_H
+
+#include <sys/types.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The root of all sessions: made, checked; what a crash left is removed. */
+void	 place_init(void);
+/* <dir>/{workspace,home,tmp,root}, 0700, of the session's user. */
+int	 place_make(const char *id, const char *dir, uid_t *);
+/* Out of the way at once, deleted in the background. */
+void	 place_remove(const char *id, const char *dir);
+int	 place_write(const char *dir, const char *name, const char *text);
+void	 place_random(uint8_t *, size_t);
+
+#endif

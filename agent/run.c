@@ -1,0 +1,294 @@
+/*
+ * run.c - the life of a run: accepted (holder waiting, journal written), let go
+ * when that is durable, ended when all that it started is dead and all that it
+ * printed is in the spool.  Exactly one RunCompleted, last.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "leftover.h"
+#include "log.h"
+#include "room.h"
+#include "run.h"
+#include "spec.h"
+#include "util.h"
+
+#define RESULT_MAX	(256 * 1024)
+#define ERROR_MAX	1024
+#define CODE_MAX	64
+#define SYSTEM_PATH	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:" \
+			"/sbin:/bin"
+
+char *
+run_id(struct run *r)
+{
+	return (r->rec->run_id);
+}
+
+static void
+run_free(struct run *r)
+{
+	if (r->program != NULL && r->program->kind->release != NULL)
+		r->program->kind->release(r);
+	run_io_free(r);
+	if (r->prompt != NULL)
+		freezero(r->prompt, strlen(r->prompt));
+	free(r->task_id);
+	free(r->context_json);
+	free(r->status);
+	free(r->error_code);
+	free(r->error);
+	free(r->result);
+	free(r->conversation);
+	free(r);
+}
+
+static const char *
+run_status(struct run *r)
+{
+	if (r->status != NULL)
+		return (r->status);
+	if (r->failed || r->error != NULL || !WIFEXITED(r->wait_status) ||
+	    WEXITSTATUS(r->wait_status) != 0)
+		return ("failed");
+	return ("completed");
+}
+
+/* Masked, well-formed, at most max bytes; "" for NULL. */
+static char *
+run_text(struct run *r, const char *s, size_t max)
+{
+	char	*p;
+	size_t	 n;
+
+	if (s == NULL)
+		return (xstrdup(""));
+	p = utf8_scrub(s, strlen(s), &n);
+	p = keys_mask(&r->session->secret, p, &n);
+	p[utf8_cut(p, n, max)] = '\0';
+	return (p);
+}
+
+static void
+run_explain(struct run *r, const char *status)
+{
+	if (strcmp(status, "completed") == 0 || r->error != NULL)
+		return;
+	if (strcmp(status, "timeout") == 0)
+		r->error = xasprintf("The task ran longer than its %u seconds.",
+		    r->timeout_s);
+	else if (strcmp(status, "lost") == 0)
+		r->error = xstrdup(env->stopping ?
+		    "The runner's agent was stopped." :
+		    "The runner was without a server for too long.");
+	else if (strcmp(status, "failed") != 0)
+		r->error = xasprintf("Stopped: %s.", status);
+	else if (WIFSIGNALED(r->wait_status))
+		r->error = xasprintf("%s was killed by signal %d (%s).",
+		    r->program->name, WTERMSIG(r->wait_status),
+		    strsignal(WTERMSIG(r->wait_status)));
+	else
+		r->error = xasprintf("%s ended with status %d.",
+		    r->program->name, WEXITSTATUS(r->wait_status));
+	if (r->error_code == NULL && strcmp(status, "failed") == 0)
+		r->error_code = xstrdup("agent_failed");
+}
+
+static void
+run_report(struct run *r)
+{
+	Marionette__V1__RunCompleted	 b;
+	const char			*status = run_status(r);
+	union { const char *c; char *v; } u = { status };
+
+	run_explain(r, status);
+	marionette__v1__run_completed__init(&b);
+	b.run_id = run_id(r);
+	b.attempt = r->rec->attempt;
+	b.status = u.v;
+	b.exit_code = WIFEXITED(r->wait_status) ? WEXITSTATUS(r->wait_status) :
+	    128 + WTERMSIG(r->wait_status);
+	b.error_code = run_text(r, r->error_code, CODE_MAX);
+	b.error = run_text(r, r->error, ERROR_MAX);
+	b.result = run_text(r, r->result, RESULT_MAX);
+	b.tokens_input = r->tokens_input;
+	b.tokens_output = r->tokens_output;
+	b.cost_microusd = r->cost_microusd;
+	b.duration_ms = run_clock(r);
+	b.conversation_id = run_text(r, r->conversation, 128);
+	if (strcmp(status, "completed") != 0)
+		run_system(r, "error", b.error);
+	b.log_last = spool_number(r->spool);
+	if (spool_durable(r->spool) == -1)
+		log_warn("run %s: its log waits for room", run_id(r));
+	record_completed(r->rec, &b);
+	log_info("run %s: %s%s%s", run_id(r), status,
+	    b.error[0] != '\0' ? ": " : "", b.error);
+	free(b.error_code);
+	free(b.error);
+	free(b.result);
+	free(b.conversation_id);
+}
+
+void
+run_finish(struct run *r)
+{
+	run_clock_stop(r);
+	if (r->error == NULL)
+		r->program->kind->ended(r, r->wait_status);
+	ask_end_all(r);
+	run_report(r);
+	env->run = NULL;
+	run_free(r);
+	session_run_ended();
+}
+
+/* It could not even be started; the reason is in r->error. */
+static void
+run_stillborn(struct run *r, const char *code)
+{
+	if (r->error_code == NULL)
+		r->error_code = xstrdup(code);
+	r->exited = 1;
+	r->failed = 1;
+	r->wait_status = 127 << 8;
+	run_report(r);
+	env->run = NULL;
+	run_free(r);
+	session_run_ended();
+}
+
+void
+run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
+{
+	struct run	*r;
+
+	r = xcalloc(1, sizeof(*r));
+	TAILQ_INIT(&r->asks);
+	r->fd_in = r->fd_ctl = r->fd_spec = r->out.fd = r->err.fd = -1;
+	r->session = s;
+	r->rec = record_new(t->run_id, t->session_id, t->attempt, t->epoch);
+	r->rec->uid = s->uid;
+	r->task_id = xstrdup(t->task_id);
+	r->prompt = xstrdup(t->prompt);
+	r->context_json = xstrdup(t->context_json);
+	r->timeout_s = t->timeout_seconds;
+	r->interrupted = t->interrupted;
+	record_accepted(r->rec);
+	env->run = r;
+	r->program = kind_program(s->agent);
+	if ((r->spool = spool_new(t->run_id)) == NULL) {
+		/* No disk: the server keeps the run, and we stay honest. */
+		record_put(r->rec);
+		fatalx("spool: cannot be made, stopping");
+	}
+	if (r->program == NULL) {
+		r->error = xasprintf("This runner has no agent \"%s\".",
+		    s->agent);
+		r->program = kind_program(NULL);
+		run_stillborn(r, "agent_missing");
+		return;
+	}
+	if (run_spawn(r) == -1) {
+		run_stillborn(r, "runner_failed");
+		return;
+	}
+	run_read(r);
+	record_put(r->rec);
+	log_info("run %s: accepted, session %s, %s", run_id(r), s->id,
+	    s->agent);
+}
+
+static void
+run_environment(struct run *r, struct spec *spec, const char *home)
+{
+	const char	*name, *path = getenv("PATH");
+	json_t		*value;
+
+	spec_env(spec, "PATH", path != NULL ? path : SYSTEM_PATH);
+	spec_env(spec, "HOME", home);
+	spec_env(spec, "TERM", "dumb");
+	spec_env(spec, "LANG", "C.UTF-8");
+	spec_env(spec, "SHELL", "/bin/sh");
+	spec_env(spec, LEFTOVER_VAR, run_id(r));
+	spec_env(spec, "MARIONETTE_SESSION_ID", r->session->id);
+	spec_env(spec, "MARIONETTE_TASK_ID", r->task_id);
+	json_object_foreach(r->session->vars, name, value)
+		if (strcmp(name, "HOME") != 0 && strcmp(name, LEFTOVER_VAR) !=
+		    0 && strcmp(name, "PATH") != 0 && strchr(name, '=') ==
+		    NULL && json_string_value(value) != NULL)
+			spec_env(spec, name, json_string_value(value));
+}
+
+/* Claude and others may live below /tmp; then it cannot be a private one. */
+static int
+run_private_tmp(const struct run *r)
+{
+	char	*real;
+	int	 yes;
+
+	if ((real = realpath(r->program->path, NULL)) == NULL)
+		return (1);
+	yes = strncmp(real, "/tmp/", 5) != 0 &&
+	    strncmp(r->program->path, "/tmp/", 5) != 0;
+	free(real);
+	return (yes);
+}
+
+static int
+run_spec(struct run *r, struct spec *spec)
+{
+	char	 mode[2] = { room_mode(), '\0' }, uid[16];
+	char	*home;
+	int	 rv;
+
+	spec_put(spec, SPEC_PATH, r->program->path);
+	spec_put(spec, SPEC_DIR, r->session->dir);
+	spec_put(spec, SPEC_HIDE, env->ws_root);
+	spec_put(spec, SPEC_HIDE, env->state_dir);
+	snprintf(uid, sizeof(uid), "%u", (unsigned)r->session->uid);
+	spec_put(spec, SPEC_UID, uid);
+	spec_put(spec, SPEC_MODE, mode);
+	if (mode[0] == ROOM_NAMESPACE) {
+		home = xstrdup(ROOM_HOME);
+		if (run_private_tmp(r))
+			spec_put(spec, SPEC_TMP, "");
+		else
+			spec_env(spec, "TMPDIR", ROOM_TMP);
+	} else
+		home = xasprintf("%s/home", r->session->dir);
+	run_environment(r, spec, home);
+	free(home);
+	rv = r->program->kind->start(r, spec);
+	spec_put(spec, SPEC_END, "");
+	if (rv == 0 && spec->full) {
+		r->error = xstrdup("The environment is larger than 512 KiB.");
+		rv = -1;
+	}
+	return (rv);
+}
+
+/* All up to here is durable: the holder may begin. */
+void
+run_go(void)
+{
+	struct spec	 spec;
+	struct run	*r = env->run;
+
+	if (r == NULL || r->fd_spec == -1 || r->status != NULL)
+		return;
+	spec_init(&spec);
+	if (run_spec(r, &spec) == -1)
+		run_ctl(r, 'K');
+	else if (write_all(r->fd_spec, spec.buf, spec.len) == -1)
+		log_warn("run %s: its holder is gone", run_id(r));
+	spec_free(&spec);
+	if (r->fd_spec != -1)
+		close(r->fd_spec);
+	r->fd_spec = -1;
+}

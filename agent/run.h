@@ -1,0 +1,167 @@
+/*
+ * run.h - the attached session and the run at work in it.
+ */
+#ifndef AGENT_RUN_H
+#define AGENT_RUN_H
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include <jansson.h>
+
+#include "agent.h"
+#include "kind.h"
+#include "record.h"
+#include "spool.h"
+
+#define ASK_ID_MAX	128
+#define LINE_MAX_BYTES	(16 * 1024 * 1024)
+
+struct evbuffer;
+struct event;
+struct room;
+
+/* From AttachSession to DetachSession, over restarts of the agent. */
+struct session {
+	char		*id;
+	char		*agent;		/* "claude" */
+	char		*model;
+	char		*dir;		/* <workspace root>/<id> */
+	json_t		*vars;		/* environment, strings */
+	struct secret	 secret;
+	uint64_t	 epoch;
+	uid_t		 uid;		/* 0: the agent's own */
+};
+
+/* A question to a person; on its run's list until the run ends. */
+struct ask {
+	TAILQ_ENTRY(ask)	 entry;
+	char			*id;		/* on the wire */
+	char			*program_id;	/* what the program calls it */
+	char			*tool;
+	json_t			*input;
+	int			 answered;
+};
+
+struct lines {			/* linebuf.c */
+	char	*buf;
+	size_t	 len;
+	size_t	 size;
+	size_t	 seen;		/* no newline before here */
+	int	 over;		/* the rest of an over-long line is dropped */
+};
+
+struct stream {
+	struct event	*ev;
+	struct lines	 lines;
+	const char	*name;
+	int		 fd;
+};
+
+/* From ExecuteTask to RunCompleted. */
+struct run {
+	TAILQ_HEAD(, ask)	 asks;
+	struct record		*rec;
+	struct session		*session;
+	const struct program	*program;
+	struct spool		*spool;
+	char			*task_id;
+	char			*prompt;
+	char			*context_json;
+	void			*kd;		/* the kind's own */
+	struct evbuffer		*in;		/* to the program */
+	struct event		*ev_in;
+	struct event		*ev_ctl;
+	struct event		*ev_clock;	/* timeout_seconds */
+	struct event		*ev_kill;
+	struct event		*ev_end;	/* pipes that stay open */
+	struct stream		 out;
+	struct stream		 err;
+	/* What it came to. */
+	char			*status;	/* set: ended by us, as this */
+	char			*error_code;
+	char			*error;
+	char			*result;
+	char			*conversation;
+	uint64_t		 tokens_input;
+	uint64_t		 tokens_output;
+	uint64_t		 cost_microusd;
+	uint64_t		 clock_ms;	/* execution, until since */
+	uint64_t		 clock_since;	/* 0: it stands */
+	uint64_t		 progress_at;
+	unsigned int		 pending;	/* asks without an answer */
+	uint32_t		 timeout_s;
+	uint32_t		 grace_s;
+	int			 fd_in;
+	int			 fd_ctl;
+	int			 fd_spec;	/* the holder waits here */
+	int			 interrupted;
+	int			 kill_step;
+	int			 in_close;	/* when all is written */
+	int			 exited;
+	int			 wait_status;
+	int			 failed;	/* the kind says so */
+};
+
+/* session.c */
+const char *session_attach(const Marionette__V1__AttachSession *);
+void	 session_detach(uint64_t epoch, int remove);
+void	 session_run_ended(void);
+void	 session_load(const uint8_t *, size_t);
+void	 session_puts(void);
+void	 session_start(void);		/* once, after the journal */
+char	*session_id(struct session *);
+uint64_t session_epoch(const struct session *);
+int	 session_conversation(struct session *, char *uuid, size_t);
+int	 session_has(const struct session *, const char *glob_in_home);
+
+/* run.c */
+void	 run_new(const Marionette__V1__ExecuteTask *, struct session *);
+void	 run_go(void);
+void	 run_finish(struct run *);
+char	*run_id(struct run *);
+
+/* run_io.c */
+int	 run_spawn(struct run *);
+void	 run_read(struct run *);	/* starts the events */
+void	 run_resume(struct run *);	/* the spool has room again */
+void	 run_write(struct run *, const char *, size_t);
+void	 run_write_json(struct run *, json_t *);
+void	 run_close_in(struct run *);	/* when all is written */
+void	 run_ctl(struct run *, char);
+void	 run_io_free(struct run *);
+
+/* run_kill.c: the clock, and the ways to end */
+void	 run_clock_start(struct run *);
+void	 run_clock_stop(struct run *);
+uint64_t run_clock(const struct run *);
+void	 run_kill(struct run *, const char *status, uint32_t grace);
+void	 run_expect_end(struct run *);	/* it said its result: 10 s to go */
+void	 run_watch_offline(void);	/* once, at start */
+
+/* run_log.c */
+struct logged {
+	const char	*stream;
+	const char	*level;
+	const char	*kind;
+	const char	*text;		/* or NULL */
+};
+void	 run_log(struct run *, const struct logged *, const char *, size_t);
+void	 run_system(struct run *, const char *level, const char *);
+void	 run_line(struct run *, struct stream *, const char *, size_t);
+void	 run_progress(struct run *, unsigned int percent, const char *step);
+
+/* ask.c */
+void	 ask_new(struct run *, const char *id, const char *kind,
+	    const char *tool, json_t *input, const char *action);
+void	 ask_withdrawn(struct run *, const char *program_id);
+void	 ask_answer(const Marionette__V1__PermissionAnswer *);
+void	 ask_end_all(struct run *);
+
+/* linebuf.c */
+typedef void	(*lines_cb)(struct run *, struct stream *, const char *, size_t);
+void	 lines_add(struct run *, struct stream *, const char *, size_t,
+	    lines_cb);
+void	 lines_end(struct run *, struct stream *, lines_cb);
+
+#endif

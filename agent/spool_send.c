@@ -1,0 +1,169 @@
+/*
+ * spool_send.c - lines from the spools to the Logs stream, in batches of at
+ * most 60 KiB and 512 lines, a few batches ahead of the socket.  A new stream
+ * starts at what was acknowledged.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+
+#include "agent.h"
+#include "log.h"
+#include "spool_local.h"
+#include "util.h"
+
+#define BATCH_LINES	512
+#define BATCH_BYTES	(62 * 1024)	/* a gRPC message up is 64 KiB */
+#define BATCH_AHEAD	(256 * 1024)
+
+void
+spool_rewind(void)
+{
+	struct spool_mark	*m;
+	struct spool		*s;
+
+	TAILQ_FOREACH(s, &spools, entry) {
+		while ((m = TAILQ_FIRST(&s->marks)) != NULL) {
+			TAILQ_REMOVE(&s->marks, m, entry);
+			free(m);
+		}
+		s->sent = s->acked;
+		s->sent_off = s->acked_off;
+		s->told_lost = 0;
+	}
+}
+
+static int
+batch_send(Marionette__V1__LogBatch *b)
+{
+	uint8_t	*buf;
+	size_t	 len;
+	int	 rv;
+
+	len = marionette__v1__log_batch__get_packed_size(b);
+	buf = xmalloc(len);
+	marionette__v1__log_batch__pack(b, buf);
+	rv = link_send_logs(buf, len);
+	free(buf);
+	return (rv);
+}
+
+/* As many whole records as fit; returns how many, and their bytes on disk. */
+static size_t
+batch_read(struct spool *s, uint8_t *buf, Marionette__V1__LogLine **lines,
+    size_t *used)
+{
+	uint32_t	 len;
+	ssize_t		 got;
+	size_t		 bytes = 0, n = 0, off = 0, size;
+
+	size = (size_t)(s->end - s->sent_off);
+	if (size > SPOOL_RECORD_MAX + sizeof(len))
+		size = SPOOL_RECORD_MAX + sizeof(len);
+	if ((got = pread(s->fd, buf, size, s->sent_off)) <= 0)
+		return (0);
+	while (n < BATCH_LINES && off + sizeof(len) <= (size_t)got) {
+		memcpy(&len, buf + off, sizeof(len));
+		if (off + sizeof(len) + len > (size_t)got ||
+		    (n > 0 && bytes + len + 8 > BATCH_BYTES))
+			break;
+		lines[n] = marionette__v1__log_line__unpack(NULL, len,
+		    buf + off + sizeof(len));
+		if (lines[n] == NULL)
+			break;
+		n++;
+		bytes += len + 8;
+		off += sizeof(len) + len;
+	}
+	*used = off;
+	return (n);
+}
+
+/* What was promised and is not on the disk any more. */
+static void
+batch_lost(struct spool *s)
+{
+	Marionette__V1__LogBatch	 b;
+
+	log_warnx("spool of %s: lines %llu to %llu are lost", s->run_id,
+	    (unsigned long long)s->last + 1, (unsigned long long)s->want);
+	marionette__v1__log_batch__init(&b);
+	b.run_id = s->run_id;
+	b.first = s->last + 1;
+	b.lost = 1;
+	if (batch_send(&b) == 0)
+		s->told_lost = 1;
+}
+
+/* 1 when a batch went, 0 when there is none to send, -1 later. */
+static int
+batch_next(struct spool *s)
+{
+	static uint8_t			 buf[SPOOL_RECORD_MAX + 4];
+	Marionette__V1__LogLine		*lines[BATCH_LINES];
+	Marionette__V1__LogBatch	 b;
+	struct spool_mark		*m;
+	size_t				 i, n, used;
+	int				 rv;
+
+	if (s->sent_off >= s->end) {
+		if (s->finished && s->want > s->last && !s->told_lost)
+			batch_lost(s);
+		return (0);
+	}
+	if ((n = batch_read(s, buf, lines, &used)) == 0) {
+		/* A damaged file: what is behind cannot be told apart. */
+		log_warnx("spool of %s is damaged", s->run_id);
+		s->end = s->sent_off;
+		s->want = s->last > s->want ? s->last : s->want;
+		s->last = s->sent;
+		return (0);
+	}
+	marionette__v1__log_batch__init(&b);
+	b.run_id = s->run_id;
+	b.first = s->sent + 1;
+	b.lines = lines;
+	b.n_lines = n;
+	rv = batch_send(&b);
+	for (i = 0; i < n; i++)
+		marionette__v1__log_line__free_unpacked(lines[i], NULL);
+	if (rv == -1)
+		return (-1);
+	s->sent += n;
+	s->sent_off += (off_t)used;
+	m = xmalloc(sizeof(*m));
+	m->line = s->sent;
+	m->off = s->sent_off;
+	TAILQ_INSERT_TAIL(&s->marks, m, entry);
+	return (1);
+}
+
+void
+spool_send_all(void)
+{
+	struct spool	*s;
+
+	if (!link_is_up())
+		return;
+	TAILQ_FOREACH(s, &spools, entry)
+		for (;;) {
+			if (link_logs_queued() > BATCH_AHEAD)
+				return;
+			if (batch_next(s) != 1)
+				break;
+		}
+}
+
+uint64_t
+spool_queued(void)
+{
+	struct spool	*s;
+	uint64_t	 n = 0;
+
+	TAILQ_FOREACH(s, &spools, entry)
+		n += s->last - s->acked;
+	return (n);
+}

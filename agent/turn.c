@@ -1,0 +1,59 @@
+/*
+ * turn.c - a turn of the event loop ends with: spools to disk, the journal
+ * durable, what it lets start is started, what it lets go is sent.  A disk that
+ * refuses is asked again every second.
+ */
+#include <event2/event.h>
+
+#include "agent.h"
+#include "record.h"
+#include "run.h"
+#include "spool.h"
+
+static struct event	*turn_ev;
+static struct event	*turn_later;
+
+static void
+turn_compact(void)
+{
+	outbox_puts();
+	record_puts();
+	session_puts();
+	spool_puts();
+}
+
+static void
+turn_end(int fd, short what, void *arg)
+{
+	static const struct timeval	 second = { 1, 0 };
+	int				 ok;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	ok = spool_write_all() == 0;
+	if (journal_sync() == -1) {
+		evtimer_add(turn_later, &second);
+		return;
+	}
+	if (!ok)
+		evtimer_add(turn_later, &second);
+	run_go();
+	outbox_flush();
+	spool_send_all();
+	journal_compact(turn_compact);
+}
+
+void
+turn_init(void)
+{
+	turn_ev = evtimer_new(env->base, turn_end, NULL);
+	turn_later = evtimer_new(env->base, turn_end, NULL);
+}
+
+void
+turn_want(void)
+{
+	if (turn_ev != NULL)
+		event_active(turn_ev, EV_TIMEOUT, 0);
+}
