@@ -16,6 +16,7 @@
 #define H2_FILL		(32 * 1024)	/* frames are made while out is below */
 #define H2_BUDGET	1000		/* control frames at once, */
 #define H2_BUDGET_SEC	100		/* and a second */
+#define H2_DROP		(4 << 20)	/* of a body that was refused */
 #define H2_IDLE_RUNNER	300000
 #define H2_CONNECTION_WINDOW (64 << 20)	/* all streams of a connection */
 
@@ -294,6 +295,8 @@ on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p,
 	nghttp2_session_consume_stream(ng, id, n);
 	if (st != NULL && st->x != NULL && st->x->state == X_BODY)
 		exchange_body(st->x, p, n);
+	else if (st != NULL && (st->dropped += n) > H2_DROP)
+		h2_cut(st, NGHTTP2_NO_ERROR);
 	return (0);
 }
 
@@ -312,8 +315,9 @@ on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error, void *arg)
 }
 
 /*
- * We have answered before the client was done sending: it may stop (RFC 9113
- * 8.1).
+ * We have answered before the client was done sending.  It may stop (RFC 9113
+ * 8.1), but clients that are told so at once lose the answer (curl 7.88 does),
+ * so the rest of a REST body is dropped for a while first.
  */
 static int
 on_frame_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
@@ -325,9 +329,12 @@ on_frame_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	    (f->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
 		return (0);
 	st = nghttp2_session_get_stream_user_data(ng, f->hd.stream_id);
-	if (st != NULL && !st->remote_end)
-		nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, st->id,
-		    NGHTTP2_NO_ERROR);
+	if (st == NULL || st->remote_end)
+		return (0);
+	if (st->h2->c->kind == LISTEN_RUNNER)
+		h2_cut(st, NGHTTP2_NO_ERROR);
+	else
+		st->deadline = worker_mono_ms() + TIME_HEAD;
 	return (0);
 }
 
@@ -473,6 +480,8 @@ h2_stream_tick(struct h2_stream *st, uint64_t now)
 		else if (st->x != NULL && st->x->state == X_BODY)
 			exchange_refuse(st->x, 408,
 			    "the request took too long to arrive");
+		else if (st->x == NULL)
+			h2_cut(st, NGHTTP2_NO_ERROR);
 		return;
 	}
 	if (st->out.len == 0) {

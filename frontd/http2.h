@@ -37,6 +37,7 @@ struct h2_stream {
 	uint64_t		 deadline;	/* for what must arrive */
 	uint64_t		 stall_since;
 	size_t			 stall_sent;
+	size_t			 dropped;	/* after the answer */
 	int			 grpc_status;
 	char			*grpc_text;
 	unsigned int		 head_done:1, remote_end:1, replied:1,

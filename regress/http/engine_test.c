@@ -339,8 +339,7 @@ rpc_cert(struct grpc_stream *s, const uint8_t *p, size_t n)
 const struct grpc_method	 grpc_methods[] = {
 	{ "/test.Echo/Bidi", 1024 * 1024, rpc_opened, rpc_echo, rpc_half,
 	    rpc_closed },
-	{ "/test.Echo/Hold", 64 * 1024, rpc_opened, rpc_hold,
-	    rpc_half_hold,
+	{ "/test.Echo/Hold", 64 * 1024, rpc_opened, rpc_hold, rpc_half_hold,
 	    rpc_closed },
 	{ "/test.Echo/Cert", 64 * 1024, rpc_opened, rpc_cert, rpc_half,
 	    rpc_closed },
@@ -393,11 +392,33 @@ local(const char *path)
 }
 
 static void
-read_pem(const char *path, const uint8_t **p, size_t *n)
+read_pem(const char *path, uint8_t **p, size_t *n)
 {
 	*p = tls_load_file(path, n, NULL);
 	if (*p == NULL)
 		err(1, "%s", path);
+}
+
+/* As the parent hands them over. */
+static void
+secure(char **path)
+{
+	struct tls_material	 m = { 0 };
+	uint8_t			*cert, *key, *ca;
+
+	read_pem(path[0], &cert, &m.cert_len);
+	read_pem(path[1], &key, &m.key_len);
+	read_pem(path[2], &ca, &m.ca_len);
+	m.cert = cert;
+	m.key = key;
+	m.ca = ca;
+	if (getenv("MN_MTLS") == NULL)
+		m.ca_len = 0;
+	if (tls_setup(&m) == -1)
+		errx(1, "tls");
+	free(cert);
+	free(key);
+	free(ca);
 }
 
 static void
@@ -425,9 +446,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 int
 main(int argc, char **argv)
 {
-	struct timeval		 second = { 1, 0 };
-	struct tls_material	 m;
-	int			 running = 1;
+	struct timeval	 second = { 1, 0 };
+	int		 running = 1;
 
 	if (argc != 5)
 		errx(1, "usage: engine_test cert key ca socket");
@@ -438,13 +458,7 @@ main(int argc, char **argv)
 		second = (struct timeval){ 0, 20000 };
 	if ((base = event_base_new()) == NULL)
 		errx(1, "event base");
-	read_pem(argv[1], &m.cert, &m.cert_len);
-	read_pem(argv[2], &m.key, &m.key_len);
-	read_pem(argv[3], &m.ca, &m.ca_len);
-	if (getenv("MN_MTLS") == NULL)
-		m.ca_len = 0;
-	if (tls_setup(&m) == -1)
-		errx(1, "tls");
+	secure(argv + 1);
 	if (getenv("MN_CONNS") != NULL)
 		conn_max_address = strtoul(getenv("MN_CONNS"), NULL, 10);
 	host_allow("marionette.example");

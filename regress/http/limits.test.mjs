@@ -1,0 +1,202 @@
+// Who is slow, who is many, and whether memory forgets.  In the first engine a
+// second of ours is a hundred of its own.
+
+import { execFile } from "node:child_process";
+import fs from "node:fs";
+import net from "node:net";
+import { promisify } from "node:util";
+import { Raw, get, start, stats, test, until } from "./engine.mjs";
+import { END_HEADERS, END_STREAM, PREFACE, T, body, connect, frame, request,
+    u32, wait } from "./frames.mjs";
+
+const run = promisify(execFile);
+const fast = await start({ MN_FAST: "100" });
+
+async function slow(name, port, bytes, text) {
+	await test(`slow: ${name}`, async () => {
+		const c = await Raw.open(port);
+		c.write(bytes);
+		await c.wait("the end", () => c.closed);
+		if (text !== null && (text === "" ? c.got.length > 0 :
+		    !c.got.includes(text)))
+			throw new Error(c.got.toString());
+	});
+}
+
+await slow("a head", fast.api, "GET /hello HTTP/1.1\r\nHost: loc", "408");
+await slow("a first byte", fast.api, "", "");
+await slow("the start of HTTP/2", fast.api, "PRI * HT", "");
+await slow("a body", fast.api, "POST /echo HTTP/1.1\r\nHost: localhost\r\n" +
+    "Content-Length: 9\r\n\r\nabc", "408");
+await slow("a chunk", fast.api, "POST /echo HTTP/1.1\r\nHost: localhost\r\n" +
+    "Transfer-Encoding: chunked\r\n\r\n9\r\nabc", "408");
+await slow("an idle connection", fast.api, "GET /hello HTTP/1.1\r\n" +
+    "Host: localhost\r\n\r\n", "world");
+await slow("a TLS handshake", fast.tls, Buffer.from([0x16, 3, 1, 0]), "");
+await slow("SETTINGS", fast.api, PREFACE, null);
+await slow("a header block", fast.api, Buffer.concat([PREFACE,
+    frame(T.SETTINGS, 0, 0), frame(T.HEADERS, END_STREAM, 1,
+    request("GET", "/hello"))]), null);
+await slow("an idle HTTP/2 connection", fast.api, Buffer.concat([PREFACE,
+    frame(T.SETTINGS, 0, 0)]), null);
+await test("slow: a gRPC message", async () => {
+	const c = await connect(fast.runner);
+	c.write(Buffer.concat([frame(T.HEADERS, END_HEADERS, 1,
+	    request("POST", "/test.Echo/Bidi", [["content-type",
+	    "application/grpc"]])), frame(T.DATA, 0, 1,
+	    Buffer.from([0, 0, 0, 0, 9, 1]))]));
+	await wait(c, "a status", (f) => f.type === T.HEADERS &&
+	    (f.flags & END_STREAM) !== 0);
+	c.end();
+});
+
+await test("slow: a head, byte by byte for ever", async () => {
+	const c = await Raw.open(fast.api);
+	c.write("GET /hello HTTP/1.1\r\nX: ");
+	const drip = setInterval(() => c.write("a"), 10);
+	await c.wait("the end", () => c.closed);
+	clearInterval(drip);
+	if (!c.got.includes("408"))
+		throw new Error(c.got.toString());
+});
+
+await test("slow: a body over HTTP/2", async () => {
+	const c = await connect(fast.api);
+	c.write(frame(T.HEADERS, END_HEADERS, 1, request("POST", "/echo")));
+	if (!(await body(c, 1)).includes("timeout"))
+		throw new Error("no 408");
+	c.end();
+});
+
+await test("slow: who does not read is cut", async () => {
+	const c = await Raw.open(fast.api);
+	c.s.pause();
+	c.write("GET /big?bytes=30000000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	await until("cut", async () => (await stats(fast)).conns <= 2);
+	c.end();
+});
+
+await test("slow: who does not open the window is cut", async () => {
+	const c = await connect(fast.api, Buffer.from([0, 4, 0, 0, 0, 0]));
+	c.write(frame(T.HEADERS, END_HEADERS | END_STREAM, 1,
+	    request("GET", "/big?bytes=1000")));
+	await wait(c, "RST_STREAM", (f) => f.type === T.RST);
+	c.end();
+});
+
+await test("slow: a stream that is quiet is not cut, and hears comments",
+    async () => {
+	const c = await Raw.open(fast.api);
+	c.write("GET /count?count=1&hold=1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	await c.wait("ten beats", () =>
+	    c.got.toString().split("\r\n:\n\n").length > 10);
+	if (c.closed)
+		throw new Error("closed");
+	c.end();
+});
+
+await test("slow: the engine is well", () => fast.stop());
+
+const few = await start({ MN_CONNS: "8" });
+
+await test("many: the ninth connection of an address is told, and no other",
+    async () => {
+	const held = [];
+	for (let i = 0; i < 8; i++)
+		held.push(await Raw.open(few.api));
+	const c = await Raw.open(few.api);
+	await c.wait("the end", () => c.closed);
+	if (!c.got.includes("503 Service Unavailable") ||
+	    !c.got.includes("Retry-After"))
+		throw new Error(c.got.toString());
+	held[0].write("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	await held[0].wait("a reply", () => held[0].got.includes("world"));
+	for (const h of held)
+		h.end();
+	await until("room again", async () =>
+	    (await get(few, "/hello")).status === 200);
+});
+
+await test("many: the local socket has that path", async () => {
+	const { stdout } = await run("curl", ["-s", "--unix-socket", few.sock,
+	    "http://localhost/local"]);
+	if (!stdout.includes("world"))
+		throw new Error(stdout);
+});
+
+await test("many: no descriptors: accepting stops and goes on", async () => {
+	const { pid } = few.child;
+	// What it holds now and three more.
+	const held = fs.readdirSync(`/proc/${pid}/fd`).length + 3;
+	await run("prlimit", [`--pid=${pid}`, `--nofile=${held}:4096`]);
+	const cs = [];
+	for (let i = 0; i < 6; i++)
+		cs.push(await Raw.open(few.api));
+	await until("it was said", () => few.log.includes("accept"));
+	for (const c of cs)
+		c.end();
+	await run("prlimit", [`--pid=${pid}`, "--nofile=4096:4096"]);
+	await until("it serves again", async () =>
+	    (await get(few, "/hello")).status === 200);
+});
+
+await test("many: the engine is well", () => few.stop());
+
+// What a process has in its writable memory, as one string.
+function memory(pid) {
+	const out = [];
+	const fd = fs.openSync(`/proc/${pid}/mem`, "r");
+
+	for (const line of fs.readFileSync(`/proc/${pid}/maps`, "latin1")
+	    .split("\n")) {
+		const m = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line);
+		if (m === null)
+			continue;
+		const from = BigInt(`0x${m[1]}`);
+		const buf = Buffer.alloc(Number(BigInt(`0x${m[2]}`) - from));
+		try {
+			fs.readSync(fd, buf, 0, buf.length, from);
+			out.push(buf);
+		} catch {
+			// vvar and its like cannot be read.
+		}
+	}
+	fs.closeSync(fd);
+	return Buffer.concat(out);
+}
+
+if (!/san/.test(process.env.MN_BUILD ?? "")) {
+	const e = await start();
+
+	await test("memory: a key that came through is nowhere afterwards",
+	    async () => {
+		const key = "sk-canary-".concat("0123456789abcdef".repeat(4));
+		const json = JSON.stringify({ api_key: key, pad:
+		    "x".repeat(9000) });
+		const url = (p, s) => `http${s ? "s" : ""}://127.0.0.1:${p}/secret`;
+		const ways = [["--http1.1", url(e.api)],
+		    ["--http2-prior-knowledge", url(e.api)],
+		    ["--http1.1", url(e.tls, 1)], ["--http2", url(e.tls, 1)],
+		    ["--http1.1", "-H", "Transfer-Encoding: chunked",
+		    url(e.api)], ["--http1.1", "--unix-socket", e.sock,
+		    "http://localhost/secret"]];
+
+		for (const way of ways)
+			for (const data of [key, json]) {
+				const { stdout } = await run("curl", ["-sk",
+				    "-w", "%{http_code}", "-H", `Authorization: ${
+				    key}`, "-d", data, ...way]);
+				if (stdout !== "204")
+					throw new Error(`${way}: ${stdout}`);
+			}
+		await until("all connections are gone", async () =>
+		    (await stats(e)).conns <= 1);
+		const mem = memory(e.child.pid);
+		if (!mem.includes(e.sock))
+			throw new Error("the test cannot see the memory");
+		for (const part of [key, key.slice(10, 42)])
+			if (mem.includes(part))
+				throw new Error("it is still there");
+	});
+	await test("memory: the engine is well", () => e.stop());
+}
