@@ -11,6 +11,7 @@
 struct render {
 	struct str	 delta;		/* text that came in pieces */
 	struct str	 said;		/* the last whole text */
+	size_t		 repeated;	/* of delta, by the whole message */
 	int		 raw;
 	int		 midline;	/* no newline yet */
 	int		 partial;	/* the line goes on in the next */

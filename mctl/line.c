@@ -16,13 +16,14 @@ struct look {
 	const char	*colour;
 };
 
+#define PLAIN	5
 static const struct look looks[] = {
 	{ "tool_use", "> ", "\033[36m" },
 	{ "tool_result", "  ", "\033[2m" },
 	{ "permission", "? ", "\033[33m" },
 	{ "stderr", "", "\033[31m" },
 	{ "system", "* ", "\033[2m" },
-	{ NULL, "", NULL }
+	{ NULL, "", NULL }		/* plain */
 };
 
 /* How to show it: by its kind, or else by where it was printed. */
@@ -118,60 +119,96 @@ render_text(struct mctl *m, struct render *r, const struct look *look,
 	r->midline = text[len - 1] != '\n';
 }
 
-/* A whole text whose pieces were printed already, or that was just said. */
+/*
+ * Was it said already?  A whole message repeats the text that came in pieces,
+ * itself in parts if it is long; an agent's result repeats its last message.
+ */
 static int
-was_said(struct render *r, json_t *line, const char *type, const char *text)
+was_said(struct render *r, json_t *line, const char *type, const char *text,
+    size_t len)
 {
-	int	 again;
-
 	if (strcmp(doc_str(line, "kind"), "message") != 0)
 		return (0);
-	again = (r->delta.len > 0 && strcmp(r->delta.data, text) == 0) ||
-	    (strcmp(type, "result") == 0 && r->said.len > 0 &&
-	    strcmp(r->said.data, text) == 0);
-	return (again);
+	if (strcmp(type, "result") == 0 && r->said.len == len &&
+	    len > 0 && memcmp(r->said.data, text, len) == 0)
+		return (1);
+	if (len > r->delta.len - r->repeated ||
+	    r->delta.len == 0 ||
+	    memcmp(r->delta.data + r->repeated, text, len) != 0)
+		return (0);
+	r->repeated += len;
+	return (json_is_true(doc_find(line, "partial")) ||
+	    r->repeated == r->delta.len);
+}
+
+/* What a person reads of it, or NULL. */
+static json_t *
+text_of(json_t *line)
+{
+	json_t	*v = doc_find(line, "data.text");
+
+	if (json_is_string(v) && json_string_length(v) > 0)
+		return (v);
+	if (strcmp(doc_str(line, "kind"), "text") != 0 ||
+	    strcmp(doc_str(line, "level"), "debug") == 0)
+		return (NULL);
+	v = doc_find(line, "content");
+	return (json_is_string(v) ? v : NULL);
+}
+
+static void
+whole(struct mctl *m, struct render *r, json_t *line, const char *type,
+    json_t *v)
+{
+	const char	*text = json_string_value(v);
+	size_t		 len = json_string_length(v);
+	int		 said;
+
+	said = was_said(r, line, type, text, len);
+	if (!r->partial) {
+		render_break(r);
+		r->said.len = 0;
+	}
+	if (len > 0 && !said)
+		render_text(m, r, look_of(line), text, len);
+	else if (!said && !r->partial)
+		r->midline = 1;		/* an empty line */
+	keep_text(&r->said, text, len);
+	if (!json_is_true(doc_find(line, "partial"))) {
+		r->delta.len = 0;
+		r->repeated = 0;
+	}
 }
 
 void
 render_line(struct mctl *m, struct render *r, json_t *line)
 {
-	const char	*text;
-	char		 type[64];
-	json_t		*v;
-	size_t		 len;
-	int		 said;
+	char	 type[64];
+	json_t	*v;
 
 	if (r->raw) {
 		render_raw(r, line);
 		return;
 	}
-	v = doc_find(line, "data.text");
-	if (!json_is_string(v) && strcmp(doc_str(line, "kind"), "text") == 0)
-		v = doc_find(line, "content");
-	if (!json_is_string(v) || strcmp(doc_str(line, "kind"), "usage") == 0)
-		return;
-	text = json_string_value(v);
-	len = json_string_length(v);
+	v = text_of(line);
 	type_of(line, type, sizeof(type));
-	if (is_delta(line, type)) {
-		keep_text(&r->delta, text, len);
-		if (len > 0)
-			render_text(m, r, &looks[5], text, len);
+	if (v != NULL && is_delta(line, type)) {
+		r->repeated = 0;
+		keep_text(&r->delta, json_string_value(v),
+		    json_string_length(v));
+		if (json_string_length(v) > 0)
+			render_text(m, r, &looks[PLAIN], json_string_value(v),
+			    json_string_length(v));
 		fflush(stdout);
 		return;
 	}
-	said = was_said(r, line, type, text);
-	if (!r->partial)
-		render_break(r);
-	if (len > 0 && !said)
-		render_text(m, r, look_of(line), text, len);
-	r->partial = json_is_true(doc_find(line, "partial"));
-	if (!r->partial) {
-		r->midline = r->midline || (len == 0 && !said);
+	if (v != NULL)
+		whole(m, r, line, type, v);
+	if (json_is_true(doc_find(line, "partial")))
+		r->partial = 1;
+	else if (v != NULL || r->partial) {
+		r->partial = 0;
 		render_break(r);
 	}
-	r->delta.len = 0;
-	r->said.len = 0;
-	keep_text(&r->said, text, len);
 	fflush(stdout);
 }

@@ -149,11 +149,26 @@ test('text in pieces is joined and not said twice', async () => {
 		line(9, { stream: 'system', content: 'the end' }),
 		line(10, { content: 'a', partial: true }),
 		line(11, { content: 'b' }),
+		line(12, { level: 'debug', content: '{"type":"system"}' }),
+		line(13, { content: '' }),
+		line(14, { content: 'c', data: { text: '' } }),
+		ev(15, 'x', { type: 'stream_event' }),
+		ev(16, 'yz', { type: 'stream_event' }),
+		line(17, { kind: 'message', content: '{"type":"assist',
+		    data: { text: 'xy' }, partial: true }),
+		line(18, { kind: 'message', content: 'ant"',
+		    data: { text: 'z' }, partial: true }),
+		line(19, { kind: 'message', content: '}', data: {} }),
+		line(20, { kind: 'message', content: '{"a', data: { text:
+		    'new' }, partial: true }),
+		line(21, { kind: 'message', content: '"}', data: {} }),
+		ev(22, 'it broke', { type: 'result' }, 'usage'),
 	];
 	fake.task = task({ status: 'completed' });
 	const r = await run(`tasks logs ${ID.task} -f`);
 	assert.equal(r.out,
-	    'Hello, world\n> Bash: ls\nDone^[[2J\n* the end\nab\n');
+	    'Hello, world\n> Bash: ls\nDone^[[2J\n* the end\nab\n\nc\n' +
+	    'xyz\nnew\nit broke\n');
 	assert.equal(r.err, '');
 });
 
