@@ -1,0 +1,114 @@
+/*
+ * api_meta.c - what the server says of itself and of its caller: health,
+ * version, the contract (openapi.yaml) and its page, /me.  None of it but /me
+ * asks for a credential.
+ */
+#include <string.h>
+
+#include "api_tables.h"
+#include "body.h"
+
+static void
+reply_object(struct request *req, json_t *doc)
+{
+	char	*text;
+	size_t	 len;
+
+	text = json_text(doc, &len);
+	json_decref(doc);
+	reply_json(req, 200, text, len);
+	json_text_free(text);
+}
+
+static void
+health_live(struct request *req)
+{
+	static const char	 doc[] = "{\"status\":\"live\"}";
+
+	reply_json(req, 200, doc, sizeof(doc) - 1);
+}
+
+/* Ready when everybody that answers requests is there. */
+static void
+health_ready(struct request *req)
+{
+	static const enum proc	 needed[] = { PROC_SESSIOND, PROC_TASKD,
+				    PROC_RUNNERD, PROC_PROVIDERD };
+	static const char	 doc[] = "{\"status\":\"ready\"}";
+	size_t			 i;
+
+	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (!peer_is_up(peer_of(needed[i]))) {
+			refuse(req, "unavailable", "%s is not there yet",
+			    peer_of(needed[i])->name);
+			return;
+		}
+	reply_json(req, 200, doc, sizeof(doc) - 1);
+}
+
+static void
+version(struct request *req)
+{
+	static const char	 doc[] = "{\"name\":\"marionette\","
+				    "\"version\":\"" MN_VERSION "\","
+				    "\"api\":\"v1\"}";
+
+	reply_json(req, 200, doc, sizeof(doc) - 1);
+}
+
+static void
+openapi(struct request *req)
+{
+	reply_header(req, "Cache-Control", "no-cache");
+	reply_body(req, 200, "application/yaml", openapi_yaml,
+	    openapi_yaml_len);
+}
+
+/* One page without scripts, fonts or anything from elsewhere. */
+static void
+docs(struct request *req)
+{
+	reply_header(req, "Cache-Control", "no-cache");
+	reply_header(req, "Content-Security-Policy", "default-src 'none';"
+	    " style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+	    " frame-ancestors 'none'");
+	reply_body(req, 200, "text/html; charset=utf-8", docs_html,
+	    docs_html_len);
+}
+
+static void
+me(struct request *req)
+{
+	static const char *const	 no_params[] = { NULL };
+	const struct identity		*who;
+	const char			*s;
+	json_t				*doc, *scopes;
+	size_t				 n;
+
+	if ((who = auth(req)) == NULL || query_only(req, no_params) == -1)
+		return;
+	scopes = json_array();
+	for (s = who->scopes; *s != '\0'; s += n + strspn(s + n, " ")) {
+		n = strcspn(s, " ");
+		json_array_append_new(scopes, json_stringn(s, n));
+	}
+	doc = json_object();
+	if (*who->key != '\0')
+		json_object_set_new(doc, "key_id", json_string(who->key));
+	json_object_set_new(doc, "name", json_string(who->name));
+	json_object_set_new(doc, "tenant", json_string(who->tenant));
+	json_object_set_new(doc, "scopes", scopes);
+	reply_object(req, doc);
+}
+
+#define OPEN	(R_NOAUTH | R_ANYHOST)
+
+const struct route	 meta_routes[] = {
+	{ M_GET, LISTEN_REST, "/api/v1/me", NULL, 0, 0, me },
+	{ M_GET, LISTEN_REST, "/health/live", NULL, 0, OPEN, health_live },
+	{ M_GET, LISTEN_REST, "/health/ready", NULL, 0, OPEN, health_ready },
+	{ M_GET, LISTEN_REST, "/version", NULL, 0, R_NOAUTH, version },
+	{ M_GET, LISTEN_REST, "/openapi.yaml", NULL, 0, R_NOAUTH, openapi },
+	{ M_GET, LISTEN_REST, "/docs", NULL, 0, R_NOAUTH, docs },
+	{ 0 }
+};

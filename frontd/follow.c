@@ -1,0 +1,286 @@
+/*
+ * follow.c - streams to clients, and the credit behind them: an owner sends
+ * only as much as it has credit for, and credit goes back when the client's
+ * queue is short, so a slow reader holds up nobody else and is never buffered
+ * without bound.  When an owner dies its streams stay open and are asked for
+ * again, from the last position sent, at its successor.
+ */
+#include <sys/queue.h>
+#include <sys/tree.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "follow.h"
+#include "frontd_msg.h"
+#include "log.h"
+#include "worker.h"
+
+#define BEGIN_MS	1000		/* the head is not held back longer */
+
+RB_HEAD(follows, follow);
+
+static struct follows	 follows = RB_INITIALIZER(&follows);
+static size_t		 nfollows;
+
+static int
+follow_cmp(struct follow *a, struct follow *b)
+{
+	return (a->ref < b->ref ? -1 : a->ref > b->ref);
+}
+
+RB_PROTOTYPE(follows, follow, entry, follow_cmp)
+RB_GENERATE(follows, follow, entry, follow_cmp)
+
+size_t
+follow_count(void)
+{
+	return (nfollows);
+}
+
+static struct follow *
+follow_by_ref(uint64_t ref)
+{
+	struct follow	 key;
+
+	key.ref = ref;
+	return (RB_FIND(follows, &follows, &key));
+}
+
+struct follow *
+follow_find(const struct peer *p, uint64_t ref)
+{
+	struct follow	*f = follow_by_ref(ref);
+
+	return (f != NULL && f->kind->owner == p->proc ? f : NULL);
+}
+
+struct request *
+follow_request(struct follow *f)
+{
+	return (request_find(f->request));
+}
+
+static void
+follow_free(struct follow *f)
+{
+	RB_REMOVE(follows, &follows, f);
+	nfollows--;
+	lease_end(&f->lease);
+	freezero(f, sizeof(*f));
+}
+
+/* The owner need not go on. */
+static void
+follow_stop(struct follow *f)
+{
+	if (!f->away && peer_is_up(peer_of(f->kind->owner)))
+		f->kind->stop(f);
+}
+
+static void
+follow_closed(struct request *req)
+{
+	struct follow	*f = req->data;
+
+	follow_stop(f);
+	follow_free(f);
+}
+
+static void
+follow_drained(struct request *req)
+{
+	struct follow	*f = req->data;
+	uint32_t	 n = (uint32_t)f->owed;
+
+	if (n == 0 || f->away)
+		return;
+	f->owed = 0;
+	f->kind->credit(f, n);
+}
+
+/* The key was revoked, or its tickets can be renewed no more. */
+static void
+follow_lease_over(struct lease *l)
+{
+	struct follow	*f = (struct follow *)((char *)l -
+			    offsetof(struct follow, lease));
+	struct request	*req = follow_request(f);
+
+	if (f->begun) {
+		follow_end(f);
+		return;
+	}
+	follow_forget(f);
+	if (req != NULL)
+		refuse(req, "token_expired", "the credential is not valid"
+		    " any more");
+}
+
+struct follow *
+follow_new(struct request *req, const struct identity *who,
+    const struct follow_kind *kind)
+{
+	struct follow	*f;
+
+	if ((f = calloc(1, sizeof(*f))) == NULL)
+		fatal("stream");
+	f->kind = kind;
+	f->ref = ref_new();
+	f->request = req->id;
+	f->begin_at = worker_mono_ms() + BEGIN_MS;
+	lease_begin(&f->lease, who, follow_lease_over);
+	RB_INSERT(follows, &follows, f);
+	nfollows++;
+	req->data = f;
+	req->on_closed = follow_closed;
+	req->on_drained = follow_drained;
+	return (f);
+}
+
+void
+follow_begin(struct follow *f)
+{
+	if (f->begun)
+		return;
+	f->begun = 1;
+	stream_begin(follow_request(f));
+}
+
+int
+follow_send(struct follow *f, const char *id, const char *event,
+    const char *data, size_t len)
+{
+	uint64_t	 ref = f->ref;
+
+	follow_begin(f);
+	if (stream_send(follow_request(f), id, event, data, len) == 0) {
+		log_debug("a stream was cut: its client is too slow");
+		if ((f = follow_by_ref(ref)) != NULL &&
+		    follow_request(f) == NULL) {
+			follow_stop(f);
+			follow_free(f);
+		}
+		return (-1);
+	}
+	return (0);
+}
+
+void
+follow_used(struct follow *f, uint32_t n)
+{
+	f->owed += n;
+	if (f->owed < f->kind->batch || f->away ||
+	    stream_queued(follow_request(f)) > STREAM_LOW)
+		return;
+	n = (uint32_t)f->owed;
+	f->owed = 0;
+	f->kind->credit(f, n);
+}
+
+void
+follow_forget(struct follow *f)
+{
+	struct request	*req = follow_request(f);
+
+	if (req != NULL) {
+		req->on_closed = NULL;
+		req->on_drained = NULL;
+		req->data = NULL;
+	}
+	follow_stop(f);
+	follow_free(f);
+}
+
+void
+follow_end(struct follow *f)
+{
+	struct request	*req = follow_request(f);
+
+	follow_forget(f);
+	if (req != NULL)
+		stream_end(req);
+}
+
+int
+follow_refused(struct peer *p, uint64_t ref, const struct msg_refused *m)
+{
+	struct follow	*f = follow_find(p, ref);
+	struct request	*req;
+
+	if (f == NULL)
+		return (0);
+	f->away = 1;		/* the owner has forgotten it already */
+	if (f->begun) {
+		log_debug("a stream ends: %s: %s", m->code, m->text);
+		follow_end(f);
+		return (1);
+	}
+	req = follow_request(f);
+	follow_forget(f);
+	if (req != NULL)
+		refusal_reply(req, m);
+	return (1);
+}
+
+int
+follow_position(struct request *req, char *out, size_t size,
+    int (*is_position)(const char *))
+{
+	const char	*s = req->header[H_LAST_EVENT_ID], *name;
+
+	name = "Last-Event-ID";
+	if (s == NULL || *s == '\0') {
+		s = request_param(req, "after");
+		name = "after";
+	}
+	out[0] = '\0';
+	if (s == NULL)
+		return (0);
+	if (strlen(s) >= size || !is_position(s)) {
+		refuse(req, "validation_error", "%s: expected a position that"
+		    " this stream gave", name);
+		return (-1);
+	}
+	strlcpy(out, s, size);
+	return (0);
+}
+
+void
+follow_up(struct peer *p)
+{
+	struct follow	*f, *next;
+
+	RB_FOREACH_SAFE(f, follows, &follows, next) {
+		if (f->kind->owner != p->proc)
+			continue;
+		f->away = 0;
+		f->owed = 0;
+		if (f->kind->resumable(f))
+			f->kind->start(f);
+		else
+			follow_end(f);
+	}
+}
+
+void
+follow_down(struct peer *p)
+{
+	struct follow	*f;
+
+	RB_FOREACH(f, follows, &follows)
+		if (f->kind->owner == p->proc)
+			f->away = 1;
+}
+
+/* Nothing to send yet and nobody refused: the client gets its head. */
+void
+follow_janitor(void)
+{
+	struct follow	*f, *next;
+	uint64_t	 now = worker_mono_ms();
+
+	RB_FOREACH_SAFE(f, follows, &follows, next)
+		if (!f->begun && !f->away && now >= f->begin_at)
+			follow_begin(f);
+}
