@@ -27,6 +27,7 @@ static const struct col privsep_cols[] = {
 	{ "SECCOMP", "seccomp", COL_TEXT, 0, 0 },
 	{ "CAPABILITIES", "capabilities", COL_TEXT, 0, 0 },
 	{ "NO-NEW-PRIVS", "no_new_privs", COL_TEXT, 1, 0 },
+	{ "JAIL", "jail", COL_TEXT, 1, 0 },
 	{ "UPTIME", "uptime_seconds", COL_SECONDS, 0, 0 },
 	{ "RESTARTS", "restarts", COL_TEXT, 0, 0 },
 	{ "RSS", "rss_bytes", COL_BYTES, 0, 0 },
