@@ -37,10 +37,8 @@ struct param {
 	const char	*name, *value;	/* decoded, valid UTF-8, no NUL */
 };
 
-/*
- * One request, from its last body byte until it is answered.  All it points
- * to is its own, is wiped and dies with it.  Across turns hold its id.
- */
+/* From its last body byte until it is answered.  All it points to is its own,
+ * is wiped and dies with it.  Across turns hold its id. */
 struct request {
 	RB_ENTRY(request)	 entry;
 	uint64_t		 id;
@@ -73,10 +71,8 @@ struct request {
 #define R_WEBSOCKET	0x04	/* may be a WebSocket (GET) */
 #define R_JSON		0x08	/* a body must be application/json: else 415 */
 
-/*
- * A row: literal segments, {name} for one segment (arg[0], arg[1] ...), and a
- * last segment `*' for the rest, slashes included.  GET rows serve HEAD too.
- */
+/* A row: literal segments, {name} for one segment (arg[0], arg[1] ...), and a
+ * last segment `*' for the rest, slashes included.  GET rows serve HEAD too. */
 struct route {
 	enum method	 method;
 	int		 listeners;	/* LISTEN_x | ... */
@@ -97,10 +93,8 @@ const char	*request_param(const struct request *, const char *);
  * because the TLS library keeps the last record until then. */
 void		 request_secret(struct request *);
 
-/*
- * respond.c.  Exactly one of reply_*() or stream_begin() per request; after a
- * reply_*() or stream_end() the request may not be touched.
- */
+/* respond.c.  Exactly one of reply_*() or stream_begin() per request; after a
+ * reply_*() or stream_end() the request may not be touched. */
 void	reply_header(struct request *, const char *, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
 void	reply_json(struct request *, int, const char *, size_t);
@@ -135,7 +129,7 @@ struct grpc_stream {
 };
 
 struct grpc_method {
-	const char	*path;	/* /marionette.v1.RunnerService/Connect */
+	const char	*path;		/* /package.Service/Method */
 	size_t		 message_max;
 	void		(*opened)(struct grpc_stream *);
 	void		(*message)(struct grpc_stream *, const uint8_t *, size_t);
@@ -150,8 +144,7 @@ size_t	grpc_send(struct grpc_stream *, const uint8_t *, size_t); /* as above */
 void	grpc_credit(struct grpc_stream *, size_t); /* bytes of message()s */
 void	grpc_finish(struct grpc_stream *, int, const char *);
 
-/* conn.c: adopt a connected local socket; who is freed with the connection,
- * and at once when it fails (-1). */
+/* conn.c: a connected local socket; who is freed with it, or when it fails. */
 int	conn_adopt(int, void *, void (*)(void *));
 
 #endif

@@ -19,8 +19,9 @@ endif
 $(O)/obj/frontd/http1.o: CPPFLAGS += $(CFLAGS_llhttp)
 
 # The engine by itself, for regress/http.
-ENGINE	= buf conn grpc health host http1 http2 http2_out limit listener \
-	  metrics query request respond route sha1 stream tls ws
+ENGINE	= buf check conn grpc health host http1 http1_head http2 http2_mem \
+	  http2_out limit listener metrics query request respond route sha1 \
+	  stream tls ws
 ENGINE_OBJS = $(ENGINE:%=$(O)/obj/frontd/%.o) $(LLHTTP_OBJS)
 $(O)/obj/regress/http/engine_test.o: CPPFLAGS += -Ifrontd
 $(O)/engine_test: $(O)/obj/regress/http/engine_test.o $(ENGINE_OBJS) \

@@ -19,15 +19,13 @@
 #define TRAILER_MAX	4096
 
 enum h1_state { H1_HEAD, H1_BODY, H1_BUSY, H1_WEBSOCKET };
-enum scan { SCAN_START, SCAN_LINE, SCAN_CR, SCAN_BOL, SCAN_END };
 
 struct http1 {
 	llhttp_t	 parser;
 	struct conn	*c;
 	struct exchange	*x;
 	enum h1_state	 state;
-	enum scan	 scan;
-	size_t		 scanned;	/* of the head, as far as it is here */
+	struct head_scan scan;
 	size_t		 blanks, trailer;
 	const char	*name, *value;	/* spans, while llhttp runs */
 	size_t		 name_len, value_len;
@@ -81,33 +79,6 @@ on_value(llhttp_t *p, const char *at, size_t n)
 	return (0);
 }
 
-/* The fields that say where the message ends are judged here too. */
-static void
-framing_field(struct http1 *h, const char *name, size_t nlen, const char *v,
-    size_t n)
-{
-	struct exchange	*x = h->x;
-
-	if (nlen == 17 && strncasecmp(name, "transfer-encoding", nlen) == 0) {
-		if (x->te != NULL || x->length != NULL)
-			exchange_bad(x, 400, "Transfer-Encoding beside another"
-			    " framing header");
-		else if (x->http10)
-			exchange_bad(x, 400, "HTTP/1.0 has no"
-			    " Transfer-Encoding");
-		else if (n != 7 || strncasecmp(v, "chunked", n) != 0)
-			exchange_bad(x, 501, "the only Transfer-Encoding here"
-			    " is chunked");
-		x->te = "";
-	} else if (nlen == 14 && strncasecmp(name, "content-length", nlen) ==
-	    0) {
-		if (x->te != NULL || x->length != NULL)
-			exchange_bad(x, 400, "Content-Length beside another"
-			    " framing header");
-		x->length = "";
-	}
-}
-
 static int
 on_value_complete(llhttp_t *p)
 {
@@ -122,7 +93,7 @@ on_value_complete(llhttp_t *p)
 	if (h->name_len == 0)
 		return (-1);
 	h->x->http10 = p->http_major == 1 && p->http_minor == 0;
-	framing_field(h, h->name, h->name_len, v, n);
+	head_framing(h->x, h->name, h->name_len, v, n);
 	exchange_field(h->x, h->name, h->name_len, v, n);
 	h->name_len = h->value_len = 0;
 	return (0);
@@ -186,8 +157,8 @@ http1_reset(struct http1 *h)
 	llhttp_init(&h->parser, HTTP_REQUEST, &settings);
 	h->parser.data = h;
 	h->state = H1_HEAD;
-	h->scan = SCAN_START;
-	h->scanned = h->blanks = h->trailer = 0;
+	memset(&h->scan, 0, sizeof(h->scan));
+	h->blanks = h->trailer = 0;
 	h->name_len = h->value_len = 0;
 	h->complete = h->keep = h->chunked = h->in_body = 0;
 }
@@ -318,49 +289,6 @@ http1_switch(struct exchange *x, const char *accept, const char *protocol)
 
 /* ---- the way in ---- */
 
-/*
- * Walks on through the head.  Its length when it is complete, 0 when more is
- * needed, -1 when a byte may not be there.
- */
-static ssize_t
-head_scan(struct http1 *h, const uint8_t *p, size_t n)
-{
-	size_t	 i;
-	uint8_t	 b;
-
-	for (i = h->scanned; i < n; i++) {
-		b = p[i];
-		switch (h->scan) {
-		case SCAN_START:
-		case SCAN_BOL:
-			if (b == ' ' || b == '\t')
-				return (-1);
-			/* FALLTHROUGH */
-		case SCAN_LINE:
-			if (b == '\r') {
-				h->scan = h->scan == SCAN_BOL ? SCAN_END :
-				    SCAN_CR;
-				break;
-			}
-			if ((b < ' ' && b != '\t') || b == 0x7f)
-				return (-1);
-			h->scan = SCAN_LINE;
-			break;
-		case SCAN_CR:
-			if (b != '\n')
-				return (-1);
-			h->scan = SCAN_BOL;
-			break;
-		case SCAN_END:
-			if (b != '\n')
-				return (-1);
-			return ((ssize_t)i + 1);
-		}
-	}
-	h->scanned = n;
-	return (0);
-}
-
 static void
 http1_refuse(struct http1 *h, int status, const char *text)
 {
@@ -368,20 +296,6 @@ http1_refuse(struct http1 *h, int status, const char *text)
 	if (h->x == NULL)
 		h->x = exchange_new(h->c, &http1_transport);
 	exchange_refuse(h->x, status, text);
-}
-
-/* method SP target SP HTTP/d.d, with one space each (RFC 9112 3). */
-static int
-request_line_is_good(const char *p, size_t n)
-{
-	const char	*end = memchr(p, '\r', n), *v;
-
-	if ((p = memchr(p, ' ', n)) == NULL || end == NULL || p > end)
-		return (0);
-	p++;
-	v = memchr(p, ' ', (size_t)(end - p));
-	return (v != NULL && v > p && end - v == 9 &&
-	    memcmp(v, " HTTP/", 6) == 0 && v[7] == '.');
 }
 
 static void
@@ -423,7 +337,7 @@ http1_head(struct http1 *h, const uint8_t *p, size_t n)
 	x = h->x = exchange_new(h->c, &http1_transport);
 	if (h->c->kind == LISTEN_RUNNER)
 		exchange_bad(x, 505, "this port speaks gRPC, over HTTP/2");
-	if (!request_line_is_good((const char *)p, n)) {
+	if (!head_line_is_good((const char *)p, n)) {
 		http1_refuse(h, 400, "the request line is not METHOD target"
 		    " HTTP/1.1");
 		return;
@@ -439,7 +353,7 @@ http1_head(struct http1 *h, const uint8_t *p, size_t n)
 	}
 	x->verb = llhttp_method_name((llhttp_method_t)h->parser.method);
 	has_body = !h->complete;
-	length = x->te != NULL ? -1 : h->parser.content_length > INT64_MAX ?
+	length = x->te ? -1 : h->parser.content_length > INT64_MAX ?
 	    INT64_MAX : (int64_t)h->parser.content_length;
 	if (exchange_head(x, has_body, length) == -1)
 		return;
@@ -487,7 +401,7 @@ http1_head_input(struct http1 *h, const uint8_t *p, size_t n)
 	ssize_t	 len;
 
 	/* RFC 9112 2.2: empty lines before a request are skipped. */
-	while (h->scanned == 0 && n - skip >= 2 && p[skip] == '\r' &&
+	while (h->scan.done == 0 && n - skip >= 2 && p[skip] == '\r' &&
 	    p[skip + 1] == '\n' && h->blanks < BLANKS_MAX) {
 		skip += 2;
 		h->blanks++;
@@ -496,9 +410,9 @@ http1_head_input(struct http1 *h, const uint8_t *p, size_t n)
 	n -= skip;
 	if (n == 0 || (n == 1 && *p == '\r'))
 		return (skip);
-	if (h->scanned == 0)
+	if (h->scan.done == 0)
 		conn_deadline(h->c, TIME_HEAD);
-	len = head_scan(h, p, n);
+	len = head_scan(&h->scan, p, n);
 	if (len == -1) {
 		http1_refuse(h, 400, "the request is not well-formed HTTP/1.1:"
 		    " lines end with CR LF, are not folded and have no control"
@@ -578,7 +492,7 @@ http1_late(struct conn *c)
 {
 	struct http1	*h = c->h1;
 
-	if (h->state == H1_BODY || (h->state == H1_HEAD && h->scanned > 0))
+	if (h->state == H1_BODY || (h->state == H1_HEAD && h->scan.done > 0))
 		http1_refuse(h, 408, "the request took too long to arrive");
 	else
 		conn_finish(c);

@@ -55,6 +55,9 @@ void	 h2_cut(struct h2_stream *, uint32_t);
 void	 h2_return(struct h2_stream *, size_t);
 void	 h2_end_session(struct http2 *, uint32_t);
 
+/* http2_mem.c */
+extern nghttp2_mem h2_mem;
+
 /* grpc.c */
 void	 grpc_open(struct h2_stream *);
 void	 grpc_data(struct h2_stream *, const uint8_t *, size_t);
