@@ -175,8 +175,9 @@ reply_clear(struct reply *r)
 }
 
 /*
- * 0 and an answer; -1 and nothing sent; 1 and nobody knows whether it was
- * done.  r->why says why.
+ * 0: there is an answer.  1: nobody knows whether it was done.  -1: nor would
+ * trying again help, it was not sent or is not to be understood.  r->why says
+ * why.
  */
 int
 http_do(struct mctl *m, const struct request *q, struct reply *r)
@@ -217,5 +218,8 @@ http_do(struct mctl *m, const struct request *q, struct reply *r)
 	str_free(&g.body);
 	if (rc == CURLE_OK)
 		return (0);
-	return (sent > 0 ? 1 : -1);
+	if (rc == CURLE_WRITE_ERROR)
+		snprintf(r->why, sizeof(r->why), "its answer is larger than "
+		    "%lu MiB", MAX_BODY >> 20);
+	return (sent > 0 && rc != CURLE_WRITE_ERROR ? 1 : -1);
 }

@@ -35,8 +35,9 @@ on_data(char *p, size_t size, size_t n, void *arg)
 	s->heard = when_now();
 	s->failures = 0;
 	rc = sse_feed(&s->sse, p, n, s->on_event, s->arg, &s->last);
-	if (rc == 1)
+	if (rc != 0)
 		s->stop = 1;
+	s->broken = rc == -1;
 	return (rc == 0 ? n : 0);
 }
 
@@ -152,6 +153,12 @@ stream_run(struct mctl *m, struct stream *s)
 	for (;;) {
 		s->body.len = 0;
 		rc = connect_once(m, s, &status);
+		if (s->broken) {
+			fputs("mctl: the server sent an event without end\n",
+			    stderr);
+			m->rc = EX_ERROR;
+			return (-1);
+		}
 		if (s->stop)
 			return (0);
 		if (status == 204)

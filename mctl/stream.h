@@ -34,6 +34,7 @@ struct stream {
 	int64_t		 heard;		/* when anything came last */
 	int		 failures;	/* since then */
 	int		 stop;
+	int		 broken;	/* what came is no stream */
 };
 
 int	 sse_feed(struct sse *, const char *, size_t, sse_fn, void *,

@@ -107,8 +107,22 @@ export class Fake {
 			    'application/json'))
 				return this.refuse(r, 415, 'validation_error',
 				    `${type}: expected application/json`);
+			if (this.endless)
+				return this.pour(r);
 			this.route(rec, r, `${rec.method} ${rec.path}`);
 		});
+	}
+
+	// Bytes for ever, as long as anybody takes them.
+	pour(r) {
+		const junk = Buffer.alloc(1 << 20, 'x');
+		r.writeHead(200, { 'content-type': 'text/event-stream' });
+		const more = () => {
+			while (!r.destroyed && r.write(junk))
+				;
+		};
+		r.on('drain', more);
+		more();
 	}
 
 	send(r, status, body, headers = {}) {

@@ -195,6 +195,15 @@ test('progress on a terminal only, and colours', async () => {
 	assert.doesNotMatch(t.out, /\x1b/);
 });
 
+test('an answer without end, an event without end', async () => {
+	fake.endless = true;
+	let r = await run(`tasks logs ${ID.task} -f`);
+	assert.equal(r.code, 1);
+	assert.match(r.err, /event without end/);
+	r = await run(`tasks get ${ID.task}`);
+	assert.equal(r.code, 5);
+});
+
 test('events, across cuts', async () => {
 	const served = new Promise(ok => { fake.served = ok; });
 	const p = run('events follow --type task.* --type run.*',
