@@ -72,8 +72,10 @@ api_answer(struct ask *a, const struct answer *ans, uint16_t status)
 {
 	struct msg_refused	 r;
 	struct msg_document	 d = { 0 };
-	struct peer		*p = peer_of(a->client);
+	struct peer		*p;
 
+	if ((p = ask_client(a)) == NULL)
+		return;
 	if (ans->code[0] != '\0' && strcmp(ans->code, "replayed") != 0) {
 		r.code = ans->code;
 		r.text = ans->text;
@@ -231,8 +233,12 @@ static void
 data_key_done(struct ask *a, const struct answer *ans)
 {
 	struct creation	*c = a->arg;
-	struct peer	*p = peer_of(a->client);
+	struct peer	*p;
 
+	if ((p = ask_client(a)) == NULL) {
+		creation_free(c);
+		return;
+	}
 	if (ans->code[0] != '\0' && strcmp(ans->code, "replayed") != 0)
 		/* Nothing of the client's own was written yet. */
 		api_refuse(p, a->client_ref, "unavailable", ans->text);

@@ -28,6 +28,7 @@
 #define NAMES_MAX	2048
 
 static const char	*dir;
+static char		 no_passphrase[] = "";	/* so that none is asked for */
 static EVP_PKEY		*ca_pkey, *leaf_pkey;
 static X509		*ca, *leaf;
 
@@ -104,7 +105,7 @@ read_key(const char *name)
 	if ((f = open_file(name)) == NULL)
 		return (NULL);
 	setvbuf(f, NULL, _IONBF, 0);	/* no copy left in stdio's buffer */
-	key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+	key = PEM_read_PrivateKey(f, NULL, NULL, no_passphrase);
 	fclose(f);
 	if (cert_key_is_fit(key))
 		return (key);

@@ -16,6 +16,7 @@
 
 #define RUNNER_DAYS	365
 
+static char	 no_passphrase[] = "";	/* so that none is asked for */
 static EVP_PKEY	*ca_key;
 static X509	*ca_cert;
 
@@ -27,7 +28,7 @@ ca_set_key(const uint8_t *pem, size_t len)
 
 	if ((bio = BIO_new_mem_buf(pem, (int)len)) == NULL)
 		fatalx("ca-key");
-	key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+	key = PEM_read_bio_PrivateKey(bio, NULL, NULL, no_passphrase);
 	BIO_free(bio);
 	if (!cert_key_is_fit(key))
 		fatalx("ca-key: expected an Ed25519 or P-256 key in PEM");

@@ -156,8 +156,12 @@ static void
 config_loaded(struct ask *a, const struct answer *ans)
 {
 	struct sealing	*s = a->arg;
-	struct peer	*p = peer_of(a->client);
+	struct peer	*p;
 
+	if ((p = ask_client(a)) == NULL) {
+		free(s);
+		return;
+	}
 	if (ans->code[0] != '\0' && strcmp(ans->code, "not_found") != 0)
 		api_refuse(p, a->client_ref, "unavailable", ans->text);
 	else if (s->sealed_len > 0)

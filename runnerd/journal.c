@@ -1,0 +1,457 @@
+/*
+ * journal.c - a run's lines on their way to storage (promise 10).  Numbers
+ * follow on without a gap; what overlaps is cut; lines are rendered once,
+ * gathered while an append is under way, and one append of a run is under way
+ * at a time.  Only the commit acknowledges, returns credit, and feeds
+ * followers, so that a slow database slows the agents' spools.
+ *
+ * A run that this process has not met is looked up first (RUN_FIND).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "journal.h"
+#include "log.h"
+#include "runnerd.h"
+
+#define IDLE_MS		600000	/* then it is forgotten */
+
+struct chunk {				/* until it is committed */
+	TAILQ_ENTRY(chunk) entry;
+	uint64_t	 first;
+	uint32_t	 count;
+	size_t		 len, size;
+	char		*lines;
+};
+TAILQ_HEAD(chunks, chunk);
+
+struct receipt {			/* a batch that is to be acknowledged */
+	TAILQ_ENTRY(receipt) entry;
+	uint64_t	 stream;
+	uint64_t	 up_to;
+	size_t		 bytes;
+};
+TAILQ_HEAD(receipts, receipt);
+
+struct early {				/* a batch that came before RUN_FOUND */
+	TAILQ_ENTRY(early) entry;
+	uint64_t	 stream;
+	size_t		 len;
+	uint8_t		 body[];
+};
+TAILQ_HEAD(earlies, early);
+
+enum stage { JOURNAL_FINDING, JOURNAL_OPEN, JOURNAL_UNKNOWN };
+
+struct journal {			/* while lines come, and a while after */
+	RB_ENTRY(journal) entry;
+	enum stage	 stage;
+	char		 run[ID_SIZE], task[ID_SIZE], runner[ID_SIZE];
+	char		 tenant[TENANT_SIZE];
+	uint32_t	 attempt;
+	uint64_t	 last;		/* committed */
+	uint64_t	 next;		/* the number expected */
+	uint64_t	 lost;		/* this and later lines never come */
+	uint64_t	 used;		/* monotonic ms */
+	int		 asked;		/* the first chunk is under way */
+	struct chunks	 chunks;
+	struct receipts	 receipts;
+	struct earlies	 earlies;
+};
+RB_HEAD(journals, journal);
+
+static struct journals	 journals = RB_INITIALIZER(&journals);
+
+static void	 append(struct journal *);
+
+static int
+journal_cmp(struct journal *a, struct journal *b)
+{
+	return (strcmp(a->run, b->run));
+}
+
+RB_PROTOTYPE(journals, journal, entry, journal_cmp);
+RB_GENERATE(journals, journal, entry, journal_cmp)
+
+static struct journal *
+journal_find(const char *run)
+{
+	static struct journal	 key;
+
+	if (strlcpy(key.run, run, sizeof(key.run)) >= sizeof(key.run))
+		return (NULL);
+	return (RB_FIND(journals, &journals, &key));
+}
+
+/* Forgets what is not committed; the agents have it still. */
+static void
+journal_reset(struct journal *j, int status, const char *why)
+{
+	struct receipt	*r;
+	struct chunk	*c;
+
+	while ((r = TAILQ_FIRST(&j->receipts)) != NULL) {
+		TAILQ_REMOVE(&j->receipts, r, entry);
+		logs_end(r->stream, status, why);
+		free(r);
+	}
+	while ((c = TAILQ_FIRST(&j->chunks)) != NULL) {
+		TAILQ_REMOVE(&j->chunks, c, entry);
+		free(c->lines);
+		free(c);
+	}
+}
+
+static void
+journal_free(struct journal *j)
+{
+	struct early	*e;
+
+	journal_reset(j, GRPC_UNAVAILABLE, "try again");
+	while ((e = TAILQ_FIRST(&j->earlies)) != NULL) {
+		TAILQ_REMOVE(&j->earlies, e, entry);
+		logs_end(e->stream, GRPC_UNAVAILABLE, "try again");
+		free(e);
+	}
+	RB_REMOVE(journals, &journals, j);
+	free(j);
+}
+
+void
+on_run_found(struct peer *p, uint64_t ref, const struct msg_run_found *m)
+{
+	struct journal	*j;
+	struct ask	*a;
+
+	if ((a = ask_find(p, ref)) == NULL || a->told)
+		return;
+	j = a->arg;
+	j->stage = JOURNAL_OPEN;
+	strlcpy(j->tenant, m->tenant, sizeof(j->tenant));
+	strlcpy(j->task, m->task, sizeof(j->task));
+	strlcpy(j->runner, m->runner, sizeof(j->runner));
+	j->attempt = m->attempt;
+	j->last = m->log_last;
+	j->next = m->log_last + 1;
+}
+
+static void
+found(struct ask *a, const struct answer *ans)
+{
+	struct journal	*j = a->arg;
+	struct early	*e;
+	char		 run[ID_SIZE];
+
+	if (ans->code[0] != '\0' && strcmp(ans->code, "not_found") != 0) {
+		log_warnx("run %s: not looked up: %s", j->run, ans->text);
+		journal_free(j);
+		return;
+	}
+	if (j->stage == JOURNAL_FINDING)
+		j->stage = JOURNAL_UNKNOWN;
+	strlcpy(run, j->run, sizeof(run));
+	while ((e = TAILQ_FIRST(&j->earlies)) != NULL) {
+		TAILQ_REMOVE(&j->earlies, e, entry);
+		logs_batch(e->stream, e->body, e->len);
+		free(e);
+	}
+	upward_log_committed(run);
+}
+
+static struct journal *
+journal_get(const char *run)
+{
+	struct msg_run_find	 m;
+	struct journal		*j;
+
+	if ((j = journal_find(run)) != NULL) {
+		j->used = worker_mono_ms();
+		return (j);
+	}
+	if ((j = calloc(1, sizeof(*j))) == NULL)
+		fatal("journal");
+	strlcpy(j->run, run, sizeof(j->run));
+	j->stage = JOURNAL_FINDING;
+	j->used = worker_mono_ms();
+	TAILQ_INIT(&j->chunks);
+	TAILQ_INIT(&j->receipts);
+	TAILQ_INIT(&j->earlies);
+	m.run = run;
+	if (ask(PROC_STORAGED, MSG_RUN_FIND, &m, 0, found, j) == NULL) {
+		log_warn("run %s", run);
+		free(j);
+		return (NULL);
+	}
+	RB_INSERT(journals, &journals, j);
+	return (j);
+}
+
+int
+journal_has(const char *run, uint64_t up_to)
+{
+	struct journal	*j;
+
+	if (up_to == 0)
+		return (1);
+	if ((j = journal_get(run)) == NULL)
+		return (0);
+	switch (j->stage) {
+	case JOURNAL_FINDING:
+		return (0);
+	case JOURNAL_UNKNOWN:
+		return (1);	/* taskd will not know it either */
+	case JOURNAL_OPEN:
+		break;
+	}
+	return (j->last >= up_to || (j->lost != 0 && j->last >= j->lost));
+}
+
+/* Everything up to `last' is committed: acknowledges and returns credit. */
+static void
+acknowledge(struct journal *j)
+{
+	struct receipt	*r, *next;
+
+	while ((r = TAILQ_FIRST(&j->receipts)) != NULL &&
+	    r->up_to <= j->last) {
+		TAILQ_REMOVE(&j->receipts, r, entry);
+		next = TAILQ_FIRST(&j->receipts);
+		if (next == NULL || next->up_to > j->last ||
+		    next->stream != r->stream)
+			logs_ack(r->stream, j->run, j->last);
+		logs_credit(r->stream, r->bytes);
+		free(r);
+	}
+}
+
+static void
+committed(struct journal *j)
+{
+	struct chunk	*c = TAILQ_FIRST(&j->chunks);
+
+	TAILQ_REMOVE(&j->chunks, c, entry);
+	j->last = c->first + c->count - 1;
+	j->used = worker_mono_ms();
+	acknowledge(j);
+	follow_lines(j->task, j->attempt, c->first, c->count,
+	    (const uint8_t *)c->lines, c->len);
+	free(c->lines);
+	free(c);
+	upward_log_committed(j->run);
+}
+
+/* The database is elsewhere: what it has already is cut; 0, or -1. */
+static int
+cut(struct journal *j, struct chunk *c, uint64_t present)
+{
+	const uint8_t	*p = (const uint8_t *)c->lines;
+	uint64_t	 n;
+	size_t		 left;
+
+	if (present + 1 < c->first)
+		return (-1);
+	n = present + 1 - c->first;
+	if (n >= c->count)
+		return (0);
+	left = lines_skip(&p, c->len, n);
+	memmove(c->lines, p, left);
+	c->len = left;
+	c->first += n;
+	c->count -= (uint32_t)n;
+	j->last = present;
+	return (1);
+}
+
+static void
+appended(struct ask *a, const struct answer *ans)
+{
+	struct journal	*j = a->arg;
+	struct chunk	*c = TAILQ_FIRST(&j->chunks);
+	char		 number[24];
+	int		 rc = 0;
+
+	j->asked = 0;
+	if (ans->code[0] != '\0') {
+		log_warnx("run %s: lines from %llu not stored: %s", j->run,
+		    (unsigned long long)c->first, ans->text);
+		journal_reset(j, GRPC_INVALID_ARGUMENT,
+		    "these lines cannot be stored");
+		j->next = j->last + 1;
+		return;
+	}
+	if (ans->rows == 0) {
+		snprintf(number, sizeof(number), "%.*s",
+		    (int)(ans->doc_len < 20 ? ans->doc_len : 20),
+		    (const char *)ans->doc);
+		rc = cut(j, c, strtoull(number, NULL, 10));
+	}
+	if (rc == -1) {
+		log_warnx("run %s: storage is behind line %llu", j->run,
+		    (unsigned long long)c->first);
+		journal_free(j);
+		return;
+	}
+	if (rc == 0)
+		committed(j);
+	append(j);
+}
+
+static void
+append(struct journal *j)
+{
+	struct msg_log_append	 m;
+	struct chunk		*c;
+
+	if (j->asked || (c = TAILQ_FIRST(&j->chunks)) == NULL ||
+	    peer_is_full(peer_of(PROC_STORAGED)))
+		return;
+	m.tenant = j->tenant;
+	m.run = j->run;
+	m.task = j->task;
+	m.attempt = j->attempt;
+	m.first = c->first;
+	m.count = c->count;
+	m.lines = (const uint8_t *)c->lines;
+	m.lines_len = c->len;
+	/* When there is no room now, the janitor tries again. */
+	if (ask(PROC_STORAGED, MSG_LOG_APPEND, &m, 0, appended, j) != NULL)
+		j->asked = 1;
+}
+
+/* Behind the last line; not into a chunk that is under way. */
+static void
+add_line(struct journal *j, const Marionette__V1__LogLine *l)
+{
+	static char	 line[LINES_MAX];
+	struct chunk	*c = TAILQ_LAST(&j->chunks, chunks);
+	size_t		 n;
+
+	n = line_render(line, j->run, j->attempt, j->next, l);
+	if (c == NULL || c->len + n > LINES_MAX ||
+	    (j->asked && c == TAILQ_FIRST(&j->chunks))) {
+		if ((c = calloc(1, sizeof(*c))) == NULL)
+			fatal("chunk");
+		c->first = j->next;
+		TAILQ_INSERT_TAIL(&j->chunks, c, entry);
+	}
+	if (c->len + n > c->size) {
+		c->size = c->size == 0 ? 4096 : c->size;
+		while (c->size < c->len + n)
+			c->size *= 2;
+		if ((c->lines = realloc(c->lines, c->size)) == NULL)
+			fatal("chunk");
+	}
+	memcpy(c->lines + c->len, line, n);
+	c->len += n;
+	c->count++;
+	j->next++;
+}
+
+/* A line of our own in place of those that will never come. */
+static void
+add_loss(struct journal *j)
+{
+	Marionette__V1__LogLine	 l;
+	char			 text[96], system[] = "system", level[] = "warn",
+				 kind[] = "text";
+
+	marionette__v1__log_line__init(&l);
+	snprintf(text, sizeof(text), "lines from %llu on were lost on the "
+	    "runner", (unsigned long long)j->next);
+	l.stream = system;
+	l.level = level;
+	l.kind = kind;
+	l.content = text;
+	l.time_ms = worker_now_ms();
+	j->lost = j->next;
+	add_line(j, &l);
+}
+
+static void
+take(struct journal *j, uint64_t stream, const Marionette__V1__LogBatch *b,
+    size_t bytes)
+{
+	struct receipt	*r;
+	char		 why[96];
+	int64_t		 skip;
+	size_t		 i;
+
+	skip = lines_overlap(b->first, b->n_lines, j->next);
+	if (skip == -1) {
+		snprintf(why, sizeof(why), "first: expected %llu",
+		    (unsigned long long)j->next);
+		logs_end(stream, GRPC_INVALID_ARGUMENT, why);
+		return;
+	}
+	if (b->lost && j->lost == 0)
+		add_loss(j);
+	for (i = (size_t)skip; i < b->n_lines; i++)
+		add_line(j, b->lines[i]);
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		fatal("receipt");
+	r->stream = stream;
+	r->up_to = j->next - 1;
+	r->bytes = bytes;
+	TAILQ_INSERT_TAIL(&j->receipts, r, entry);
+	append(j);
+	acknowledge(j);
+}
+
+static void
+keep(struct journal *j, uint64_t stream, const uint8_t *raw, size_t len)
+{
+	struct early	*e;
+
+	if ((e = malloc(sizeof(*e) + len)) == NULL)
+		fatal("early");
+	e->stream = stream;
+	e->len = len;
+	if (len > 0)
+		memcpy(e->body, raw, len);
+	TAILQ_INSERT_TAIL(&j->earlies, e, entry);
+}
+
+void
+journal_batch(uint64_t stream, const char *runner,
+    const Marionette__V1__LogBatch *b, const uint8_t *raw, size_t len)
+{
+	struct journal	*j;
+
+	if ((j = journal_get(b->run_id)) == NULL) {
+		logs_end(stream, GRPC_UNAVAILABLE, "try again");
+		return;
+	}
+	switch (j->stage) {
+	case JOURNAL_FINDING:
+		keep(j, stream, raw, len);
+		return;
+	case JOURNAL_UNKNOWN:
+		/* Removed meanwhile: nobody will read it, the spool may go. */
+		logs_ack(stream, b->run_id, b->first + b->n_lines -
+		    (b->n_lines > 0));
+		logs_credit(stream, len);
+		return;
+	case JOURNAL_OPEN:
+		break;
+	}
+	if (strcmp(j->runner, runner) != 0)
+		logs_end(stream, GRPC_PERMISSION_DENIED,
+		    "run_id: not a run of this runner");
+	else
+		take(j, stream, b, len);
+}
+
+void
+journals_janitor(void)
+{
+	struct journal	*j, *next;
+	uint64_t	 now = worker_mono_ms();
+
+	RB_FOREACH_SAFE(j, journals, &journals, next) {
+		append(j);
+		if (j->stage != JOURNAL_FINDING && !j->asked &&
+		    TAILQ_EMPTY(&j->chunks) && now - j->used > IDLE_MS)
+			journal_free(j);
+	}
+}

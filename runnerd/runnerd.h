@@ -1,0 +1,154 @@
+/*
+ * runnerd.h - RunnerMgr: runners and their streams, claims of sessions, runs
+ * on their way, and the one hub of log lines.
+ */
+#ifndef RUNNERD_H
+#define RUNNERD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/tree.h>
+
+#include "ask.h"
+#include "id.h"
+#include "ticket.h"
+#include "wire.h"
+#include "worker.h"
+#include "runnerd_msg.h"
+
+#define READ_SECONDS	10
+#define WRITE_SECONDS	10
+#define TENANT_SIZE	33
+#define CERT_MAX	4096
+
+/* gRPC status codes. */
+enum grpc { GRPC_OK = 0, GRPC_INVALID_ARGUMENT = 3, GRPC_DEADLINE_EXCEEDED = 4,
+	GRPC_PERMISSION_DENIED = 7, GRPC_RESOURCE_EXHAUSTED = 8,
+	GRPC_ABORTED = 10, GRPC_UNAVAILABLE = 14, GRPC_UNAUTHENTICATED = 16 };
+
+struct settings {
+	unsigned int	 heartbeat, lost_after;	/* seconds */
+	uint8_t		 ticket[TICKET_KEY_SIZE];
+	int		 has_ticket;
+};
+extern struct settings	 settings;
+
+enum runner_state { RUNNER_OFFLINE, RUNNER_IDLE, RUNNER_BUSY, RUNNER_STATES };
+enum runner_event { RUNNER_HELLO, RUNNER_AWAY, RUNNER_CLAIM, RUNNER_FREE,
+	RUNNER_EVENTS };
+
+struct stream;
+struct named;
+struct fact;
+TAILQ_HEAD(facts, fact);
+
+struct runner {				/* as long as runnerd lives */
+	RB_ENTRY(runner) entry;		/* by id */
+	RB_ENTRY(runner) cert_entry;	/* by cert_hash */
+	uint32_t	 slot;		/* its number, in refs to taskd */
+	char		 id[ID_SIZE];
+	char		 tenant[TENANT_SIZE];
+	char		 pool[65], name[65], agents[1025];
+	uint8_t		 shared;
+	uint8_t		 certificate[CERT_MAX];
+	size_t		 certificate_len;
+	uint8_t		 cert_hash[32];
+	enum runner_state state;
+	struct stream	*stream;	/* after its Hello, or NULL */
+	char		 session[ID_SIZE];	/* attached, or empty */
+	uint64_t	 epoch;
+	uint64_t	 freed;		/* monotonic ms, for taking turns */
+	uint64_t	 heard;		/* monotonic ms */
+	unsigned int	 away;		/* seconds offline while we listened */
+	unsigned int	 claiming:1, beat:1, lost:1;
+	unsigned int	 state_asked:1, state_dirty:1;
+	char		 version[33], labels[4097], resources[1025];
+	struct named	*named;		/* runs of its Hello, run.c */
+	size_t		 nnamed;
+	/* upward.c: numbers up to acked are noted, up to last were taken. */
+	struct facts	 facts;
+	size_t		 nfacts, fact_bytes;
+	uint64_t	 acked, last;
+	uint32_t	 owed;		/* credit withheld */
+	unsigned int	 unnumbered:1, ack_due:1;
+};
+
+struct session {			/* placed, attached or released */
+	RB_ENTRY(session) entry;
+	char		 tenant[TENANT_SIZE];
+	char		 id[ID_SIZE], runner[ID_SIZE];
+	char		 agent_config[ID_SIZE], key_ref[ID_SIZE];
+	char		 agent[65], model[129];
+	uint64_t	 epoch;
+	int		 attached;	/* committed: runner under epoch */
+	unsigned int	 claiming:1, detaching:1, remove:1, seal_due:1;
+	uint64_t	 release;	/* monotonic ms of patience, 0 none */
+	char		 to[17], reason[513];
+};
+
+/* stream.c */
+uint64_t stream_ref(const struct stream *);
+void	 stream_command(struct runner *, Marionette__V1__ServerCommand *);
+void	 stream_end(struct stream *, enum grpc, const char *);
+void	 stream_credit(struct stream *, uint32_t);
+void	 stream_reply(uint64_t ref, const uint8_t *, size_t);
+void	 stream_end_ref(uint64_t ref, enum grpc, const char *);
+void	 streams_drop(void);
+void	 streams_janitor(void);
+void	 streams_verify(void);
+/* enrol.c */
+void	 enrol(uint64_t ref, const uint8_t hash[32],
+	    const Marionette__V1__EnrollRequest *);
+/* runner.c */
+struct runner *runner_find(const char *id);
+struct runner *runner_by_cert(const uint8_t hash[32]);
+struct runner *runner_by_slot(uint32_t);
+struct runner *runner_next(struct runner *);	/* NULL: the first */
+int	 runners_are_loaded(void);
+void	 runners_load(void);
+void	 runner_hello(struct runner *, struct stream *,
+	    const Marionette__V1__Hello *);
+void	 runner_gone(struct runner *, int at_once);
+int	 runner_offers(const struct runner *, const char *agent);
+void	 runner_save(struct runner *);
+void	 runners_janitor(void);
+size_t	 runners_metrics(char *, size_t);
+/* fsm.c */
+void	 runner_event(struct runner *, enum runner_event);
+/* seal.c: code is empty, credential_required, unavailable or stale. */
+typedef void (*seal_done)(const char *id, const char *code,
+	    const uint8_t *sealed, size_t len);
+int	 seal(const struct session *, const struct runner *, const char *id,
+	    seal_done);
+/* session.c */
+struct session *session_find(const char *id);
+int	 sessions_are_known(void);
+void	 session_hello(struct runner *, const char *id, uint64_t epoch);
+void	 session_suspended(struct runner *, const char *id, uint64_t epoch);
+void	 session_lost(struct runner *);
+void	 sessions_janitor(void);
+void	 sessions_peer_down(void);
+/* run.c */
+struct run;
+/* Does taskd believe this run, so may this runner speak of it? */
+int	 run_is_of(const char *id, const struct runner *);
+void	 runs_hello(struct runner *, const Marionette__V1__Hello *);
+/* What the agent said of it: it has it, it runs, it is over. */
+void	 run_taken(const char *id, int started);
+void	 run_over(const char *id);
+void	 runs_lost(struct runner *);
+void	 runs_janitor(void);
+void	 runs_peer_down(void);
+int	 runs_are_known(void);
+/* upward.c */
+void	 upward_hello(struct runner *, uint64_t first_unacked);
+/* NULL, or why the stream must end. */
+const char *upward_take(struct runner *,
+	    const Marionette__V1__RunnerMessage *, size_t bytes);
+void	 upward_resend(void);		/* taskd knows its runs again */
+void	 upward_turn(void);
+void	 upward_log_committed(const char *run);
+int	 upward_has_completion(const struct runner *, const char *run);
+void	 upward_unsent(void);		/* taskd is down */
+#endif

@@ -1,0 +1,575 @@
+/*
+ * session.c - which session sits on which runner.  SESSION_PLACE chooses a
+ * runner and claims it in the database (SESSION_ATTACH); SESSION_RELEASE asks
+ * the agent to detach, waits 30 s at most, and gives the runner back
+ * (SESSION_DETACH).  Memory changes when the commit is answered (promise 8).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "runnerd.h"
+
+#define DETACH_MS	30000
+
+struct claim {				/* SESSION_ATTACH or _DETACH */
+	char		 session[ID_SIZE], runner[ID_SIZE];
+	char		 to[17];
+	uint64_t	 epoch;
+	int		 lost;
+};
+
+RB_HEAD(sessions, session);
+
+static struct sessions	 sessions = RB_INITIALIZER(&sessions);
+static int		 known;		/* SESSION_ATTACHMENTS_DONE came */
+
+static int
+session_cmp(struct session *a, struct session *b)
+{
+	return (strcmp(a->id, b->id));
+}
+
+RB_PROTOTYPE(sessions, session, entry, session_cmp);
+RB_GENERATE(sessions, session, entry, session_cmp)
+
+struct session *
+session_find(const char *id)
+{
+	static struct session	 key;
+
+	if (strlcpy(key.id, id, sizeof(key.id)) >= sizeof(key.id))
+		return (NULL);
+	return (RB_FIND(sessions, &sessions, &key));
+}
+
+int
+sessions_are_known(void)
+{
+	return (known);
+}
+
+void
+sessions_peer_down(void)
+{
+	known = 0;
+}
+
+static struct session *
+session_get(const char *id)
+{
+	struct session	*s;
+
+	if ((s = session_find(id)) != NULL)
+		return (s);
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		fatal("session");
+	strlcpy(s->id, id, sizeof(s->id));
+	RB_INSERT(sessions, &sessions, s);
+	return (s);
+}
+
+static void
+session_free(struct session *s)
+{
+	RB_REMOVE(sessions, &sessions, s);
+	free(s);
+}
+
+static struct claim *
+claim_new(const char *session, const char *runner, uint64_t epoch)
+{
+	struct claim	*c;
+
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		fatal("claim");
+	strlcpy(c->session, session, sizeof(c->session));
+	strlcpy(c->runner, runner, sizeof(c->runner));
+	c->epoch = epoch;
+	return (c);
+}
+
+/* The runner on which it is attached now, with a stream; or NULL. */
+static struct runner *
+session_runner(const struct session *s)
+{
+	struct runner	*r;
+
+	if (!s->attached || (r = runner_find(s->runner)) == NULL ||
+	    r->stream == NULL || strcmp(r->session, s->id) != 0 ||
+	    r->epoch != s->epoch)
+		return (NULL);
+	return (r);
+}
+
+static void
+attach_command(const char *id, const char *code, const uint8_t *sealed,
+    size_t len)
+{
+	Marionette__V1__ServerCommand	 c;
+	Marionette__V1__AttachSession	 m;
+	struct session			*s;
+	struct runner			*r;
+	uint8_t				 key[16384];
+
+	marionette__v1__server_command__init(&c);
+	marionette__v1__attach_session__init(&m);
+	if ((s = session_find(id)) == NULL || (r = session_runner(s)) == NULL ||
+	    strcmp(code, "stale") == 0)
+		return;
+	if (strcmp(code, "unavailable") == 0) {
+		s->seal_due = 1;
+		return;
+	}
+	/* Without its key it is attached all the same; a run will wait. */
+	if (code[0] != '\0' || len > sizeof(key))
+		len = 0;
+	if (len > 0)
+		memcpy(key, sealed, len);
+	m.session_id = s->id;
+	m.epoch = s->epoch;
+	m.agent = s->agent;
+	m.model = s->model;
+	m.sealed_key.data = key;
+	m.sealed_key.len = len;
+	c.body_case = MARIONETTE__V1__SERVER_COMMAND__BODY_ATTACH_SESSION;
+	c.attach_session = &m;
+	stream_command(r, &c);
+}
+
+static void
+attach_send(struct session *s)
+{
+	struct runner	*r;
+
+	s->seal_due = 0;
+	if ((r = session_runner(s)) != NULL && s->release == 0 &&
+	    seal(s, r, s->id, attach_command) == -1)
+		s->seal_due = 1;
+}
+
+static void
+detach_command(struct runner *r, const char *id, uint64_t epoch, int remove)
+{
+	Marionette__V1__ServerCommand	 c;
+	Marionette__V1__DetachSession	 m;
+	char				 session[ID_SIZE];
+
+	marionette__v1__server_command__init(&c);
+	marionette__v1__detach_session__init(&m);
+	strlcpy(session, id, sizeof(session));
+	m.session_id = session;
+	m.epoch = epoch;
+	m.remove = remove;
+	c.body_case = MARIONETTE__V1__SERVER_COMMAND__BODY_DETACH_SESSION;
+	c.detach_session = &m;
+	stream_command(r, &c);
+}
+
+static void
+unplaced(const char *session, const char *reason)
+{
+	struct msg_session_unplaced	 m;
+
+	m.session = session;
+	m.reason = reason;
+	send_session_unplaced(peer_of(PROC_SESSIOND), 0, &m);
+}
+
+static void
+placed(const struct session *s)
+{
+	struct msg_session_placed	 m;
+
+	m.session = s->id;
+	m.runner = s->runner;
+	m.epoch = s->epoch;
+	send_session_placed(peer_of(PROC_SESSIOND), 0, &m);
+}
+
+static int
+runner_serves(const struct runner *r, const char *tenant, const char *agent)
+{
+	return ((r->shared || strcmp(r->tenant, tenant) == 0) &&
+	    runner_offers(r, agent));
+}
+
+static int
+runner_is_free(const struct runner *r)
+{
+	return (r->stream != NULL && r->state == RUNNER_IDLE && !r->claiming);
+}
+
+/* The runner that its workspace is on, or why not that one. */
+static struct runner *
+choose_home(const struct msg_session_place *m, char *why, size_t size)
+{
+	struct runner	*r = runner_find(m->runner);
+
+	if (r == NULL || !runner_serves(r, m->tenant, m->agent))
+		snprintf(why, size, "the runner that has its workspace is not "
+		    "known any more or does not offer %s", m->agent);
+	else if (r->stream == NULL)
+		snprintf(why, size, "the runner that has its workspace (%s) "
+		    "is offline", r->name);
+	else if (!runner_is_free(r))
+		snprintf(why, size, "the runner that has its workspace (%s) "
+		    "is busy", r->name);
+	else
+		return (r);
+	return (NULL);
+}
+
+/* The tenant's own before a shared one, then whoever was idle longest. */
+static struct runner *
+choose_any(const struct msg_session_place *m, char *why, size_t size)
+{
+	struct runner	*r, *best = NULL;
+	unsigned int	 offer = 0, online = 0;
+
+	for (r = runner_next(NULL); r != NULL; r = runner_next(r)) {
+		if (!runner_serves(r, m->tenant, m->agent))
+			continue;
+		offer++;
+		online += r->stream != NULL;
+		if (!runner_is_free(r))
+			continue;
+		if (best == NULL || r->shared < best->shared ||
+		    (r->shared == best->shared && r->freed < best->freed))
+			best = r;
+	}
+	if (offer == 0)
+		snprintf(why, size, "no runner offers %s", m->agent);
+	else if (online == 0)
+		snprintf(why, size, "no runner that offers %s is online",
+		    m->agent);
+	else
+		snprintf(why, size, "every runner online that offers %s is "
+		    "busy (%u)", m->agent, online);
+	return (best);
+}
+
+void
+on_attach_row(struct peer *p, uint64_t ref, const struct msg_attach_row *m)
+{
+	struct claim	*c;
+	struct ask	*a;
+
+	if ((a = ask_find(p, ref)) == NULL || a->told || a->arg == NULL)
+		return;
+	c = a->arg;
+	c->epoch = m->epoch;
+}
+
+static void
+attached(struct ask *a, const struct answer *ans)
+{
+	struct claim	*c = a->arg;
+	struct session	*s = session_find(c->session);
+	struct runner	*r = runner_find(c->runner);
+
+	if (r != NULL)
+		r->claiming = 0;
+	if (s != NULL)
+		s->claiming = 0;
+	if (s == NULL || r == NULL)
+		log_warnx("session %s: claimed and forgotten", c->session);
+	else if (c->epoch == 0 || ans->code[0] != '\0') {
+		unplaced(c->session, ans->text[0] != '\0' ? ans->text :
+		    "the runner was taken by another session");
+		if (!s->attached)
+			session_free(s);
+	} else {
+		s->attached = 1;
+		s->epoch = r->epoch = c->epoch;
+		strlcpy(s->runner, c->runner, sizeof(s->runner));
+		strlcpy(r->session, s->id, sizeof(r->session));
+		runner_event(r, RUNNER_CLAIM);
+		placed(s);
+		attach_send(s);
+	}
+	free(c);
+}
+
+static void
+claim(struct session *s, struct runner *r)
+{
+	struct msg_session_attach	 m;
+	struct claim			*c;
+
+	c = claim_new(s->id, r->id, 0);
+	m.tenant = s->tenant;
+	m.session = s->id;
+	m.runner = r->id;
+	if (ask(PROC_STORAGED, MSG_SESSION_ATTACH, &m, 0, attached, c) ==
+	    NULL) {
+		free(c);
+		unplaced(s->id, "the server is busy; tried again shortly");
+		session_free(s);
+		return;
+	}
+	s->claiming = r->claiming = 1;
+}
+
+/* What only sessiond knows of it. */
+static void
+describe(struct session *s, const char *tenant, const char *agent,
+    const char *model, const char *agent_config, const char *key_ref)
+{
+	strlcpy(s->tenant, tenant, sizeof(s->tenant));
+	strlcpy(s->agent, agent, sizeof(s->agent));
+	strlcpy(s->model, model, sizeof(s->model));
+	strlcpy(s->agent_config, agent_config, sizeof(s->agent_config));
+	strlcpy(s->key_ref, key_ref, sizeof(s->key_ref));
+}
+
+/* The database may know that it is attached though its owner does not. */
+static struct runner *
+already_on(const char *session)
+{
+	struct runner	*r;
+
+	for (r = runner_next(NULL); r != NULL; r = runner_next(r))
+		if (strcmp(r->session, session) == 0)
+			return (r);
+	return (NULL);
+}
+
+void
+on_session_place(struct peer *p, uint64_t ref,
+    const struct msg_session_place *m)
+{
+	struct session	*s;
+	struct runner	*r;
+	char		 why[256];
+
+	(void)p;
+	(void)ref;
+	if (!runners_are_loaded()) {
+		unplaced(m->session, "the server is starting");
+		return;
+	}
+	s = session_get(m->session);
+	describe(s, m->tenant, m->agent, m->model, m->agent_config,
+	    m->key_ref);
+	if (s->claiming)
+		return;
+	if (s->detaching || s->release != 0) {
+		unplaced(s->id, "its runner is being given back");
+		return;
+	}
+	if ((r = already_on(s->id)) != NULL) {
+		s->attached = 1;
+		s->epoch = r->epoch;
+		strlcpy(s->runner, r->id, sizeof(s->runner));
+		placed(s);
+		attach_send(s);
+		return;
+	}
+	s->attached = 0;
+	r = m->runner[0] != '\0' ? choose_home(m, why, sizeof(why)) :
+	    choose_any(m, why, sizeof(why));
+	if (r != NULL)
+		claim(s, r);
+	else {
+		unplaced(s->id, why);
+		session_free(s);
+	}
+}
+
+static void
+tell_released(const struct claim *c)
+{
+	struct msg_session_released	 m;
+	struct msg_runner_lost		 l;
+
+	if (c->lost) {
+		l.runner = c->runner;
+		l.session = c->session;
+		l.epoch = c->epoch;
+		send_runner_lost(peer_of(PROC_SESSIOND), 0, &l);
+		return;
+	}
+	m.session = c->session;
+	m.epoch = c->epoch;
+	m.to = c->to;
+	send_session_released(peer_of(PROC_SESSIOND), 0, &m);
+}
+
+static void
+detached(struct ask *a, const struct answer *ans)
+{
+	struct claim	*c = a->arg;
+	struct session	*s = session_find(c->session);
+	struct runner	*r = runner_find(c->runner);
+
+	if (ans->code[0] != '\0') {
+		/* sessiond says it again, or the janitor does. */
+		log_warnx("session %s: not detached: %s", c->session,
+		    ans->text);
+		if (s != NULL)
+			s->detaching = 0;
+		free(c);
+		return;
+	}
+	if (r != NULL && strcmp(r->session, c->session) == 0 &&
+	    r->epoch == c->epoch) {
+		r->session[0] = '\0';
+		runner_event(r, RUNNER_FREE);
+	}
+	tell_released(c);
+	if (s != NULL)
+		session_free(s);
+	free(c);
+}
+
+static void
+detach(struct session *s, int lost)
+{
+	struct msg_session_detach	 m;
+	struct claim			*c;
+
+	if (s->detaching)
+		return;
+	c = claim_new(s->id, s->runner, s->epoch);
+	strlcpy(c->to, s->to, sizeof(c->to));
+	c->lost = lost;
+	m.tenant = s->tenant;
+	m.session = s->id;
+	m.runner = s->runner;
+	m.epoch = s->epoch;
+	m.to = s->to;
+	m.reason = s->reason;
+	if (ask(PROC_STORAGED, MSG_SESSION_DETACH, &m, 0, detached, c) ==
+	    NULL) {
+		free(c);
+		return;		/* the janitor tries again */
+	}
+	s->detaching = 1;
+}
+
+void
+on_session_release(struct peer *p, uint64_t ref,
+    const struct msg_session_release *m)
+{
+	struct session	*s = session_get(m->session);
+	struct runner	*r;
+
+	(void)p;
+	(void)ref;
+	if (s->detaching)
+		return;
+	strlcpy(s->tenant, m->tenant, sizeof(s->tenant));
+	strlcpy(s->runner, m->runner, sizeof(s->runner));
+	strlcpy(s->to, m->to, sizeof(s->to));
+	strlcpy(s->reason, m->reason, sizeof(s->reason));
+	s->epoch = m->epoch;
+	s->attached = 1;
+	s->remove = m->remove != 0;
+	if (s->release == 0)
+		s->release = worker_mono_ms() + DETACH_MS;
+	if ((r = session_runner(s)) == NULL)
+		detach(s, 0);	/* nobody to wait for */
+	else
+		detach_command(r, s->id, s->epoch, s->remove);
+}
+
+void
+session_suspended(struct runner *r, const char *id, uint64_t epoch)
+{
+	struct session	*s = session_find(id);
+
+	if (s != NULL && s->release != 0 && s->epoch == epoch &&
+	    strcmp(s->runner, r->id) == 0)
+		detach(s, 0);
+}
+
+void
+session_hello(struct runner *r, const char *id, uint64_t epoch)
+{
+	struct session	*s;
+
+	if (id[0] != '\0' && (strcmp(id, r->session) != 0 ||
+	    epoch != r->epoch))
+		detach_command(r, id, epoch, 0);
+	if (r->session[0] == '\0' || (s = session_find(r->session)) == NULL)
+		return;
+	if (s->release != 0)
+		detach_command(r, s->id, s->epoch, s->remove);
+	else
+		attach_send(s);
+}
+
+void
+session_lost(struct runner *r)
+{
+	struct session	*s;
+
+	if (r->session[0] == '\0' || (s = session_find(r->session)) == NULL ||
+	    !s->attached)
+		return;
+	log_info("session %s: runner %s is lost", s->id, r->id);
+	strlcpy(s->to, "resuming", sizeof(s->to));
+	snprintf(s->reason, sizeof(s->reason), "the runner %s was offline for "
+	    "%u seconds", r->name, settings.lost_after);
+	detach(s, 1);
+}
+
+void
+on_session_attachment(struct peer *p, uint64_t ref,
+    const struct msg_session_attachment *m)
+{
+	struct msg_runner_lost	 l;
+	struct session		*s;
+	struct runner		*r = runner_find(m->runner);
+
+	(void)p;
+	(void)ref;
+	/* It was loosened while sessiond was down and could not be told. */
+	if (runners_are_loaded() && (r == NULL ||
+	    strcmp(r->session, m->session) != 0)) {
+		l.runner = m->runner;
+		l.session = m->session;
+		l.epoch = m->epoch;
+		send_runner_lost(peer_of(PROC_SESSIOND), 0, &l);
+		return;
+	}
+	s = session_get(m->session);
+	describe(s, m->tenant, m->agent, m->model, m->agent_config,
+	    m->key_ref);
+	if (s->release != 0 || s->detaching)
+		return;
+	strlcpy(s->runner, m->runner, sizeof(s->runner));
+	s->epoch = m->epoch;
+	s->attached = 1;
+	attach_send(s);
+}
+
+void
+on_session_attachments_done(struct peer *p, uint64_t ref,
+    const struct msg_session_attachments_done *m)
+{
+	(void)p;
+	(void)ref;
+	(void)m;
+	known = 1;
+}
+
+void
+sessions_janitor(void)
+{
+	struct session	*s, *next;
+	struct runner	*r;
+	uint64_t	 now = worker_mono_ms();
+
+	RB_FOREACH_SAFE(s, sessions, &sessions, next) {
+		if (s->seal_due)
+			attach_send(s);
+		if (s->release != 0 && s->release <= now)
+			detach(s, 0);
+		r = runner_find(s->runner);
+		if (r != NULL && r->lost && s->attached && s->release == 0)
+			session_lost(r);
+	}
+}

@@ -1,0 +1,141 @@
+/*
+ * token.c - runner tokens: what makes a runner.  A token is shown once and
+ * stored as the SHA-256 of the part before its dot; behind the dot is the
+ * SHA-256 of our CA's certificate, which the agent pins (promise 17).
+ */
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "log.h"
+#include "runnerd.h"
+#include "text.h"
+
+#define TOKEN_FULL	(TOKEN_SIZE + 65)	/* dot and 64 digits */
+
+struct fresh {				/* until the token is stored */
+	char	 token[TOKEN_FULL];
+};
+
+static char	 ca_hash[65];		/* empty: providerd has not said */
+
+void
+on_ca_certificate(struct peer *p, uint64_t ref,
+    const struct msg_ca_certificate *m)
+{
+	uint8_t	 hash[32];
+
+	(void)p;
+	(void)ref;
+	crypto_hash_sha256(hash, m->certificate, m->certificate_len);
+	text_hex(ca_hash, hash, sizeof(hash));
+}
+
+static void
+created(struct ask *a, const struct answer *ans)
+{
+	struct msg_runner_token_created	 m;
+	struct fresh			*f = a->arg;
+	struct peer			*p;
+
+	m.replayed = strcmp(ans->code, "replayed") == 0;
+	if (ans->code[0] != '\0' && !m.replayed)
+		api_answer(a, ans, 0);
+	else if ((p = ask_client(a)) != NULL) {
+		m.token = (const uint8_t *)f->token;
+		m.token_len = m.replayed ? 0 : strlen(f->token);
+		m.body = ans->doc;
+		m.body_len = ans->doc_len;
+		send_runner_token_created(p, a->client_ref, &m);
+	}
+	freezero(f, sizeof(*f));
+}
+
+void
+on_runner_token_create(struct peer *p, uint64_t ref,
+    const struct msg_runner_token_create *m)
+{
+	struct msg_runner_token_put	 put;
+	struct fresh			*f;
+	struct ticket			 t;
+	char				 id[ID_SIZE];
+	uint8_t				 hash[32];
+
+	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
+	    SCOPE_W(SCOPE_ADMIN)) == -1)
+		return;
+	if (ca_hash[0] == '\0') {
+		api_refuse(p, ref, "unavailable", "the server is starting");
+		return;
+	}
+	if ((f = calloc(1, sizeof(*f))) == NULL)
+		fatal("token");
+	token_make(f->token, "rtok", hash);
+	strlcat(f->token, ".", sizeof(f->token));
+	strlcat(f->token, ca_hash, sizeof(f->token));
+	id_make(id, "rtk");
+	put.tenant = t.tenant;
+	put.runner_token = id;
+	put.hash = hash;
+	put.hash_len = sizeof(hash);
+	put.name = m->name;
+	put.pool = m->pool;
+	put.shared = m->shared != 0;
+	put.max_uses = m->max_uses;
+	put.expires = m->expires;
+	put.actor = t.name;
+	put.idem_key = m->idem_key;
+	put.idem_hash = m->idem_hash;
+	put.idem_hash_len = m->idem_hash_len;
+	if (ask_for(p, ref, PROC_STORAGED, MSG_RUNNER_TOKEN_PUT, &put,
+	    WRITE_SECONDS, created, f) == NULL) {
+		freezero(f, sizeof(*f));
+		api_refuse(p, ref, "unavailable", "too much is under way");
+		return;
+	}
+	api_audit(&t, "runner_token.create", id, m->request_id);
+}
+
+static void
+read_done(struct ask *a, const struct answer *ans)
+{
+	api_answer(a, ans, 200);
+}
+
+void
+on_runner_token_list(struct peer *p, uint64_t ref,
+    const struct msg_runner_token_list *m)
+{
+	struct msg_runner_token_page	 page;
+	struct ticket			 t;
+
+	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
+	    SCOPE_R(SCOPE_ADMIN)) == -1)
+		return;
+	page.tenant = t.tenant;
+	page.query = m->query;
+	page.query_len = m->query_len;
+	api_query(p, ref, MSG_RUNNER_TOKEN_PAGE, &page, READ_SECONDS,
+	    read_done);
+}
+
+void
+on_runner_token_revoke(struct peer *p, uint64_t ref,
+    const struct msg_runner_token_revoke *m)
+{
+	struct msg_runner_token_end	 end;
+	struct ticket			 t;
+
+	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
+	    SCOPE_W(SCOPE_ADMIN)) == -1)
+		return;
+	end.tenant = t.tenant;
+	end.runner_token = m->runner_token;
+	end.reason = m->reason;
+	end.actor = t.name;
+	api_query(p, ref, MSG_RUNNER_TOKEN_END, &end, WRITE_SECONDS,
+	    read_done);
+	api_audit(&t, "runner_token.revoke", m->runner_token, m->request_id);
+}
