@@ -1,0 +1,95 @@
+/*
+ * asked.c - a run asks for permission: the policy says how risky it is and
+ * whether a person decides, the request is stored, and only then is anybody
+ * asked or the policy's answer delivered.
+ */
+#include <string.h>
+
+#include "log.h"
+#include "taskd.h"
+
+/* Nobody can be asked about what cannot be stored: the safe answer. */
+static void
+deny(const struct op *o)
+{
+	struct msg_permission_answer	 m;
+	const struct task		*t = op_task(o);
+
+	if (t == NULL || !peer_is_up(peer_of(PROC_RUNNERD)))
+		return;
+	memset(&m, 0, sizeof(m));
+	m.permission = o->permission;
+	m.run = o->run;
+	m.runner = t->run.runner;
+	m.request = o->request;
+	m.reason = "the request could not be stored, so nobody could be asked";
+	send_permission_answer(peer_of(PROC_RUNNERD), 0, &m);
+}
+
+static void
+put_done(struct ask *a, const struct answer *ans)
+{
+	struct op			*o = a->arg;
+	struct msg_permission_row	 row;
+
+	if (kept_get(&o->row, &row) == 0)
+		permission_row(&row);
+	else if (ans->code[0] != '\0') {
+		log_warnx("permission of run %s: %s: %s", o->run, ans->code,
+		    ans->text);
+		deny(o);
+	}
+	run_noted(o->ref);
+	op_free(o);
+}
+
+void
+on_permission_row(struct peer *p, uint64_t ref,
+    const struct msg_permission_row *m)
+{
+	struct ask	*a = ask_find(p, ref);
+
+	if (a == NULL)
+		return;
+	if (a->type == MSG_PERMISSION_LOAD)
+		permission_row(m);
+	else
+		keep(&((struct op *)a->arg)->row, MSG_PERMISSION_ROW, m);
+}
+
+void
+on_permission_asked(struct peer *p, uint64_t ref,
+    const struct msg_permission_asked *m)
+{
+	struct msg_permission_put	 put;
+	struct verdict			 v;
+	struct task			*t;
+	struct op			*o;
+
+	if (early_keep(p, ref, MSG_PERMISSION_ASKED, m))
+		return;
+	t = task_of_run(m->run);
+	if (t == NULL || t->run.attempt != m->attempt ||
+	    (t->run.state != RUN_ASSIGNED && t->run.state != RUN_RUNNING)) {
+		run_noted(ref);
+		return;
+	}
+	v = policy_decide(m->kind, m->tool, m->action);
+	o = op_new(t);
+	o->ref = ref;
+	id_make(o->permission, "perm");
+	strlcpy(o->request, m->request, sizeof(o->request));
+	put.tenant = t->tenant;
+	put.permission = o->permission;
+	put.run = m->run;
+	put.attempt = m->attempt;
+	put.request = m->request;
+	put.kind = m->kind;
+	put.tool = m->tool;
+	put.action = m->action;
+	put.input = m->input;
+	put.risk = v.risk;
+	put.decision = v.decision;
+	put.suspend_after = env->suspend_after;
+	store_ask(MSG_PERMISSION_PUT, &put, put_done, o);
+}

@@ -1,0 +1,132 @@
+/*
+ * client.c - what every answer to the web has in common: the ticket's check,
+ * the refusal, the document that storaged made, relayed as it is.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "taskd.h"
+#include "worker.h"
+
+#define RETRY_AFTER	2
+
+void
+refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
+{
+	struct msg_refused	 m = { .code = code, .text = text };
+
+	if (strcmp(code, "unavailable") == 0 ||
+	    strcmp(code, "rate_limited") == 0)
+		m.retry_after = RETRY_AFTER;
+	send_refused(p, ref, &m);
+}
+
+/* Whose request it is; 0 when it was refused. */
+int
+authorised(struct peer *p, uint64_t ref, const uint8_t *ticket, size_t len,
+    uint64_t scope, struct ticket *who)
+{
+	char	 text[128];
+
+	if (ticket_open(who, ticket, len, env->ticket_key,
+	    worker_now_ms() / 1000) == -1) {
+		if (errno == ETIMEDOUT)
+			refuse(p, ref, "token_expired",
+			    "the credential has expired");
+		else
+			refuse(p, ref, "invalid_auth",
+			    "the credential is not valid");
+		return (0);
+	}
+	if ((who->scopes & scope) == scope)
+		return (1);
+	snprintf(text, sizeof(text), "the credential lacks the scope %s",
+	    scope_name(scope & ~who->scopes));
+	refuse(p, ref, "forbidden", text);
+	return (0);
+}
+
+/*
+ * Answers the client of a question.  code, text, doc: the row's, which go
+ * before the answer's own.
+ */
+void
+reply(const struct ask *a, const struct answer *ans, const char *code,
+    const char *text, const uint8_t *doc, size_t doc_len)
+{
+	const struct op		*o = a->arg;
+	struct peer		*p = ask_client(a);
+	struct msg_document	 d;
+	struct msg_refused	 r;
+	int			 late;
+
+	late = a->told && strcmp(ans->code, "outcome_unknown") != 0 &&
+	    strcmp(ans->code, "unavailable") != 0;
+	if (p == NULL || late)
+		return;
+	if (ans->code[0] != '\0' || code[0] == '\0') {
+		code = ans->code;
+		text = ans->text;
+	}
+	if (doc_len == 0) {
+		doc = ans->doc;
+		doc_len = ans->doc_len;
+	}
+	if (code[0] == '\0' || strcmp(code, "replayed") == 0) {
+		d.status = o != NULL ? o->status : 200;
+		d.etag = "";
+		d.replayed = code[0] != '\0';
+		d.body = doc;
+		d.body_len = doc_len;
+		send_document(p, a->client_ref, &d);
+		return;
+	}
+	r.code = code;
+	r.text = text;
+	r.retry_after = ans->retry_after;
+	r.body = doc;
+	r.body_len = doc_len;
+	send_refused(p, a->client_ref, &r);
+}
+
+static void
+relay_done(struct ask *a, const struct answer *ans)
+{
+	reply(a, ans, "", "", NULL, 0);
+}
+
+/* A read on behalf of a client; its document is the answer. */
+int
+relay(struct peer *p, uint64_t ref, enum msg_type type, const void *m)
+{
+	if (ask_for(p, ref, PROC_STORAGED, type, m, WRITE_SECONDS, relay_done,
+	    NULL) != NULL)
+		return (0);
+	refuse(p, ref, errno == ENOBUFS ? "unavailable" : "validation_error",
+	    errno == ENOBUFS ? "the database is waited for" :
+	    "the request is not fit to be sent on");
+	return (-1);
+}
+
+/* Who did what; nobody waits for it. */
+void
+audit(const struct ticket *who, const char *action, const char *resource,
+    const char *request_id, const char *detail)
+{
+	char			 id[ID_SIZE];
+	struct msg_audit_put	 m;
+
+	id_make(id, "alog");
+	m.tenant = who->tenant;
+	m.action_log = id;
+	m.actor = who->name;
+	m.action = action;
+	m.resource = resource;
+	m.request_id = request_id;
+	m.success = 1;
+	m.detail = detail;
+	if (ask(PROC_STORAGED, MSG_AUDIT_PUT, &m, 0, NULL, NULL) == NULL)
+		log_warn("audit: %s %s by %s", action, resource, who->name);
+}

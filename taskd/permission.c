@@ -1,0 +1,317 @@
+/*
+ * permission.c - permission requests: those that wait for a person, and
+ * answers that the agent has not acknowledged.  A request is stored before
+ * anyone is asked; an answer is stored before it is delivered, and delivered
+ * until PERMISSION_TAKEN (promise 12).  Whoever asked and is gone is the
+ * business of storaged, which cancels or keeps.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "taskd.h"
+#include "worker.h"
+
+#define IDLE_AGAIN_MS	60000
+
+struct permission {			/* pending, or answered undelivered */
+	TAILQ_ENTRY(permission)	 entry;
+	char			 id[ID_SIZE], run[ID_SIZE], task[ID_SIZE];
+	char			 tenant[33];
+	char			*request, *reason;
+	uint64_t		 created_ms;
+	uint64_t		 idle_ms;	/* SESSION_IDLE was sent */
+	uint32_t		 suspend_after;
+	int			 answered, approved;
+	uint8_t			*input, *answers;
+	size_t			 input_len, answers_len;
+};
+
+static TAILQ_HEAD(, permission)	 all = TAILQ_HEAD_INITIALIZER(all);
+static size_t			 count;
+
+size_t
+permission_count(void)
+{
+	return (count);
+}
+
+static struct permission *
+permission_find(const char *id)
+{
+	struct permission	*q;
+
+	TAILQ_FOREACH(q, &all, entry)
+		if (strcmp(q->id, id) == 0)
+			return (q);
+	return (NULL);
+}
+
+/* The task whose present run asked, or NULL: nobody hears an answer. */
+static struct task *
+asker(const struct permission *q)
+{
+	struct task	*t = task_of_run(q->run);
+
+	return (t != NULL && (t->run.state == RUN_ASSIGNED ||
+	    t->run.state == RUN_RUNNING) ? t : NULL);
+}
+
+/* Number of open questions of its run, and with it the clock. */
+static void
+count_asking(const char *run, int by)
+{
+	struct task	*t = task_of_run(run);
+
+	if (t == NULL)
+		return;
+	run_clock(t);
+	t->run.asking += (unsigned int)by;
+	waiting_tell(t->session);
+}
+
+static void
+permission_free(struct permission *q)
+{
+	TAILQ_REMOVE(&all, q, entry);
+	count--;
+	if (!q->answered)
+		count_asking(q->run, -1);
+	free(q->request);
+	free(q->reason);
+	freezero(q->input, q->input_len);
+	freezero(q->answers, q->answers_len);
+	free(q);
+}
+
+static void
+copy(uint8_t **to, size_t *to_len, const uint8_t *from, size_t len)
+{
+	freezero(*to, *to_len);
+	*to = NULL;
+	*to_len = 0;
+	if (len == 0)
+		return;
+	if ((*to = malloc(len)) == NULL)
+		fatal("permission");
+	memcpy(*to, from, len);
+	*to_len = len;
+}
+
+static void
+deliver(const struct permission *q)
+{
+	struct msg_permission_answer	 m;
+	const struct task		*t = asker(q);
+
+	if (!q->answered || t == NULL || !peer_is_up(peer_of(PROC_RUNNERD)))
+		return;
+	m.permission = q->id;
+	m.run = q->run;
+	m.runner = t->run.runner;
+	m.request = q->request;
+	m.approved = (uint8_t)q->approved;
+	m.reason = q->reason;
+	m.input = q->input;
+	m.input_len = q->input_len;
+	m.answers = q->answers;
+	m.answers_len = q->answers_len;
+	send_permission_answer(peer_of(PROC_RUNNERD), 0, &m);
+}
+
+static struct permission *
+permission_new(const struct msg_permission_row *m)
+{
+	struct permission	*q;
+
+	if ((q = calloc(1, sizeof(*q))) == NULL ||
+	    (q->request = strdup(m->request)) == NULL)
+		fatal("permission");
+	strlcpy(q->id, m->permission, sizeof(q->id));
+	strlcpy(q->run, m->run, sizeof(q->run));
+	strlcpy(q->task, m->task, sizeof(q->task));
+	strlcpy(q->tenant, m->tenant, sizeof(q->tenant));
+	q->created_ms = m->created_ms;
+	q->suspend_after = m->suspend_after;
+	TAILQ_INSERT_TAIL(&all, q, entry);
+	count++;
+	count_asking(q->run, 1);
+	return (q);
+}
+
+static void
+answered(struct permission *q, const struct msg_permission_row *m)
+{
+	struct task	*t;
+
+	if (!q->answered) {
+		q->answered = 1;
+		count_asking(q->run, -1);
+	}
+	q->approved = strcmp(m->status, "approved") == 0;
+	free(q->reason);
+	if ((q->reason = strdup(m->reason)) == NULL)
+		fatal("permission");
+	copy(&q->input, &q->input_len, m->input, m->input_len);
+	copy(&q->answers, &q->answers_len, m->answers, m->answers_len);
+	if (asker(q) != NULL) {
+		deliver(q);
+		return;
+	}
+	/* Its run was suspended: the answer is kept; the session goes on. */
+	if ((t = task_find(q->task)) != NULL) {
+		t->wanted_ms = worker_now_ms();
+		permission_free(q);
+		session_tell(t->session);
+	} else
+		permission_free(q);
+}
+
+/* A committed row: asked, answered, canceled, delivered. */
+void
+permission_row(const struct msg_permission_row *m)
+{
+	struct permission	*q = permission_find(m->permission);
+
+	if (strcmp(m->status, "canceled") == 0 || (m->delivered &&
+	    strcmp(m->status, "pending") != 0)) {
+		if (q != NULL)
+			permission_free(q);
+		return;
+	}
+	if (task_find(m->task) == NULL)
+		return;
+	if (q == NULL)
+		q = permission_new(m);
+	if (strcmp(m->status, "pending") != 0)
+		answered(q, m);
+}
+
+/* Its runner is back: answers that it may not have. */
+void
+permission_resend(const struct task *t)
+{
+	struct permission	*q;
+
+	TAILQ_FOREACH(q, &all, entry)
+		if (q->answered && strcmp(q->run, t->run.id) == 0)
+			deliver(q);
+}
+
+/* Does a person owe this pending task an answer? */
+int
+permission_waits(const char *task)
+{
+	struct permission	*q;
+
+	TAILQ_FOREACH(q, &all, entry)
+		if (!q->answered && strcmp(q->task, task) == 0)
+			return (1);
+	return (0);
+}
+
+static void
+cancel(const struct permission *q, uint64_t ref)
+{
+	struct op			*o = op_new(NULL);
+	struct msg_permission_cancel	 m;
+
+	o->ref = ref;
+	m.tenant = q->tenant;
+	m.run = q->run;
+	m.request = q->request;
+	store_ask(MSG_PERMISSION_CANCEL, &m, store_noted, o);
+}
+
+/*
+ * Its run began, or the task ended: what earlier runs asked is void.  all_of:
+ * what this one asked too.
+ */
+void
+permission_leave(const struct task *t, int all_of)
+{
+	struct permission	*q, *next;
+
+	TAILQ_FOREACH_SAFE(q, &all, entry, next) {
+		if (strcmp(q->task, t->id) != 0 ||
+		    (!all_of && strcmp(q->run, t->run.id) == 0))
+			continue;
+		cancel(q, 0);
+		permission_free(q);
+	}
+}
+
+/* A run ended: its answers find nobody, its questions stay for people. */
+void
+permission_orphan(const struct task *t)
+{
+	struct permission	*q, *next;
+
+	TAILQ_FOREACH_SAFE(q, &all, entry, next)
+		if (strcmp(q->run, t->run.id) == 0 && (q->answered ||
+		    t->run.kill != KILL_SUSPEND))
+			permission_free(q);
+}
+
+/* Unanswered for so long: the session may give its runner back. */
+void
+permission_janitor(void)
+{
+	struct msg_session_idle	 m = { .reason = "permission" };
+	struct permission	*q;
+	struct task		*t;
+
+	if (!peer_is_up(peer_of(PROC_SESSIOND)))
+		return;
+	TAILQ_FOREACH(q, &all, entry) {
+		if (q->answered || q->suspend_after == 0 ||
+		    worker_now_ms() < q->created_ms +
+		    q->suspend_after * 1000ULL || (q->idle_ms != 0 &&
+		    worker_mono_ms() < q->idle_ms + IDLE_AGAIN_MS) ||
+		    (t = asker(q)) == NULL || t->session->leaving != 0)
+			continue;
+		q->idle_ms = worker_mono_ms();
+		m.session = t->session->id;
+		send_session_idle(peer_of(PROC_SESSIOND), 0, &m);
+	}
+}
+
+void
+on_permission_taken(struct peer *p, uint64_t ref,
+    const struct msg_permission_taken *m)
+{
+	struct permission		*q;
+	struct op			*o;
+	struct msg_permission_sent	 sent;
+
+	if (early_keep(p, ref, MSG_PERMISSION_TAKEN, m))
+		return;
+	if ((q = permission_find(m->permission)) == NULL) {
+		run_noted(ref);
+		return;
+	}
+	o = op_new(NULL);
+	o->ref = ref;
+	sent.tenant = q->tenant;
+	sent.permission = q->id;
+	store_ask(MSG_PERMISSION_SENT, &sent, store_noted, o);
+	permission_free(q);
+}
+
+void
+on_permission_withdrawn(struct peer *p, uint64_t ref,
+    const struct msg_permission_withdrawn *m)
+{
+	struct permission	*q;
+
+	if (early_keep(p, ref, MSG_PERMISSION_WITHDRAWN, m))
+		return;
+	TAILQ_FOREACH(q, &all, entry)
+		if (strcmp(q->run, m->run) == 0 &&
+		    strcmp(q->request, m->request) == 0) {
+			cancel(q, ref);
+			permission_free(q);
+			return;
+		}
+	run_noted(ref);
+}

@@ -1,0 +1,59 @@
+/*
+ * queue.c - the tasks that wait in a session: the highest priority first, then
+ * the oldest.  One run at a time: the first is assigned when the session is
+ * active, has its credential and nothing else runs.
+ */
+#include <string.h>
+
+#include "taskd.h"
+#include "worker.h"
+
+int
+queue_cmp(struct task *a, struct task *b)
+{
+	if (a->priority != b->priority)
+		return (a->priority > b->priority ? -1 : 1);
+	if (a->created_ms != b->created_ms)
+		return (a->created_ms < b->created_ms ? -1 : 1);
+	return (strcmp(a->id, b->id));
+}
+
+RB_GENERATE(task_queue, task, qentry, queue_cmp)
+
+void
+queue_add(struct task *t)
+{
+	if (t->queued)
+		return;
+	t->queued = 1;
+	RB_INSERT(task_queue, &t->session->waiting, t);
+	t->session->length++;
+}
+
+void
+queue_remove(struct task *t)
+{
+	if (!t->queued)
+		return;
+	t->queued = 0;
+	RB_REMOVE(task_queue, &t->session->waiting, t);
+	t->session->length--;
+}
+
+/* Assigns the first task if it may run now. */
+void
+queue_run(struct session *s)
+{
+	struct task	*t;
+
+	if (!env->loaded || !s->known || s->status != SESSION_ACTIVE ||
+	    s->leaving != 0 || !s->credential || s->current != NULL)
+		return;
+	RB_FOREACH(t, task_queue, &s->waiting)
+		if (!t->canceled)
+			break;
+	/* The first of the queue waits, so all do: order is kept. */
+	if (t == NULL || t->not_before > worker_mono_ms())
+		return;
+	run_event(t, EV_ASSIGN, NULL);
+}
