@@ -16,8 +16,11 @@
 #include "spec.h"
 #include "util.h"
 
-#define CLAUDE_SETTINGS	"{\"permissions\":{\"ask\":[\"*\"]}," \
-			"\"includeCoAuthoredBy\":false}"
+#define CLAUDE_SETTINGS	"{\"permissions\":{\"ask\":[\"*\"]}}"
+/* Those that end with their call: what goes on alone is not supervised. */
+#define CLAUDE_TOOLS	"Bash,Read,Write,Edit,Glob,Grep,WebFetch,WebSearch," \
+			"Task,NotebookEdit,AskUserQuestion,EnterPlanMode," \
+			"ExitPlanMode,Skill"
 #define CLAUDE_HOOK	"marionette"
 #define CLAUDE_HOOK_S	604800
 #define UUID_SIZE	37
@@ -35,17 +38,24 @@ claude_env(struct run *r, struct spec *spec)
 	static const char *const	 quiet[] = {
 		"DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING",
 		"DISABLE_AUTOUPDATER", "DISABLE_BUG_COMMAND",
-		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
+		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+		/* Nothing outlives its turn; no file is read by naming it. */
+		"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
+		"CLAUDE_CODE_DISABLE_FILE_MENTIONS"
 	};
 	const struct secret		*key = &r->session->secret;
 	size_t				 i;
 
 	for (i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++)
 		spec_env(spec, quiet[i], "1");
+	/* By a pipe: what it runs inherits environments, and can read its. */
 	if (key->api_key != NULL)
-		spec_env(spec, "ANTHROPIC_API_KEY", key->api_key);
+		spec_put(spec, SPEC_KEY, key->api_key);
 	else if (env->local_key != NULL)
-		spec_env(spec, "ANTHROPIC_API_KEY", env->local_key);
+		spec_put(spec, SPEC_KEY, env->local_key);
+	if (key->api_key != NULL || env->local_key != NULL)
+		spec_env(spec, "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
+		    HOLDER_KEY_S);
 	if (key->base_url != NULL)
 		spec_env(spec, "ANTHROPIC_BASE_URL", key->base_url);
 }
@@ -57,7 +67,8 @@ claude_start(struct run *r, struct spec *spec)
 		"-p", "--output-format", "stream-json", "--input-format",
 		"stream-json", "--verbose", "--include-partial-messages",
 		"--permission-prompt-tool", "stdio", "--setting-sources", "",
-		"--strict-mcp-config", "--settings", CLAUDE_SETTINGS
+		"--strict-mcp-config", "--settings", CLAUDE_SETTINGS,
+		"--tools=" CLAUDE_TOOLS
 	};
 	struct claude			*c;
 	char				 uuid[UUID_SIZE], *arg;
@@ -105,14 +116,18 @@ claude_prompt(struct run *r)
 {
 	struct claude	*c = r->kd;
 	const char	*text = r->prompt;
+	char		*said;
 
 	if (r->interrupted && c->resumed)
 		text = "Your work on the last request was interrupted: the "
 		    "process was stopped before it had finished. Some of it may "
 		    "be done. Look at the state of the workspace and go on from "
 		    "there. Do not begin again.";
+	/* A slash at the start would make it a command of the program's own. */
+	said = xasprintf("%s%s", text[0] == '/' ? " " : "", text);
 	run_write_json(r, json_pack("{s:s, s:{s:s, s:s}}", "type", "user",
-	    "message", "role", "user", "content", text));
+	    "message", "role", "user", "content", said));
+	freezero(said, strlen(said));
 }
 
 static void

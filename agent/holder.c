@@ -100,6 +100,7 @@ holder_parse(const struct spec *s, struct room *r, char **argv, char **envp,
 				r->hide[nh++] = u.c;
 			break;
 		case SPEC_PATH: *path = u.c; break;
+		case SPEC_KEY: r->key = u.c; break;
 		case SPEC_DIR: r->dir = u.c; break;
 		case SPEC_UID: r->uid = (uid_t)strtoul(u.c, NULL, 10); break;
 		case SPEC_MODE: r->mode = u.c[0]; break;
@@ -131,6 +132,23 @@ holder_handlers(int on)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* A pipe holds 64 KiB, so the writing of a key does not wait. */
+static void
+holder_key(const struct room *r)
+{
+	int	 fd[2];
+
+	if (r->key == NULL)
+		return;
+	if (pipe2(fd, O_CLOEXEC) == -1 || write(fd[1], r->key,
+	    strlen(r->key)) != (ssize_t)strlen(r->key) ||
+	    dup2(fd[0], HOLDER_KEY) == -1)
+		holder_fail("key");
+	/* dup2 of a descriptor to itself keeps its close-on-exec. */
+	if (fcntl(HOLDER_KEY, F_SETFD, 0) == -1)
+		holder_fail("key");
+}
+
 /* The program's own process, up to its first instruction. */
 static void __attribute__((noreturn))
 holder_exec(const struct room *r, char **argv, char **envp, const char *path)
@@ -150,6 +168,7 @@ holder_exec(const struct room *r, char **argv, char **envp, const char *path)
 	/* After the change of user, which clears it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	fcntl(HOLDER_CTL, F_SETFD, FD_CLOEXEC);
+	holder_key(r);
 	holder_say('S', 0, "");
 	execve(path, argv, envp);
 	/* Somewhere that the session's user cannot go: see room_tool(). */

@@ -9,6 +9,8 @@
 #define HOLDER_NAME	"marionette-agent: holder"
 #define HOLDER_CTL	3
 #define HOLDER_SPEC	4
+#define HOLDER_KEY	5	/* the program's end of a pipe with its key */
+#define HOLDER_KEY_S	"5"
 
 #define ROOM_WORKSPACE	"/workspace"
 #define ROOM_HOME	"/home/agent"
@@ -32,6 +34,7 @@ struct room {
 	const char	*dir;		/* the session's */
 	const char	*hide[4];	/* covered, NULL ends */
 	const char	*tool;		/* the program's path, or NULL */
+	const char	*key;		/* for HOLDER_KEY, or NULL */
 	uid_t		 uid;		/* 0 = stay */
 	int		 private_tmp;
 	char		 mode;

@@ -244,7 +244,7 @@ static int
 run_spec(struct run *r, struct spec *spec)
 {
 	char	 mode[2] = { room_mode(), '\0' }, uid[16];
-	char	*home;
+	char	*home, *tmp;
 	int	 rv;
 
 	spec_put(spec, SPEC_PATH, r->program->path);
@@ -258,12 +258,16 @@ run_spec(struct run *r, struct spec *spec)
 		home = xstrdup(ROOM_HOME);
 		if (run_private_tmp(r))
 			spec_put(spec, SPEC_TMP, "");
-		else
-			spec_env(spec, "TMPDIR", ROOM_TMP);
-	} else
+		tmp = xstrdup(run_private_tmp(r) ? "/tmp" : ROOM_TMP);
+	} else {
 		home = xasprintf("%s/home", r->session->dir);
+		tmp = xasprintf("%s/tmp", r->session->dir);
+	}
 	run_environment(r, spec, home);
+	spec_env(spec, "TMPDIR", tmp);
+	spec_env(spec, "CLAUDE_CODE_TMPDIR", tmp);
 	free(home);
+	free(tmp);
 	rv = r->program->kind->start(r, spec);
 	spec_put(spec, SPEC_END, "");
 	if (rv == 0 && spec->full) {

@@ -1,0 +1,204 @@
+// marionette-agent given wrong things: one clear line each, and a status.
+
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { test } from "node:test";
+import { run, start } from "../lib/proc.mjs";
+import { free_port, temp_dir } from "../lib/place.mjs";
+import { AGENT, DEMO, program, scene } from "./harness.mjs";
+import { make_ca, Server } from "./server.mjs";
+
+const TOKEN = "rtok_" + "A".repeat(43) + "." + "0".repeat(64);
+const WRONG = [
+	[[], /--server host:port is missing/],
+	[["--server", "x"], /expected host:port/],
+	[["--server", "x:99999"], /port 99999 is too large/],
+	[["--server", "x:1"], /--state directory is missing/],
+	[["--server", "x:1", "--state", "s", "more"], /unexpected argument/],
+	[["--server", "x:1", "--state", "s", "--ca-sha256", "12"],
+	    /64 hexadecimal digits/],
+	[["--server", "x:1", "--state", "s", "--insecure"], /not localhost/],
+	[["--server", "x:1", "--state", "s", "--label", "x"], /key=value/],
+	[["--server", "x:1", "--state", "s", "--uid-range", "5"],
+	    /first:count/],
+	[["--server", "x:1", "--state", "s", "--token-file", "/nowhere"],
+	    /No such file/],
+	[["--server", "x:1", "--state", "s", "--name", ""], /--name/],
+	[["--nonsense"], /usage:/],
+];
+
+for (const [args, says] of WRONG)
+	test(`wrong: ${args.join(" ")}`, async () => {
+		const r = await run([AGENT, ...args]);
+		assert.equal(r.code, 2, r.err);
+		assert.match(r.err, says);
+	});
+
+for (const [kind, says] of [["claude=/nowhere/claude", /is not there/],
+    ["codex", /expected claude/], ["custom:x", /expected claude/],
+    ["custom:x=/etc/hostname", /not a program that can be run/]])
+	test(`wrong: --agent ${kind}`, async () => {
+		const r = await run([AGENT, "--agent", kind, "--server", "x:1",
+		    "--state", "s"]);
+		assert.equal(r.code, 1);
+		assert.match(r.err, says);
+	});
+
+const args = (dir, port, more = []) => [AGENT, "--server",
+    `localhost:${port}`, "--state", path.join(dir, "state"), "--agent",
+    `demo=${DEMO}`, ...more];
+const env = (token = TOKEN) => ({ PATH: process.env.PATH,
+    MARIONETTE_RUNNER_TOKEN: token });
+
+test("-n checks and says what it found", async (t) => {
+	const dir = temp_dir(t);
+	const r = await run(args(dir, 1, ["-n"]), { env: env() });
+
+	assert.equal(r.code, 0, r.err);
+	assert.match(r.out, /not enrolled/);
+	assert.match(r.out, /agent custom:demo \//);
+});
+
+test("no token and no enrolment", async (t) => {
+	const r = await run(args(temp_dir(t), 1), { env: env("") });
+
+	assert.equal(r.code, 1);
+	assert.match(r.err, /give a runner token/);
+});
+
+test("a server that is not there yet is tried again", async (t) => {
+	const dir = temp_dir(t), port = await free_port();
+	const p = start(args(dir, port), { env: env(), group: false });
+
+	t.after(() => p.status === null && p.stop("SIGKILL"));
+	await p.says(/Connection refused/);
+	await p.says(/trying again in 2 seconds/);
+	assert.equal((await p.stop()).code, 0);
+});
+
+test("a wrong token", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const p = s.start([], { MARIONETTE_RUNNER_TOKEN: "rtok_" +
+	    "A".repeat(43) + "." + s.server.ca.pin });
+
+	assert.equal((await p.wait()).code, 1);
+	assert.match(p.err, /unknown runner token.*not revoked/);
+});
+
+test("a token of another server: nothing is sent", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const p = s.start([], { MARIONETTE_RUNNER_TOKEN: TOKEN });
+
+	assert.equal((await p.wait()).code, 1);
+	assert.match(p.err, /CA is not the one that the token names/);
+	assert.equal(s.server.enrolled.length, 0);
+});
+
+test("the right CA, but a certificate for another name", async (t) => {
+	const dir = temp_dir(t);
+	const server = new Server(dir, { name: "elsewhere.example" });
+
+	await server.start();
+	t.after(() => server.stop());
+	const r = await run(args(dir, server.port),
+	    { env: env(server.full_token) });
+	assert.equal(r.code, 1);
+	assert.match(r.err, /not good for localhost.*mismatch/i);
+	assert.equal(server.enrolled.length, 0);
+});
+
+test("after enrolment, a server with another CA is not spoken to",
+    async (t) => {
+	const s = await scene(t);
+
+	await s.agent.stop();
+	s.server.stop();
+	s.server.ca = await make_ca(path.join(s.dir, "other"));
+	await s.server.start();
+	s.start();
+	await s.agent.says(/TLS: .*verify|certificate verif/i);
+	assert.equal(s.server.hellos.length, 1);
+});
+
+test("something that is no server", async (t) => {
+	const dir = temp_dir(t);
+	const srv = net.createServer((c) => {
+		c.on("error", () => {});
+		c.end("HTTP/1.1 400 Bad Request\r\n\r\n");
+	}).listen(0, "127.0.0.1");
+	t.after(() => srv.close());
+	await new Promise((r) => srv.on("listening", r));
+	const p = start(args(dir, srv.address().port), { env: env(),
+	    group: false });
+	t.after(() => p.status === null && p.stop("SIGKILL"));
+	await p.says(/TLS: /);
+	await p.stop();
+});
+
+test("a state directory in use, and one of another version", async (t) => {
+	const s = await scene(t);
+	let r = await run(s.args(), { env: env() });
+
+	assert.equal(r.code, 1);
+	assert.match(r.err, /in use by another/);
+	await s.agent.stop();
+	fs.writeFileSync(path.join(s.state, "version"), "marionette-agent 9\n");
+	r = await run(s.args(), { env: env() });
+	assert.equal(r.code, 1);
+	assert.match(r.err, /of another version/);
+});
+
+test("a state directory of another user", async (t) => {
+	if (process.getuid() !== 0)
+		return t.skip("not root");
+	const dir = temp_dir(t);
+	fs.mkdirSync(path.join(dir, "state"));
+	fs.chownSync(path.join(dir, "state"), 12345, 12345);
+	const r = await run(args(dir, 1), { env: env() });
+	assert.equal(r.code, 1);
+	assert.match(r.err, /belongs to uid 12345/);
+	return undefined;
+});
+
+test("garbage from the program is log lines, never consent", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", `#!/bin/sh
+read -r task
+echo '{"type":"permission_request"}'
+echo '{"type":"permission_request","id":5,"tool":[]}'
+echo '{"type":"usage","tokens_input":-5,"cost_usd":"x"}'
+echo '{"type":"progress","percent":"many"}'
+echo '{"type":"permission_answer","id":"1","approved":true}'
+echo '{"type":"result","result":{"a":[1,2]}}'
+echo '[1,2'
+head -c 300000 /dev/urandom
+echo '{"type":"context","context":{"k":1}}'
+`);
+	s.start(["--agent", `custom:p=${at}`]);
+	await s.server.connected(1);
+	await s.server.attach("sess_a", "custom:p");
+	s.server.execute("run_1", "sess_a", "x");
+	const d = await s.server.message_of("run_completed", "run_1");
+	assert.equal(d.status, "completed");
+	assert.equal(d.result, '{"a": [1, 2]}');
+	assert.equal(d.tokens_input, 0);
+	assert.deepEqual(s.server.of("permission_request"), []);
+	await s.server.log("run_1");
+	assert.deepEqual(s.server.errors, []);
+});
+
+test("a line of more than 16 MiB is cut, and said", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+	    "head -c 17000000 /dev/zero | tr '\\0' y\necho; echo after\n");
+	s.start(["--agent", `custom:p=${at}`]);
+	await s.server.connected(1);
+	await s.server.attach("sess_a", "custom:p");
+	s.server.execute("run_1", "sess_a", "x");
+	const log = await s.server.log("run_1");
+	assert.equal(log[0].content.length, 16 * 1024 * 1024);
+	assert.match(log[1].content, /longer than 16 MiB/);
+	assert.equal(log[2].content, "after");
+});

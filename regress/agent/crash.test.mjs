@@ -1,0 +1,190 @@
+// marionette-agent when things die: the connection, the server, the agent
+// itself, the holder, the disk's patience.
+
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { test } from "node:test";
+import { until } from "../lib/wait.mjs";
+import { processes, program, scene } from "./harness.mjs";
+
+test("the server dies with a permission pending", async (t) => {
+	const s = await scene(t);
+	const { server } = s;
+
+	await server.attach("sess_a", "demo");
+	server.execute("run_1", "sess_a", "x");
+	const q = await server.message_of("permission_request", "run_1");
+	server.stop();
+	await new Promise((r) => setTimeout(r, 500));
+	await server.start();
+	await server.connected(2);
+	const h = server.hellos[1];
+	assert.equal(h.session_id, "sess_a");
+	assert.deepEqual(h.runs.map((r) => [r.run_id, r.state]),
+	    [["run_1", "running"]]);
+	server.execute("run_1", "sess_a", "x");
+	server.answer("run_1", q.request_id, true);
+	server.answer("run_1", q.request_id, true);
+	assert.equal((await server.message_of("run_completed", "run_1")).status,
+	    "completed");
+	assert.equal(server.of("permission_request").length, 1);
+	assert.deepEqual(server.errors, []);
+});
+
+const COUNT = `#!/bin/sh
+read -r task
+echo started >>starts
+i=0
+while [ $i -lt 60 ]; do echo "line $i"; i=$((i + 1)); sleep 0.05; done
+`;
+
+test("a run ends while the server is away: told later", async (t) => {
+	const s = await scene(t, { enrol: false, server: { ack: false,
+	    log_ack: false } });
+	const at = program(s.dir, "p", COUNT);
+	const { server } = s;
+	s.start(["--agent", `custom:p=${at}`]);
+	await server.connected(1);
+	await server.attach("sess_a", "custom:p");
+	server.execute("run_1", "sess_a", "x");
+	await server.message_of("run_started", "run_1");
+	await until("a line", () => server.logs.get("run_1")?.length > 3);
+	server.stop();
+	await s.agent.says(/run run_1: completed/);
+	server.o.ack = server.o.log_ack = true;
+	await server.start();
+	const log = await server.log("run_1");
+	assert.deepEqual(log.map((l) => l.content),
+	    Array.from({ length: 60 }, (_, i) => `line ${i}`));
+	assert.equal(s.read("sess_a", "starts"), "started\n");
+	assert.deepEqual(server.errors, []);
+	await until("the spool to go", () =>
+	    fs.readdirSync(`${s.state}/spool`).length === 0);
+});
+
+test("not acknowledged is sent again, in order", async (t) => {
+	const s = await scene(t, { server: { ack: false } });
+	const { server } = s;
+
+	await server.attach("sess_a", "demo");
+	server.execute("run_1", "sess_a", "x");
+	await server.message_of("permission_request", "run_1");
+	const n = server.up.length;
+	server.stop();
+	await server.start();
+	await until("all of it again", () => server.again >= n);
+	assert.equal(server.hellos[1].first_unacked, 1);
+	assert.deepEqual(server.errors, []);
+});
+
+for (const what of ["a permission pending", "a command running"]) {
+	test(`kill -9 of the agent with ${what}`, async (t) => {
+		const s = await scene(t, { enrol: false });
+		const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+		    "echo started >>starts\n" +
+		    '(setsid sh -c "trap \\"\\" TERM HUP; sleep 5435") &\n' +
+		    (what.includes("perm") ?
+		    'echo \'{"type":"permission_request","id":"1","tool":"T"}\'' :
+		    "echo hello") + "\nexec sleep 5435\n");
+		const { server } = s;
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(1);
+		await server.attach("sess_a", "custom:p");
+		server.execute("run_1", "sess_a", "x");
+		await until("it to run", () =>
+		    processes("sleep 5435").length >= 2 &&
+		    server.logs.get("run_1")?.length > 0);
+		await s.agent.stop("SIGKILL");
+		await until("all to be dead", () =>
+		    processes("sleep 5435").length === 0, 3000);
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(2);
+		assert.equal(server.hellos[1].runs[0].state, "completed");
+		const d = await server.message_of("run_completed", "run_1");
+		assert.equal(d.status, "lost");
+		await server.log("run_1");
+		server.execute("run_1", "sess_a", "x");
+		await server.message_of("run_completed", "run_1", 20000, 2);
+		assert.equal(s.read("sess_a", "starts"), "started\n");
+		// The session is still attached, and goes on.
+		server.execute("run_2", "sess_a", "x", { attempt: 2 });
+		await server.message_of("run_started", "run_2");
+		assert.deepEqual(server.errors, []);
+	});
+}
+
+test("kill -9 of the holder", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", "#!/bin/sh\nsetsid sleep 5436 &\n" +
+	    "exec sleep 5436\n");
+	s.start(["--agent", `custom:p=${at}`]);
+	await s.server.connected(1);
+	await s.server.attach("sess_a", "custom:p");
+	s.server.execute("run_1", "sess_a", "x");
+	await until("it to run", () => processes("sleep 5436").length === 2);
+	const children = fs.readFileSync(`/proc/${s.agent.pid}/task/` +
+	    `${s.agent.pid}/children`, "utf8").trim().split(" ");
+	assert.equal(children.length, 1);
+	process.kill(Number(children[0]), "SIGKILL");
+	const d = await s.server.message_of("run_completed", "run_1");
+	assert.equal(d.status, "failed");
+	assert.deepEqual(processes("sleep 5436"), []);
+});
+
+test("too long without a server: it stops by itself", async (t) => {
+	const s = await scene(t, { enrol: false, server: { lost_after: 4 } });
+	const at = program(s.dir, "p", "#!/bin/sh\nexec sleep 5437\n");
+	const { server } = s;
+	s.start(["--agent", `custom:p=${at}`]);
+	await server.connected(1);
+	await server.attach("sess_a", "custom:p");
+	server.execute("run_1", "sess_a", "x");
+	await server.message_of("run_started", "run_1");
+	server.stop();
+	await s.agent.says(/run run_1: lost/, 20000);
+	assert.deepEqual(processes("sleep 5437"), []);
+	await server.start();
+	assert.equal((await server.message_of("run_completed", "run_1", 30000))
+	    .status, "lost");
+});
+
+test("SIGTERM: the run is reported before the agent is gone", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", "#!/bin/sh\nexec sleep 5438\n");
+	s.start(["--agent", `custom:p=${at}`]);
+	await s.server.connected(1);
+	await s.server.attach("sess_a", "custom:p");
+	s.server.execute("run_1", "sess_a", "x");
+	await s.server.message_of("run_started", "run_1");
+	assert.equal((await s.agent.stop()).code, 0);
+	assert.equal((await s.server.message_of("run_completed", "run_1"))
+	    .status, "lost");
+	assert.deepEqual(processes("sleep 5438"), []);
+});
+
+test("a flood of lines, and a slow server", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+	    "seq 1 200000\n");
+	s.start(["--agent", `custom:p=${at}`]);
+	await s.server.connected(1);
+	await s.server.attach("sess_a", "custom:p");
+	s.server.execute("run_1", "sess_a", "x");
+	const log = await s.server.log("run_1");
+	assert.equal(log.length, 200000);
+	assert.ok(log.every((l, i) => l.content === `${i + 1}`));
+	assert.deepEqual(s.server.errors, []);
+});
+
+test("a torn journal is cut, not trusted", async (t) => {
+	const s = await scene(t);
+	const { server } = s;
+
+	await server.attach("sess_a", "demo");
+	await s.agent.stop("SIGKILL");
+	fs.appendFileSync(`${s.state}/journal`, Buffer.alloc(77, 7));
+	s.start();
+	await server.connected(2);
+	assert.equal(server.hellos[1].session_id, "sess_a");
+	assert.match(s.agent.err, /torn tail/);
+});

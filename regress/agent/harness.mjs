@@ -1,0 +1,72 @@
+// One server, one agent, a directory: what each test of the agent starts from.
+
+import fs from "node:fs";
+import path from "node:path";
+import { temp_dir, top } from "../lib/place.mjs";
+import { start } from "../lib/proc.mjs";
+import { until } from "../lib/wait.mjs";
+import { Server } from "./server.mjs";
+
+export const AGENT = process.env.AGENT ??
+    path.join(top, process.env.O ?? "build", "marionette-agent");
+export const DEMO = path.join(top, "agent/demo/demo-agent");
+
+// A program for custom:test; sh or whatever its first line says.
+export function program(dir, name, text) {
+	const at = path.join(dir, name);
+
+	fs.writeFileSync(at, text, { mode: 0o755 });
+	return at;
+}
+
+// o: server (options), agents [kind=path], args, env, enrol (false: not yet).
+export async function scene(t, o = {}) {
+	const dir = temp_dir(t, "mn-agent-");
+	const server = new Server(dir, o.server);
+	const state = path.join(dir, "state");
+	const root = path.join(dir, "sessions");
+
+	fs.chmodSync(dir, 0o755);	// Sessions have users of their own.
+	await server.start();
+	t.after(() => server.stop());
+	const s = { dir, server, state, root, agent: null };
+
+	s.args = (more = []) => [AGENT, "-v", "--server", server.address,
+	    "--state", state, "--workspace-root", root, "--name", "test",
+	    ...(o.server?.plaintext ? ["--insecure"] : []),
+	    ...(o.agents ?? [`demo=${DEMO}`]).flatMap((a) => ["--agent", a]),
+	    ...(o.args ?? []), ...more];
+	s.start = (more = [], env = {}) => {
+		s.agent = start(s.args(more), { env: { PATH: process.env.PATH,
+		    LANG: "C.UTF-8",
+		    MARIONETTE_RUNNER_TOKEN: server.full_token, ...o.env,
+		    ...env }, group: false });
+		t.after(() => s.agent.status === null &&
+		    s.agent.stop("SIGKILL"));
+		return s.agent;
+	};
+	s.work = (session, name = "") => path.join(root, session, "workspace",
+	    name);
+	s.read = (session, name) => fs.readFileSync(s.work(session, name),
+	    "utf8");
+	s.file = (session, name, ms = 20000) => until(`${name}`, () =>
+	    fs.existsSync(s.work(session, name)) && s.read(session, name), ms);
+	if (o.enrol !== false) {
+		s.start();
+		await server.connected(1);
+	}
+	return s;
+}
+
+// Processes that have the text in their command line.
+export function processes(text) {
+	return fs.readdirSync("/proc").filter((n) => /^\d+$/.test(n))
+	    .filter((n) => {
+		try {
+			return fs.readFileSync(`/proc/${n}/cmdline`, "utf8")
+			    .replaceAll("\0", " ").includes(text);
+		} catch {
+			return false;
+		}
+	    }).map(Number).filter((n) => n !== process.pid);
+}
