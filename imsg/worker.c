@@ -74,6 +74,12 @@ worker_mono_ms(void)
 }
 
 void
+worker_jail_child(const struct jail *j)
+{
+	sandbox_enter(j, jail.mode, jail.root, jail.uid, jail.gid, getppid());
+}
+
+void
 worker_ready(void)
 {
 	struct msg_proc_ready	 m = { 0 };
@@ -115,6 +121,17 @@ on_proc_start(struct peer *p, uint64_t ref, const struct msg_proc_start *m)
 	jail.mode = (enum jail_mode)m->jail;
 	strlcpy(jail.root, m->root, sizeof(jail.root));
 	log_init(proc_names[self], m->verbose, m->json);
+}
+
+void
+on_proc_configure(struct peer *p, uint64_t ref,
+    const struct msg_proc_configure *m)
+{
+	(void)p;
+	(void)ref;
+	(void)m;
+	if (env->begin != NULL)
+		env->begin();
 }
 
 void

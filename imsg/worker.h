@@ -20,6 +20,7 @@ struct worker {
 	 * Configuration, before the jail and again on each reload.  Values are
 	 * lent.  An unknown name is fatal for the program that gets it.
 	 */
+	void	(*begin)(void);		/* forget what was told before */
 	void	(*option)(const char *name, const char *value);
 	void	(*secret)(const char *name, const uint8_t *, size_t);
 	void	(*fd)(const char *name, int fd);
@@ -48,6 +49,11 @@ int	 worker_main(int argc, char **argv, const struct worker *);
 /* Which process this is (frontd: api, admin or runner). */
 enum proc worker_self(void);
 struct event_base *worker_base(void);
+/*
+ * In a child forked before the jail: enters the worker's own, with another
+ * list of system calls, and dies with the worker.
+ */
+void	 worker_jail_child(const struct jail *);
 void	 worker_ready(void);
 void	 worker_drained(void);
 int	 worker_draining(void);

@@ -84,6 +84,7 @@ sessiond_options(struct peer *p, const struct conf *c)
 	explicit_bzero(line, sizeof(line));
 	if (env->keys.master[0] != '\0')
 		secret(p, "master-key", env->keys.master, 64);
+	secret(p, "position-key", env->keys.position, 32);
 	if (c->control_group != NULL &&
 	    (gr = getgrnam(c->control_group)) != NULL)
 		option_number(p, "operator-gid", (long long)gr->gr_gid);
@@ -173,8 +174,10 @@ child_options(struct child *ch)
 {
 	struct peer			*p = peer_of(ch->proc);
 	const struct conf		*c = env->conf;
+	struct msg_proc_configure	 begin = { 0 };
 	struct msg_proc_configured	 done = { 0 };
 
+	send_proc_configure(p, 0, &begin);
 	switch (ch->proc) {
 	case PROC_API:
 	case PROC_ADMIN:

@@ -80,6 +80,7 @@ struct account {
 struct keys {
 	uint8_t	 ticket[PROC_MAX][32];	/* of owners */
 	char	 master[65];		/* hex SHA-256, or "" */
+	uint8_t	 position[32];		/* hides positions of events */
 };
 
 /* Makes and checks the state and run directories, takes the lock. */

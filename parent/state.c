@@ -270,6 +270,35 @@ master_key_load(const struct conf *c, struct keys *k)
 	freezero(text, 4097);
 }
 
+/*
+ * The key that hides positions of events must outlive the server, or every
+ * follower would have to begin anew after a restart.
+ */
+static void
+position_key_load(struct keys *k)
+{
+	uint8_t	*text;
+	char	 path[PATH_MAX], hex[66];
+	size_t	 len;
+
+	strlcpy(path, state_path("keys/position-key"), sizeof(path));
+	if ((text = read_file(path, 128, &len)) == NULL) {
+		if (errno != ENOENT)
+			fatal("%s", path);
+		randombytes_buf(k->position, sizeof(k->position));
+		text_hex(hex, k->position, sizeof(k->position));
+		strlcat(hex, "\n", sizeof(hex));
+		write_file(path, 0600, hex);
+		explicit_bzero(hex, sizeof(hex));
+		return;
+	}
+	if (len == 65)
+		text[64] = '\0';
+	if (text_unhex(k->position, sizeof(k->position), (char *)text) == -1)
+		fatalx("%s: 64 hexadecimal digits are expected", path);
+	freezero(text, 129);
+}
+
 void
 keys_load(const struct conf *c, struct keys *k)
 {
@@ -295,4 +324,5 @@ keys_load(const struct conf *c, struct keys *k)
 		if (k->ticket[i][0] == 0 && k->ticket[i][1] == 0)
 			randombytes_buf(k->ticket[i], sizeof(k->ticket[i]));
 	master_key_load(c, k);
+	position_key_load(k);
 }

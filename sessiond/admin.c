@@ -1,0 +1,87 @@
+/*
+ * admin.c - the administrators of the configuration and the master key, the
+ * bootstrap credential.  Told by the parent, again on each reload.
+ */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "sessiond.h"
+#include "text.h"
+
+#define ADMINS_MAX	64
+
+static struct {
+	char	 name[65];
+	char	 hash[161];
+}		 admins[ADMINS_MAX];
+static unsigned int nadmins;
+static uint8_t	 master[32];
+static int	 has_master;
+
+void
+admin_reset(void)
+{
+	nadmins = 0;
+	has_master = 0;
+}
+
+/* `name hash'. */
+void
+admin_add(const uint8_t *text, size_t len)
+{
+	const uint8_t	*space;
+	size_t		 n;
+
+	if ((space = memchr(text, ' ', len)) == NULL)
+		fatalx("admin-user: name and hash are expected");
+	n = (size_t)(space - text);
+	len -= n + 1;
+	if (nadmins == ADMINS_MAX || n >= sizeof(admins[0].name) ||
+	    len >= sizeof(admins[0].hash))
+		fatalx("admin user: more than %d of them, or too long",
+		    ADMINS_MAX);
+	memcpy(admins[nadmins].name, text, n);
+	admins[nadmins].name[n] = '\0';
+	memcpy(admins[nadmins].hash, space + 1, len);
+	admins[nadmins].hash[len] = '\0';
+	nadmins++;
+}
+
+void
+admin_master(const uint8_t *hex, size_t len)
+{
+	char	 buf[65];
+
+	if (len != 64)
+		fatalx("master-key: 64 digits are expected");
+	memcpy(buf, hex, 64);
+	buf[64] = '\0';
+	if (text_unhex(master, sizeof(master), buf) == -1)
+		fatalx("master-key: 64 digits are expected");
+	has_master = 1;
+}
+
+int
+admin_is_master(const uint8_t hash[32])
+{
+	return (has_master && sodium_memcmp(hash, master, 32) == 0);
+}
+
+const char *
+admin_hash(const char *name)
+{
+	unsigned int	 i;
+
+	for (i = 0; i < nadmins; i++)
+		if (strcmp(admins[i].name, name) == 0)
+			return (admins[i].hash);
+	return (NULL);
+}
+
+int
+admin_exists(const char *name)
+{
+	return (admin_hash(name) != NULL);
+}

@@ -1,0 +1,356 @@
+/*
+ * follower.c - who follows events.  A follower is a position: below the ring's
+ * low mark it is read from storage, page by page; from there on it is served
+ * from the ring.  It has credit for so many events and gets no more; a slow one
+ * falls behind into storage by itself.  None missed, none repeated.
+ */
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "sessiond.h"
+
+#define FOLLOWERS_MAX	10000
+#define PAGE		200
+
+struct follower {
+	TAILQ_ENTRY(follower)	 entry;
+	enum proc		 client;
+	uint64_t		 ref;
+	char			 tenant[33];
+	char			*types;		/* globs, spaces between */
+	char			*labels;	/* {"k":"v",...} */
+	struct position		 at;
+	uint32_t		 credit;
+	uint64_t		 ask_ref;	/* of the page under way, or 0 */
+	struct position		 low_then;	/* hub_low() as it was asked */
+	unsigned int		 at_now:1;	/* begins at the end */
+	unsigned int		 greeted:1;
+};
+
+static TAILQ_HEAD(, follower)	 followers = TAILQ_HEAD_INITIALIZER(followers);
+static unsigned int		 nfollowers;
+
+unsigned int
+followers_count(void)
+{
+	return (nfollowers);
+}
+
+static void
+follower_free(struct follower *f)
+{
+	TAILQ_REMOVE(&followers, f, entry);
+	nfollowers--;
+	free(f->types);
+	free(f->labels);
+	free(f);
+}
+
+static struct follower *
+follower_find(const struct peer *p, uint64_t ref)
+{
+	struct follower	*f;
+
+	TAILQ_FOREACH(f, &followers, entry)
+		if (f->client == p->proc && f->ref == ref)
+			return (f);
+	return (NULL);
+}
+
+static struct follower *
+follower_of_page(uint64_t ask_ref)
+{
+	struct follower	*f;
+
+	TAILQ_FOREACH(f, &followers, entry)
+		if (f->ask_ref == ask_ref)
+			return (f);
+	return (NULL);
+}
+
+static int
+wants_type(const struct follower *f, const char *type)
+{
+	char	 glob[65];
+	const char *s = f->types;
+	size_t	 n;
+
+	if (*s == '\0')
+		return (1);
+	for (; *s != '\0'; s += n, s += strspn(s, " ")) {
+		n = strcspn(s, " ");
+		if (n >= sizeof(glob))
+			continue;
+		memcpy(glob, s, n);
+		glob[n] = '\0';
+		if (fnmatch(glob, type, 0) == 0)
+			return (1);
+	}
+	return (0);
+}
+
+/* The end of a JSON string that begins at s, behind its closing quote. */
+static const char *
+string_end(const char *s)
+{
+	for (s++; *s != '"' && *s != '\0'; s++)
+		if (*s == '\\' && s[1] != '\0')
+			s++;
+	return (*s == '"' ? s + 1 : NULL);
+}
+
+/*
+ * Is each "key":"value" of the filter, which frontd wrote, among the event's
+ * labels, which PostgreSQL wrote with a space behind the colon?
+ */
+static int
+wants_labels(const struct follower *f, const char *labels)
+{
+	const char	*k, *kend, *v, *vend;
+	char		 want[1024];
+	size_t		 klen, vlen;
+
+	for (k = strchr(f->labels, '"'); k != NULL; k = strchr(vend, '"')) {
+		if ((kend = string_end(k)) == NULL || *kend != ':' ||
+		    (v = kend + 1)[0] != '"' || (vend = string_end(v)) == NULL)
+			return (0);
+		klen = (size_t)(kend - k);
+		vlen = (size_t)(vend - v);
+		if (klen + vlen + 3 > sizeof(want))
+			return (0);
+		memcpy(want, k, klen);
+		memcpy(want + klen, ": ", 2);
+		memcpy(want + klen + 2, v, vlen);
+		want[klen + 2 + vlen] = '\0';
+		if (strstr(labels, want) == NULL)
+			return (0);
+	}
+	return (1);
+}
+
+static void
+send_line(struct follower *f, const struct position *at, const char *type,
+    const uint8_t *body, size_t len)
+{
+	static const char	 head[] = "{\"position\":\"";
+	struct msg_event_line	 m;
+	char			 pos[POSITION_SIZE];
+	uint8_t			*buf;
+	size_t			 n;
+
+	position_hide(at, f->tenant, pos);
+	n = sizeof(head) - 1 + strlen(pos) + 2;
+	if ((buf = malloc(n + len)) == NULL)
+		fatal("event");
+	memcpy(buf, head, sizeof(head) - 1);
+	memcpy(buf + sizeof(head) - 1, pos, strlen(pos));
+	memcpy(buf + n - 2, "\",", 2);
+	/* The body is an object with members: its brace is replaced. */
+	memcpy(buf + n, body + 1, len - 1);
+	m.position = pos;
+	m.type = type;
+	m.body = buf;
+	m.body_len = n + len - 1;
+	send_event_line(peer_of(f->client), f->ref, &m);
+	free(buf);
+}
+
+/* First of all: where it begins, so that it can be resumed from there. */
+static void
+greet(struct follower *f)
+{
+	struct msg_event_line	 m = { 0 };
+	char			 pos[POSITION_SIZE];
+
+	if (f->at_now) {
+		f->at = *hub_high();
+		f->at_now = 0;
+	}
+	if (f->greeted)
+		return;
+	f->greeted = 1;
+	position_hide(&f->at, f->tenant, pos);
+	m.position = pos;
+	m.type = "";
+	send_event_line(peer_of(f->client), f->ref, &m);
+}
+
+/* An event that is next for this follower, if it is one for it at all. */
+static void
+offer(struct follower *f, const struct position *at, const char *tenant,
+    const char *type, const char *labels, const uint8_t *body, size_t len)
+{
+	if (position_cmp(at, &f->at) <= 0)
+		return;
+	f->at = *at;
+	if (strcmp(tenant, f->tenant) != 0 || !wants_type(f, type) ||
+	    !wants_labels(f, labels) || len < 2)
+		return;
+	send_line(f, at, type, body, len);
+	f->credit--;
+}
+
+static void
+page_done(struct ask *a, const struct answer *ans)
+{
+	struct follower	*f = follower_of_page(a->ref);
+
+	if (f == NULL)
+		return;
+	f->ask_ref = 0;
+	if (*ans->code != '\0') {
+		refuse_answer(peer_of(f->client), f->ref, ans);
+		follower_free(f);
+		return;
+	}
+	/* Nothing more in storage up to what the ring held back then. */
+	if (ans->rows == 0 && position_cmp(&f->low_then, &f->at) > 0)
+		f->at = f->low_then;
+	followers_pump();
+}
+
+void
+on_event_row(struct peer *p, uint64_t ref, const struct msg_event_row *m)
+{
+	struct ask	*a = ask_find(p, ref);
+	struct follower	*f;
+	struct position	 at;
+	char		 labels[4097];
+
+	if (a == NULL || (f = follower_of_page(a->ref)) == NULL ||
+	    position_parse(&at, m->position) == -1)
+		return;
+	memcpy(labels, m->labels, m->labels_len);
+	labels[m->labels_len] = '\0';
+	offer(f, &at, m->tenant, m->type, labels, m->body, m->body_len);
+}
+
+static void
+read_page(struct follower *f)
+{
+	struct msg_event_page	 m;
+	struct ask		*a;
+	char			 after[POSITION_SIZE];
+
+	position_text(&f->at, after);
+	m.tenant = f->tenant;
+	m.after = after;
+	m.limit = f->credit < PAGE ? f->credit : PAGE;
+	f->low_then = *hub_low();
+	if ((a = ask(PROC_STORAGED, MSG_EVENT_PAGE, &m, 30, page_done,
+	    NULL)) != NULL)
+		f->ask_ref = a->ref;
+}
+
+static void
+pump(struct follower *f)
+{
+	struct event	*e;
+
+	if (!hub_is_open() || f->ask_ref != 0)
+		return;
+	greet(f);
+	if (f->credit == 0)
+		return;
+	if (position_cmp(&f->at, hub_low()) < 0) {
+		read_page(f);
+		return;
+	}
+	for (e = hub_after(&f->at); e != NULL && f->credit > 0;
+	    e = TAILQ_NEXT(e, entry))
+		offer(f, &e->at, e->tenant, e->type, e->labels, e->body,
+		    e->body_len);
+}
+
+void
+followers_pump(void)
+{
+	struct follower	*f, *next;
+
+	TAILQ_FOREACH_SAFE(f, &followers, entry, next)
+		pump(f);
+}
+
+static char *
+copy_bytes(const uint8_t *p, size_t len)
+{
+	char	*s;
+
+	if ((s = malloc(len + 1)) == NULL)
+		fatal("follower");
+	memcpy(s, p, len);
+	s[len] = '\0';
+	return (s);
+}
+
+void
+on_event_follow(struct peer *p, uint64_t ref, const struct msg_event_follow *m)
+{
+	struct follower	*f;
+	struct ticket	 t;
+	struct position	 at = { 0, 0 };
+
+	if (!authorised(p, ref, m->ticket, m->ticket_len,
+	    SCOPE_R(SCOPE_EVENTS), &t))
+		return;
+	if (*m->after != '\0' && position_show(&at, t.tenant, m->after) == -1) {
+		refuse(p, ref, "validation_error", "after: expected a position "
+		    "that an event of yours had");
+		return;
+	}
+	if (nfollowers == FOLLOWERS_MAX) {
+		refuse(p, ref, "rate_limited", "too many followers of events");
+		return;
+	}
+	if ((f = calloc(1, sizeof(*f))) == NULL)
+		fatal("follower");
+	f->client = p->proc;
+	f->ref = ref;
+	strlcpy(f->tenant, t.tenant, sizeof(f->tenant));
+	f->types = copy_bytes((const uint8_t *)m->types, strlen(m->types));
+	f->labels = copy_bytes(m->labels, m->labels_len);
+	f->at = at;
+	f->at_now = *m->after == '\0';
+	f->credit = m->credit;
+	TAILQ_INSERT_TAIL(&followers, f, entry);
+	nfollowers++;
+	pump(f);
+}
+
+void
+on_event_credit(struct peer *p, uint64_t ref, const struct msg_event_credit *m)
+{
+	struct follower	*f = follower_find(p, ref);
+
+	if (f == NULL)
+		return;
+	if (m->credit > UINT32_MAX - f->credit)
+		f->credit = UINT32_MAX;
+	else
+		f->credit += m->credit;
+	pump(f);
+}
+
+void
+on_event_unfollow(struct peer *p, uint64_t ref,
+    const struct msg_event_unfollow *m)
+{
+	struct follower	*f = follower_find(p, ref);
+
+	(void)m;
+	if (f != NULL)
+		follower_free(f);
+}
+
+void
+followers_peer_down(const struct peer *p)
+{
+	struct follower	*f, *next;
+
+	TAILQ_FOREACH_SAFE(f, &followers, entry, next)
+		if (f->client == p->proc)
+			follower_free(f);
+}

@@ -1,0 +1,131 @@
+/*
+ * hub.c - the ring of recent events, in commit order, as storaged pushes them
+ * (promise 14).  What lies before its low mark is read from storage.  Bounded
+ * by number and bytes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "sessiond.h"
+
+#define RING_EVENTS	8192
+#define RING_BYTES	(8U << 20)
+
+TAILQ_HEAD(events, event);
+
+static struct events		 ring = TAILQ_HEAD_INITIALIZER(ring);
+static unsigned int		 count;
+static size_t			 bytes;
+static struct position		 low, high;	/* (low, high] is in the ring */
+static int			 open_;		/* a horizon was told */
+
+int
+hub_is_open(void)
+{
+	return (open_);
+}
+
+const struct position *
+hub_low(void)
+{
+	return (&low);
+}
+
+const struct position *
+hub_high(void)
+{
+	return (&high);
+}
+
+static size_t
+event_bytes(const struct event *e)
+{
+	return (sizeof(*e) + strlen(e->type) + strlen(e->labels) +
+	    e->body_len);
+}
+
+static void
+drop_oldest(void)
+{
+	struct event	*e = TAILQ_FIRST(&ring);
+
+	low = e->at;
+	TAILQ_REMOVE(&ring, e, entry);
+	count--;
+	bytes -= event_bytes(e);
+	free(e->type);
+	free(e->labels);
+	free(e->body);
+	free(e);
+}
+
+/* The first event after `at', which is not below the low mark; or NULL. */
+struct event *
+hub_after(const struct position *at)
+{
+	struct event	*e, *found = NULL;
+
+	/* Followers are near the end: look from there. */
+	TAILQ_FOREACH_REVERSE(e, &ring, events, entry) {
+		if (position_cmp(&e->at, at) <= 0)
+			break;
+		found = e;
+	}
+	return (found);
+}
+
+/* Every event from here on will be pushed; what was before is in storage. */
+void
+on_event_horizon(struct peer *p, uint64_t ref, const struct msg_event_horizon *m)
+{
+	struct position	 at;
+
+	(void)p;
+	(void)ref;
+	if (position_parse(&at, m->position) == -1)
+		fatalx("storaged: horizon %s", m->position);
+	while (!TAILQ_EMPTY(&ring))
+		drop_oldest();
+	low = at;
+	/* The first event at the horizon itself is after this. */
+	if (low.seq > 0)
+		low.seq--;
+	else if (low.xid > 0) {
+		low.xid--;
+		low.seq = UINT64_MAX;
+	}
+	if (!open_ || position_cmp(&high, &low) < 0)
+		high = low;
+	open_ = 1;
+	followers_pump();
+}
+
+void
+on_event_committed(struct peer *p, uint64_t ref,
+    const struct msg_event_committed *m)
+{
+	struct event	*e;
+
+	(void)p;
+	(void)ref;
+	if ((e = calloc(1, sizeof(*e))) == NULL ||
+	    (e->type = strdup(m->type)) == NULL ||
+	    (e->labels = malloc(m->labels_len + 1)) == NULL ||
+	    (e->body = malloc(m->body_len)) == NULL)
+		fatal("event");
+	if (position_parse(&e->at, m->position) == -1)
+		fatalx("storaged: position %s", m->position);
+	strlcpy(e->tenant, m->tenant, sizeof(e->tenant));
+	memcpy(e->labels, m->labels, m->labels_len);
+	e->labels[m->labels_len] = '\0';
+	memcpy(e->body, m->body, m->body_len);
+	e->body_len = m->body_len;
+	TAILQ_INSERT_TAIL(&ring, e, entry);
+	count++;
+	bytes += event_bytes(e);
+	if (position_cmp(&e->at, &high) > 0)
+		high = e->at;
+	while (count > RING_EVENTS || bytes > RING_BYTES)
+		drop_oldest();
+}

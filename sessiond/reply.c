@@ -1,0 +1,143 @@
+/*
+ * reply.c - answers to the web, and the check that stands before every request.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sessiond.h"
+
+/* Is this our ticket, with all of these scopes?  Otherwise it is refused. */
+int
+authorised(struct peer *p, uint64_t ref, const uint8_t *ticket, size_t len,
+    uint64_t scopes, struct ticket *t)
+{
+	char	 text[128];
+
+	if (ticket_open(t, ticket, len, env->ticket_key[PROC_SESSIOND],
+	    worker_now_ms() / 1000) == -1) {
+		refuse(p, ref, errno == ETIMEDOUT ? "token_expired" :
+		    "invalid_auth", "the credential is no longer valid");
+		return (0);
+	}
+	if ((t->scopes & scopes) != scopes) {
+		snprintf(text, sizeof(text), "this key lacks the scope %s",
+		    scope_name(scopes & ~t->scopes));
+		refuse(p, ref, "forbidden", text);
+		return (0);
+	}
+	return (1);
+}
+
+void
+refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
+{
+	struct msg_refused	 m = { 0 };
+
+	m.code = code;
+	m.text = text;
+	if (strcmp(code, "unavailable") == 0 ||
+	    strcmp(code, "rate_limited") == 0)
+		m.retry_after = 1;
+	send_refused(p, ref, &m);
+}
+
+void
+refuse_answer(struct peer *p, uint64_t ref, const struct answer *ans)
+{
+	struct msg_refused	 m;
+
+	m.code = ans->code;
+	m.text = ans->text;
+	m.retry_after = ans->retry_after;
+	m.body = ans->doc;
+	m.body_len = ans->doc_len;
+	send_refused(p, ref, &m);
+}
+
+/*
+ * A session's document ends with its updated_at, which is its ETag; other
+ * documents have none.
+ */
+static void
+find_etag(const uint8_t *body, size_t len, char *etag, size_t size)
+{
+	static const char	 key[] = "\"updated_at\":\"";
+	const char		*s = (const char *)body, *p;
+	size_t			 n;
+
+	etag[0] = '\0';
+	if (len < sizeof(key) + 26)
+		return;
+	p = s + len - (sizeof(key) - 1) - 24 - 2;
+	if (memcmp(p, key, sizeof(key) - 1) != 0)
+		return;
+	p += sizeof(key) - 1;
+	n = (size_t)(s + len - p) - 2;
+	if (n < size) {
+		memcpy(etag, p, n);
+		etag[n] = '\0';
+	}
+}
+
+void
+document(struct peer *p, uint64_t ref, uint16_t status, int replayed,
+    const uint8_t *body, size_t len)
+{
+	struct msg_document	 m;
+	char			 etag[64];
+
+	find_etag(body, len, etag, sizeof(etag));
+	m.status = status;
+	m.etag = etag;
+	m.replayed = (uint8_t)replayed;
+	m.body = body;
+	m.body_len = len;
+	send_document(p, ref, &m);
+}
+
+static void
+relay_done(struct ask *a, const struct answer *ans)
+{
+	struct peer	*p;
+
+	if ((p = ask_client(a)) == NULL)
+		return;
+	if (*ans->code != '\0')
+		refuse_answer(p, a->client_ref, ans);
+	else
+		document(p, a->client_ref, 200, 0, ans->doc, ans->doc_len);
+}
+
+/* A read whose document goes to the client as it is. */
+int
+relay(struct peer *p, uint64_t ref, enum msg_type type, const void *m)
+{
+	if (ask_for(p, ref, PROC_STORAGED, type, m, ASK_SECONDS, relay_done,
+	    NULL) == NULL) {
+		refuse(p, ref, "unavailable", "too much is waiting for the "
+		    "database; try again");
+		return (-1);
+	}
+	return (0);
+}
+
+/* Who did what; never on the way of the answer. */
+void
+audit(const struct ticket *t, const char *action, const char *resource,
+    const char *request_id, const char *detail)
+{
+	struct msg_audit_put	 m;
+	char			 id[ID_SIZE];
+
+	id_make(id, "alog");
+	m.tenant = t->tenant;
+	m.action_log = id;
+	m.actor = t->name;
+	m.action = action;
+	m.resource = resource;
+	m.request_id = request_id;
+	m.success = 1;
+	m.detail = detail;
+	ask(PROC_STORAGED, MSG_AUDIT_PUT, &m, 0, NULL, NULL);
+}
