@@ -46,7 +46,8 @@ buf_grow(struct buf *b, size_t n)
 		b->off = 0;
 		return;
 	}
-	for (size = BUF_FIRST; size < b->len + n; size *= 2)
+	/* Half as much again, or a busy queue would be copied all the time. */
+	for (size = BUF_FIRST; size < b->len + b->len / 2 + n; size *= 2)
 		;
 	if ((data = malloc(size)) == NULL)
 		fatal("buffer of %zu bytes", size);

@@ -160,7 +160,6 @@ conn_finish(struct conn *c)
 		return;
 	c->state = CONN_FLUSH;
 	conn_deadline(c, 0);
-	buf_free(&c->in);
 	conn_dirty(c);
 }
 
@@ -235,7 +234,8 @@ conn_recv(struct conn *c)
 {
 	ssize_t	 n;
 
-	if (c->tls == NULL) {
+	/* After our close_notify nobody decrypts what still comes. */
+	if (c->tls == NULL || c->state == CONN_LINGER) {
 		n = recv(c->fd, in, sizeof(in), 0);
 		if (n == -1)
 			return (errno == EAGAIN || errno == EINTR ? -1 : -2);
@@ -367,6 +367,8 @@ conn_flush(struct conn *c)
 
 	if (c->state == CONN_HANDSHAKE || c->state == CONN_LINGER)
 		return;
+	if (c->state == CONN_FLUSH)
+		buf_free(&c->in);
 	for (;;) {
 		if (c->state == CONN_HTTP2 && http2_fill(c) == -1)
 			conn_finish(c);

@@ -180,7 +180,8 @@ host_origin(const struct request *req)
 
 /*
  * May the page that sent this (if it was a page) change something or open a
- * WebSocket?  Programs send neither header.  Same origin is scheme and Host.
+ * WebSocket?  Programs send neither header.  Same origin is scheme and Host;
+ * https may be a proxy's before a plaintext listener, http before TLS is not.
  */
 int
 host_page_may(const struct request *req)
@@ -188,14 +189,19 @@ host_page_may(const struct request *req)
 	const char	*origin = req->header[H_ORIGIN];
 	const char	*site = req->header[H_SEC_FETCH_SITE];
 	const char	*host = req->header[H_HOST];
-	const char	*scheme = req->secure ? "https://" : "http://";
-	size_t		 n = strlen(scheme);
+	size_t		 n;
 
 	if (req->kind == LISTEN_LOCAL || host_origin(req))
 		return (1);
-	if (origin != NULL)
-		return (host != NULL && strncasecmp(origin, scheme, n) == 0 &&
-		    strcasecmp(origin + n, host) == 0);
+	if (origin != NULL) {
+		if (strncasecmp(origin, "https://", 8) == 0)
+			n = 8;
+		else if (strncasecmp(origin, "http://", 7) == 0 && !req->secure)
+			n = 7;
+		else
+			return (0);
+		return (host != NULL && strcasecmp(origin + n, host) == 0);
+	}
 	return (site == NULL || strcmp(site, "same-origin") == 0 ||
 	    strcmp(site, "none") == 0);
 }

@@ -385,8 +385,9 @@ http1_body(struct http1 *h, const uint8_t *p, size_t n)
 		return (n);
 	if (h->complete && (e == HPE_PAUSED || e == HPE_PAUSED_UPGRADE)) {
 		pos = llhttp_get_error_pos(&h->parser);
+		n = (size_t)((const uint8_t *)pos - p);
 		http1_call(h);
-		return ((size_t)((const uint8_t *)pos - p));
+		return (n);
 	}
 	/* conn_finish() was called if exchange_body() has answered. */
 	if (c->state == CONN_HTTP1)

@@ -201,10 +201,13 @@ reply_error(struct request *req, int status, const char *code,
 {
 	struct buf	 b = { 0 };
 	char		 text[MESSAGE_MAX * 6];
+	size_t		 len;
 	ssize_t		 n;
 
-	n = text_json(text, sizeof(text), message,
-	    strnlen(message, MESSAGE_MAX));
+	len = strnlen(message, MESSAGE_MAX);
+	while (len == MESSAGE_MAX && (message[len] & 0xc0) == 0x80)
+		len--;		/* not within a character */
+	n = text_json(text, sizeof(text), message, len);
 	buf_printf(&b, "{\"code\":\"%s\",\"message\":\"%.*s\",\"request_id\":\"",
 	    code, (int)n, text);
 	n = text_json(text, sizeof(text), req->request_id,
