@@ -140,6 +140,25 @@ grpc_queued(const struct grpc_call *c)
 	return (evbuffer_get_length(c->out));
 }
 
+/* Percent-encoded, as gRPC has it; controls are the log's to escape. */
+static void
+grpc_decode(char *out, size_t size, const char *s, size_t len)
+{
+	char	 hex[3] = "";
+	size_t	 i, o = 0;
+
+	for (i = 0; i < len && o + 1 < size; i++) {
+		if (s[i] == '%' && i + 2 < len) {
+			hex[0] = s[i + 1];
+			hex[1] = s[i + 2];
+			out[o++] = (char)strtoul(hex, NULL, 16);
+			i += 2;
+		} else
+			out[o++] = s[i];
+	}
+	out[o] = '\0';
+}
+
 void
 grpc_on_header(struct grpc_call *c, const char *name, size_t namelen,
     const char *value, size_t valuelen)
@@ -153,8 +172,7 @@ grpc_on_header(struct grpc_call *c, const char *name, size_t namelen,
 	else if (namelen == 11 && memcmp(name, "grpc-status", 11) == 0)
 		c->status = (int)strtol(num, NULL, 10);
 	else if (namelen == 12 && memcmp(name, "grpc-message", 12) == 0)
-		snprintf(c->message, sizeof(c->message), "%.*s", (int)valuelen,
-		    value);
+		grpc_decode(c->message, sizeof(c->message), value, valuelen);
 }
 
 void

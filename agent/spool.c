@@ -202,6 +202,7 @@ spool_write(struct spool *s)
 {
 	uint8_t	*p;
 	size_t	 len;
+	int	 full = !spool_has_room(s), waited = s->failing;
 
 	if ((len = evbuffer_get_length(s->buf)) == 0)
 		return (0);
@@ -216,13 +217,13 @@ spool_write(struct spool *s)
 	}
 	s->end += (off_t)len;
 	evbuffer_drain(s->buf, len);
-	if (s->failing) {
-		s->failing = 0;
-		if (env->run != NULL && env->run->spool == s) {
+	s->failing = 0;
+	if (env->run != NULL && env->run->spool == s) {
+		if (waited)
 			run_system(env->run, "warn", "The runner's disk was "
 			    "full; output waited, none is missing.");
+		if (full)
 			run_resume(env->run);
-		}
 	}
 	return (0);
 }

@@ -6,7 +6,7 @@ import net from "node:net";
 import path from "node:path";
 import { test } from "node:test";
 import { run, start } from "../lib/proc.mjs";
-import { free_port, temp_dir } from "../lib/place.mjs";
+import { free_port, temp_dir, top } from "../lib/place.mjs";
 import { AGENT, DEMO, program, scene } from "./harness.mjs";
 import { make_ca, Server } from "./server.mjs";
 
@@ -38,7 +38,8 @@ for (const [args, says] of WRONG)
 
 for (const [kind, says] of [["claude=/nowhere/claude", /is not there/],
     ["codex", /expected claude/], ["custom:x", /expected claude/],
-    ["custom:x=/etc/hostname", /not a program that can be run/]])
+    [`custom:x=${path.join(top, "LICENSE")}`,
+    /not a program that can be run/]])
 	test(`wrong: --agent ${kind}`, async () => {
 		const r = await run([AGENT, "--agent", kind, "--server", "x:1",
 		    "--state", "s"]);
