@@ -117,6 +117,14 @@ on_log_lines(struct peer *p, uint64_t ref, const struct msg_log_lines *m)
 
 	if (f == NULL)
 		return;
+	if (m->count == 0) {
+		/* Followed; whether to 204 or to more lines comes next. */
+		if (f->given)
+			f->begin_at = 0;
+		else
+			follow_begin(f);
+		return;
+	}
 	follow_begin(f);
 	for (n = m->first; s < end; s = nl + 1, n++) {
 		if ((nl = memchr(s, '\n', (size_t)(end - s))) == NULL)

@@ -205,8 +205,10 @@ reply_error(struct request *req, int status, const char *code,
 	ssize_t		 n;
 
 	len = strnlen(message, MESSAGE_MAX);
-	while (len == MESSAGE_MAX && (message[len] & 0xc0) == 0x80)
-		len--;		/* not within a character */
+	/* Not cut within a character. */
+	if (len == MESSAGE_MAX)
+		while (len > 0 && (message[len] & 0xc0) == 0x80)
+			len--;
 	n = text_json(text, sizeof(text), message, len);
 	buf_printf(&b, "{\"code\":\"%s\",\"message\":\"%.*s\",\"request_id\":\"",
 	    code, (int)n, text);

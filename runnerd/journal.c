@@ -212,6 +212,11 @@ static void
 acknowledge(struct journal *j)
 {
 	struct receipt	*r, *next;
+	uint64_t	 up_to = j->last;
+
+	/* Nobody waits for lines that never come: all there were are settled. */
+	if (j->lost != 0 && j->last >= j->lost)
+		up_to = WIRE_NUMBER_MAX;
 
 	while ((r = TAILQ_FIRST(&j->receipts)) != NULL &&
 	    r->up_to <= j->last) {
@@ -219,7 +224,7 @@ acknowledge(struct journal *j)
 		next = TAILQ_FIRST(&j->receipts);
 		if (next == NULL || next->up_to > j->last ||
 		    next->stream != r->stream)
-			logs_ack(r->stream, j->run, j->last);
+			logs_ack(r->stream, j->run, up_to);
 		logs_credit(r->stream, r->bytes);
 		free(r);
 	}

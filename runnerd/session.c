@@ -17,7 +17,6 @@ struct claim {				/* SESSION_ATTACH or _DETACH */
 	char		 session[ID_SIZE], runner[ID_SIZE];
 	char		 to[17];
 	uint64_t	 epoch;
-	int		 lost;
 };
 
 RB_HEAD(sessions, session);
@@ -382,15 +381,7 @@ static void
 tell_released(const struct claim *c)
 {
 	struct msg_session_released	 m;
-	struct msg_runner_lost		 l;
 
-	if (c->lost) {
-		l.runner = c->runner;
-		l.session = c->session;
-		l.epoch = c->epoch;
-		send_runner_lost(peer_of(PROC_SESSIOND), 0, &l);
-		return;
-	}
 	m.session = c->session;
 	m.epoch = c->epoch;
 	m.to = c->to;
@@ -425,7 +416,7 @@ detached(struct ask *a, const struct answer *ans)
 }
 
 static void
-detach(struct session *s, int lost)
+detach(struct session *s)
 {
 	struct msg_session_detach	 m;
 	struct claim			*c;
@@ -434,7 +425,6 @@ detach(struct session *s, int lost)
 		return;
 	c = claim_new(s->id, s->runner, s->epoch);
 	strlcpy(c->to, s->to, sizeof(c->to));
-	c->lost = lost;
 	m.tenant = s->tenant;
 	m.session = s->id;
 	m.runner = s->runner;
@@ -470,7 +460,7 @@ on_session_release(struct peer *p, uint64_t ref,
 	if (s->release == 0)
 		s->release = worker_mono_ms() + DETACH_MS;
 	if ((r = session_runner(s)) == NULL)
-		detach(s, 0);	/* nobody to wait for */
+		detach(s);	/* nobody to wait for */
 	else
 		detach_command(r, s->id, s->epoch, s->remove);
 }
@@ -482,7 +472,7 @@ session_suspended(struct runner *r, const char *id, uint64_t epoch)
 
 	if (s != NULL && s->release != 0 && s->epoch == epoch &&
 	    strcmp(s->runner, r->id) == 0)
-		detach(s, 0);
+		detach(s);
 }
 
 void
@@ -501,39 +491,41 @@ session_hello(struct runner *r, const char *id, uint64_t epoch)
 		attach_send(s);
 }
 
+/* sessiond decides what becomes of it and says SESSION_RELEASE. */
+static void
+tell_lost(const char *runner, const char *session, uint64_t epoch)
+{
+	struct msg_runner_lost	 m;
+
+	log_info("session %s: runner %s is lost", session, runner);
+	m.runner = runner;
+	m.session = session;
+	m.epoch = epoch;
+	send_runner_lost(peer_of(PROC_SESSIOND), 0, &m);
+}
+
 void
 session_lost(struct runner *r)
 {
-	struct session	*s;
-
-	if (r->session[0] == '\0' || (s = session_find(r->session)) == NULL ||
-	    !s->attached)
-		return;
-	log_info("session %s: runner %s is lost", s->id, r->id);
-	strlcpy(s->to, "resuming", sizeof(s->to));
-	snprintf(s->reason, sizeof(s->reason), "the runner %s was offline for "
-	    "%u seconds", r->name, settings.lost_after);
-	detach(s, 1);
+	if (r->session[0] != '\0')
+		tell_lost(r->id, r->session, r->epoch);
 }
 
 void
 on_session_attachment(struct peer *p, uint64_t ref,
     const struct msg_session_attachment *m)
 {
-	struct msg_runner_lost	 l;
-	struct session		*s;
-	struct runner		*r = runner_find(m->runner);
+	struct session	*s;
+	struct runner	*r = runner_find(m->runner);
 
 	(void)p;
 	(void)ref;
-	/* It was loosened while sessiond was down and could not be told. */
-	if (runners_are_loaded() && (r == NULL ||
+	/* It is loose, and sessiond was down or we were when it became so. */
+	if (runners_are_loaded() && (r == NULL || r->lost ||
 	    strcmp(r->session, m->session) != 0)) {
-		l.runner = m->runner;
-		l.session = m->session;
-		l.epoch = m->epoch;
-		send_runner_lost(peer_of(PROC_SESSIOND), 0, &l);
-		return;
+		tell_lost(m->runner, m->session, m->epoch);
+		if (r == NULL || !r->lost)
+			return;
 	}
 	s = session_get(m->session);
 	describe(s, m->tenant, m->agent, m->model, m->agent_config,
@@ -559,17 +551,13 @@ on_session_attachments_done(struct peer *p, uint64_t ref,
 void
 sessions_janitor(void)
 {
-	struct session	*s, *next;
-	struct runner	*r;
+	struct session	*s;
 	uint64_t	 now = worker_mono_ms();
 
-	RB_FOREACH_SAFE(s, sessions, &sessions, next) {
+	RB_FOREACH(s, sessions, &sessions) {
 		if (s->seal_due)
 			attach_send(s);
 		if (s->release != 0 && s->release <= now)
-			detach(s, 0);
-		r = runner_find(s->runner);
-		if (r != NULL && r->lost && s->attached && s->release == 0)
-			session_lost(r);
+			detach(s);
 	}
 }

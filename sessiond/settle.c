@@ -195,6 +195,9 @@ leave(struct session *s)
 	if (!s->told_leaving) {
 		s->told_leaving = 1;
 		s->leaving_since = worker_mono_ms();
+		/* Tasks from here on will wake it again. */
+		if (s->suspended_ms < worker_now_ms() - LEAVE_MS)
+			s->suspended_ms = worker_now_ms();
 		session_tell(s);
 	}
 	if (!s->quiet && worker_mono_ms() - s->leaving_since < LEAVE_MS)
