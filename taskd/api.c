@@ -4,12 +4,10 @@
  * it is committed, and memory follows the commit even when the client was told
  * that the outcome is unknown.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "client.h"
 #include "log.h"
-#include "taskd.h"
 #include "worker.h"
 
 void
@@ -25,21 +23,16 @@ on_task_row(struct peer *p, uint64_t ref, const struct msg_task_row *m)
 		keep(&((struct op *)a->arg)->row, MSG_TASK_ROW, m);
 }
 
-/* 1 while the answer is still to come: the client was told, memory was not. */
+/* Answers the client; 0 when the row is now as the request wanted it. */
 static int
-row_of(struct ask *a, const struct answer *ans, struct msg_task_row *row)
+answered(struct ask *a, const struct answer *ans, struct msg_task_row *row)
 {
 	struct op	*o = a->arg;
 
 	memset(row, 0, sizeof(*row));
 	row->code = row->text = "";
 	kept_get(&o->row, row);
-	reply(a, ans, row->code, row->text, row->doc, row->doc_len);
-	if (strcmp(ans->code, "outcome_unknown") == 0)
-		return (1);
-	if (row->task != NULL && row->task[0] == '\0')
-		row->task = NULL;
-	return (0);
+	return (reply(a, ans, row->code, row->text, row->doc, row->doc_len));
 }
 
 /* A task is there, committed: new, again, or the older one of its key. */
@@ -49,11 +42,12 @@ put_done(struct ask *a, const struct answer *ans)
 	struct op		*o = a->arg;
 	struct msg_task_row	 row;
 	struct task		*t;
+	int			 result;
 
-	if (row_of(a, ans, &row))
+	if ((result = answered(a, ans, &row)) == -1)
 		return;
 	if (row.task != NULL && (t = task_row(&row)) != NULL) {
-		if (o->bare)
+		if (result == 0 && o->again)
 			t->wanted_ms = worker_now_ms();
 		session_tell(t->session);
 	}
@@ -65,34 +59,21 @@ stop_done(struct ask *a, const struct answer *ans)
 {
 	struct msg_task_row	 row;
 
-	if (row_of(a, ans, &row))
+	if (answered(a, ans, &row) == -1)
 		return;
 	if (row.task != NULL)
 		stop_row(&row);
 	op_free(a->arg);
 }
 
-/* A client's write; what it asks memory to do is done by `done'. */
-static void
-write_for(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
-    ask_done done, uint16_t status, int again)
+static struct op *
+op_for(uint16_t status, struct deed *d)
 {
 	struct op	*o = op_new(NULL);
-	struct ask	*a;
-	unsigned int	 n;
-	size_t		 bytes;
 
-	ask_count(&n, &bytes);
 	o->status = status;
-	o->bare = again;
-	/* Half of the room is for what cannot be refused. */
-	if (bytes > ASK_BYTES_MAX / 2 || (a = ask_for(p, ref, PROC_STORAGED,
-	    type, m, WRITE_SECONDS, done, o)) == NULL) {
-		op_free(o);
-		refuse(p, ref, "unavailable", "the database is waited for");
-		return;
-	}
-	a->late = 1;
+	o->deed = d;
+	return (o);
 }
 
 void
@@ -133,8 +114,8 @@ on_task_create(struct peer *p, uint64_t ref, const struct msg_task_create *m)
 	put.idem_key = m->idem_key;
 	put.idem_hash = m->idem_hash;
 	put.idem_hash_len = m->idem_hash_len;
-	write_for(p, ref, MSG_TASK_PUT, &put, put_done, 201, 0);
-	audit(&who, "task.create", task, m->request_id, m->session);
+	write_for(p, ref, MSG_TASK_PUT, &put, put_done, op_for(201,
+	    deed_new(&who, "task.create", task, m->request_id, m->session)));
 }
 
 void
@@ -199,8 +180,9 @@ on_task_cancel(struct peer *p, uint64_t ref, const struct msg_task_cancel *m)
 	stop.task = m->task;
 	stop.reason = m->reason;
 	stop.actor = who.name;
-	write_for(p, ref, MSG_TASK_STOP, &stop, stop_done, 202, 0);
-	audit(&who, "task.cancel", m->task, m->request_id, m->reason);
+	write_for(p, ref, MSG_TASK_STOP, &stop, stop_done, op_for(202,
+	    deed_new(&who, "task.cancel", m->task, m->request_id,
+	    m->reason)));
 }
 
 void
@@ -209,6 +191,7 @@ on_task_retry(struct peer *p, uint64_t ref, const struct msg_task_retry *m)
 	char			 run[ID_SIZE];
 	struct msg_task_again	 again;
 	struct ticket		 who;
+	struct op		*o;
 
 	if (early_keep(p, ref, MSG_TASK_RETRY, m))
 		return;
@@ -220,6 +203,8 @@ on_task_retry(struct peer *p, uint64_t ref, const struct msg_task_retry *m)
 	again.task = m->task;
 	again.run = run;
 	again.actor = who.name;
-	write_for(p, ref, MSG_TASK_AGAIN, &again, put_done, 202, 1);
-	audit(&who, "task.retry", m->task, m->request_id, "");
+	o = op_for(202, deed_new(&who, "task.retry", m->task, m->request_id,
+	    ""));
+	o->again = 1;
+	write_for(p, ref, MSG_TASK_AGAIN, &again, put_done, o);
 }

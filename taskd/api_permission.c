@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "taskd.h"
+#include "client.h"
+#include "permission.h"
 
 void
 on_permission_list(struct peer *p, uint64_t ref,
@@ -48,8 +49,7 @@ settle_done(struct ask *a, const struct answer *ans)
 	memset(&row, 0, sizeof(row));
 	row.code = row.text = "";
 	kept_get(&o->row, &row);
-	reply(a, ans, row.code, row.text, row.doc, row.doc_len);
-	if (strcmp(ans->code, "outcome_unknown") == 0)
+	if (reply(a, ans, row.code, row.text, row.doc, row.doc_len) == -1)
 		return;
 	if (row.permission != NULL && row.permission[0] != '\0')
 		permission_row(&row);
@@ -62,7 +62,6 @@ on_permission_decide(struct peer *p, uint64_t ref,
 {
 	struct msg_permission_settle	 settle;
 	struct ticket			 who;
-	struct ask			*a;
 	struct op			*o;
 
 	if (early_keep(p, ref, MSG_PERMISSION_DECIDE, m))
@@ -82,13 +81,7 @@ on_permission_decide(struct peer *p, uint64_t ref,
 	settle.answers_len = m->answers_len;
 	o = op_new(NULL);
 	o->status = 200;
-	if ((a = ask_for(p, ref, PROC_STORAGED, MSG_PERMISSION_SETTLE,
-	    &settle, WRITE_SECONDS, settle_done, o)) == NULL) {
-		op_free(o);
-		refuse(p, ref, "unavailable", "the database is waited for");
-		return;
-	}
-	a->late = 1;
-	audit(&who, m->approved ? "permission.approve" : "permission.deny",
-	    m->permission, m->request_id, m->on_behalf_of);
+	o->deed = deed_new(&who, m->approved ? "permission.approve" :
+	    "permission.deny", m->permission, m->request_id, m->on_behalf_of);
+	write_for(p, ref, MSG_PERMISSION_SETTLE, &settle, settle_done, o);
 }

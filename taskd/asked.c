@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "log.h"
-#include "taskd.h"
+#include "permission.h"
+#include "store.h"
 
 /* Nobody can be asked about what cannot be stored: the safe answer. */
 static void
@@ -39,7 +40,7 @@ put_done(struct ask *a, const struct answer *ans)
 		    ans->text);
 		deny(o);
 	}
-	run_noted(o->ref);
+	run_noted(o->ref, o->life);
 	op_free(o);
 }
 
@@ -71,7 +72,7 @@ on_permission_asked(struct peer *p, uint64_t ref,
 	t = task_of_run(m->run);
 	if (t == NULL || t->run.attempt != m->attempt ||
 	    (t->run.state != RUN_ASSIGNED && t->run.state != RUN_RUNNING)) {
-		run_noted(ref);
+		run_noted(ref, env->life);
 		return;
 	}
 	v = policy_decide(m->kind, m->tool, m->action);

@@ -4,13 +4,15 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "client.h"
 #include "log.h"
-#include "taskd.h"
 #include "worker.h"
 
 #define RETRY_AFTER	2
+#define WRITE_SECONDS	10	/* a client waits so long for the database */
 
 void
 refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
@@ -49,10 +51,11 @@ authorised(struct peer *p, uint64_t ref, const uint8_t *ticket, size_t len,
 }
 
 /*
- * Answers the client of a question.  code, text, doc: the row's, which go
- * before the answer's own.
+ * Answers the client of a question.  code, text, doc: the row's, for what the
+ * answer itself does not say.  0: it was done; 1: it was not, or was before;
+ * -1: that will be known later, when done is called again.
  */
-void
+int
 reply(const struct ask *a, const struct answer *ans, const char *code,
     const char *text, const uint8_t *doc, size_t doc_len)
 {
@@ -60,13 +63,12 @@ reply(const struct ask *a, const struct answer *ans, const char *code,
 	struct peer		*p = ask_client(a);
 	struct msg_document	 d;
 	struct msg_refused	 r;
-	int			 late;
+	int			 mine, result;
 
-	late = a->told && strcmp(ans->code, "outcome_unknown") != 0 &&
-	    strcmp(ans->code, "unavailable") != 0;
-	if (p == NULL || late)
-		return;
-	if (ans->code[0] != '\0' || code[0] == '\0') {
+	/* The deadline's own answer, or one that comes in time. */
+	mine = !a->told || strcmp(ans->code, "outcome_unknown") == 0 ||
+	    strcmp(ans->code, "unavailable") == 0;
+	if (ans->code[0] != '\0') {
 		code = ans->code;
 		text = ans->text;
 	}
@@ -74,6 +76,12 @@ reply(const struct ask *a, const struct answer *ans, const char *code,
 		doc = ans->doc;
 		doc_len = ans->doc_len;
 	}
+	result = strcmp(code, "outcome_unknown") == 0 ? -1 : code[0] != '\0';
+	if (result != -1 && o != NULL && o->deed != NULL &&
+	    strcmp(code, "replayed") != 0)
+		audit(o->deed, result == 0);
+	if (p == NULL || !mine)
+		return (result);
 	if (code[0] == '\0' || strcmp(code, "replayed") == 0) {
 		d.status = o != NULL ? o->status : 200;
 		d.etag = "";
@@ -81,7 +89,7 @@ reply(const struct ask *a, const struct answer *ans, const char *code,
 		d.body = doc;
 		d.body_len = doc_len;
 		send_document(p, a->client_ref, &d);
-		return;
+		return (result);
 	}
 	r.code = code;
 	r.text = text;
@@ -89,12 +97,36 @@ reply(const struct ask *a, const struct answer *ans, const char *code,
 	r.body = doc;
 	r.body_len = doc_len;
 	send_refused(p, a->client_ref, &r);
+	return (result);
+}
+
+/*
+ * A client's write.  The commit is what memory follows, also when the client
+ * could not wait for it.
+ */
+void
+write_for(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
+    ask_done done, struct op *o)
+{
+	struct ask	*a;
+	unsigned int	 n;
+	size_t		 bytes;
+
+	ask_count(&n, &bytes);
+	/* Half of the room is for what cannot be refused. */
+	if (bytes > ASK_BYTES_MAX / 2 || (a = ask_for(p, ref, PROC_STORAGED,
+	    type, m, WRITE_SECONDS, done, o)) == NULL) {
+		op_free(o);
+		refuse(p, ref, "unavailable", "the database is waited for");
+		return;
+	}
+	a->late = 1;
 }
 
 static void
 relay_done(struct ask *a, const struct answer *ans)
 {
-	reply(a, ans, "", "", NULL, 0);
+	(void)reply(a, ans, "", "", NULL, 0);
 }
 
 /* A read on behalf of a client; its document is the answer. */
@@ -110,23 +142,42 @@ relay(struct peer *p, uint64_t ref, enum msg_type type, const void *m)
 	return (-1);
 }
 
+struct deed *
+deed_new(const struct ticket *who, const char *action, const char *resource,
+    const char *request_id, const char *detail)
+{
+	struct deed	*d;
+
+	if ((d = calloc(1, sizeof(*d))) == NULL)
+		fatal("deed");
+	d->who = *who;
+	strlcpy(d->action, action, sizeof(d->action));
+	strlcpy(d->resource, resource, sizeof(d->resource));
+	strlcpy(d->request_id, request_id, sizeof(d->request_id));
+	/* A part of a character at the end would not be UTF-8. */
+	if (strlcpy(d->detail, detail, sizeof(d->detail)) >=
+	    sizeof(d->detail))
+		d->detail[0] = '\0';
+	return (d);
+}
+
 /* Who did what; nobody waits for it. */
 void
-audit(const struct ticket *who, const char *action, const char *resource,
-    const char *request_id, const char *detail)
+audit(const struct deed *d, int success)
 {
 	char			 id[ID_SIZE];
 	struct msg_audit_put	 m;
 
 	id_make(id, "alog");
-	m.tenant = who->tenant;
+	m.tenant = d->who.tenant;
 	m.action_log = id;
-	m.actor = who->name;
-	m.action = action;
-	m.resource = resource;
-	m.request_id = request_id;
-	m.success = 1;
-	m.detail = detail;
+	m.actor = d->who.name;
+	m.action = d->action;
+	m.resource = d->resource;
+	m.request_id = d->request_id;
+	m.success = success != 0;
+	m.detail = d->detail;
 	if (ask(PROC_STORAGED, MSG_AUDIT_PUT, &m, 0, NULL, NULL) == NULL)
-		log_warn("audit: %s %s by %s", action, resource, who->name);
+		log_warn("audit: %s %s by %s", d->action, d->resource,
+		    d->who.name);
 }

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client.h"
 #include "log.h"
-#include "taskd.h"
 #include "worker.h"
 
 #define EARLY_BYTES	(32U << 20)

@@ -10,10 +10,12 @@
 #include <string.h>
 
 #include "log.h"
-#include "taskd.h"
+#include "permission.h"
+#include "store.h"
 #include "worker.h"
 
 #define NOT_NOW_MS	2000
+#define NO_KEY_MS	10000
 
 typedef int	 (*action)(struct task *, const void *);
 
@@ -33,6 +35,7 @@ note_later(struct task *t, uint64_t ref)
 	if ((n = malloc(sizeof(*n))) == NULL)
 		fatal("note");
 	n->ref = ref;
+	n->life = env->life;
 	STAILQ_INSERT_TAIL(&t->notes, n, entry);
 }
 
@@ -43,7 +46,7 @@ notes_send(struct task *t)
 
 	while ((n = STAILQ_FIRST(&t->notes)) != NULL) {
 		STAILQ_REMOVE_HEAD(&t->notes, entry);
-		run_noted(n->ref);
+		run_noted(n->ref, n->life);
 		free(n);
 	}
 }
@@ -82,7 +85,8 @@ requeue(struct task *t, const void *arg)
 	t->run.kill_ms = 0;
 	free(t->run.prompt);
 	t->run.prompt = NULL;
-	t->not_before = worker_mono_ms() + NOT_NOW_MS;
+	t->not_before = worker_mono_ms() +
+	    (t->no_key ? NO_KEY_MS : NOT_NOW_MS);
 	set(t, RUN_PENDING);
 	notes_send(t);
 	if (t->canceled)
@@ -141,6 +145,7 @@ started(struct task *t, const void *arg)
 	const struct fact	*f = arg;
 
 	t->run.started = 1;
+	t->no_key = 0;
 	store_begin(t, f->msg, f->ref);
 	return (1);
 }
@@ -172,9 +177,11 @@ completed(struct task *t, const void *arg)
 static int
 unwound(struct task *t, const void *arg)
 {
-	const struct fact	*f = arg;
+	const struct fact		*f = arg;
+	const struct msg_run_unwound	*m = f->msg;
 
 	note_later(t, f->ref);
+	t->no_key = m != NULL && strcmp(m->reason, "credential") == 0;
 	set(t, RUN_ENDING);
 	store_unassign(t);
 	return (1);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "log.h"
-#include "taskd.h"
+#include "store.h"
 
 void
 keep(struct kept *k, enum msg_type type, const void *m)

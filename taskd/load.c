@@ -6,8 +6,9 @@
  */
 #include <stdio.h>
 
+#include "client.h"
 #include "log.h"
-#include "taskd.h"
+#include "permission.h"
 #include "worker.h"
 
 static int	 asked;
@@ -16,6 +17,7 @@ static int	 asked;
 static void
 loaded(void)
 {
+	enum kill	 cancel = KILL_CANCEL;
 	struct task	*t;
 
 	log_info("%zu tasks, %zu permission requests", task_count(),
@@ -24,8 +26,8 @@ loaded(void)
 	for (t = task_first(); t != NULL; t = task_next(t)) {
 		if (t->run.state == RUN_ASSIGNED)
 			store_assign(t);
-		if (t->canceled && t->run.state != RUN_PENDING)
-			run_kill(t, KILL_CANCEL);
+		if (t->canceled)
+			run_event(t, EV_KILL, &cancel);
 	}
 	session_loaded();
 	if (peer_is_up(peer_of(PROC_RUNNERD)))
@@ -58,6 +60,8 @@ taskd_peer_up(struct peer *p)
 {
 	struct msg_task_load	 m = { 0 };
 
+	if (p->proc == PROC_RUNNERD)
+		env->life = p->ctl.generation;
 	if (p->proc == PROC_STORAGED) {
 		ask_peer_up(p);
 		if (!asked)

@@ -9,7 +9,8 @@
 #include <string.h>
 
 #include "log.h"
-#include "taskd.h"
+#include "permission.h"
+#include "store.h"
 #include "worker.h"
 
 #define IDLE_AGAIN_MS	60000
@@ -287,7 +288,7 @@ on_permission_taken(struct peer *p, uint64_t ref,
 	if (early_keep(p, ref, MSG_PERMISSION_TAKEN, m))
 		return;
 	if ((q = permission_find(m->permission)) == NULL) {
-		run_noted(ref);
+		run_noted(ref, env->life);
 		return;
 	}
 	o = op_new(NULL);
@@ -313,5 +314,5 @@ on_permission_withdrawn(struct peer *p, uint64_t ref,
 			permission_free(q);
 			return;
 		}
-	run_noted(ref);
+	run_noted(ref, env->life);
 }

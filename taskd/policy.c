@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "taskd.h"
+#include "permission.h"
 
 struct rule {
 	const char	*tool;

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "taskd.h"
+#include "store.h"
 
 static struct fate
 counted(const struct task *t, const char *status, const char *error_code,

@@ -7,19 +7,25 @@
 #include <string.h>
 
 #include "log.h"
-#include "taskd.h"
+#include "permission.h"
+#include "store.h"
 #include "worker.h"
 
 static const char *const	 kill_reasons[] = {
 	"", "timeout", "suspended", "canceled"
 };
 
+/*
+ * ref and life as the fact came: another life of runnerd chooses the same refs
+ * for other facts.
+ */
 void
-run_noted(uint64_t ref)
+run_noted(uint64_t ref, uint32_t life)
 {
 	struct msg_run_noted	 m = { 0 };
 
-	if (ref != 0 && peer_is_up(peer_of(PROC_RUNNERD)))
+	if (ref != 0 && life == env->life &&
+	    peer_is_up(peer_of(PROC_RUNNERD)))
 		send_run_noted(peer_of(PROC_RUNNERD), ref, &m);
 }
 
@@ -158,7 +164,7 @@ fact(struct task *t, enum run_event ev, uint64_t ref, const void *m)
 	struct fact	 f = { ref, m };
 
 	if (t == NULL || !run_event(t, ev, &f))
-		run_noted(ref);
+		run_noted(ref, env->life);
 }
 
 void
@@ -167,7 +173,7 @@ on_run_accepted(struct peer *p, uint64_t ref, const struct msg_run_accepted *m)
 	if (early_keep(p, ref, MSG_RUN_ACCEPTED, m))
 		return;
 	/* The agent has it on disk; nothing of ours changes until it starts. */
-	run_noted(ref);
+	run_noted(ref, env->life);
 }
 
 void
@@ -214,7 +220,7 @@ on_run_progress(struct peer *p, uint64_t ref, const struct msg_run_progress *m)
 		return;
 	t = task_of_run(m->run);
 	if (t == NULL || t->run.state == RUN_ENDING)
-		run_noted(ref);
+		run_noted(ref, env->life);
 	else
 		store_step(t, m, ref);
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "log.h"
-#include "taskd.h"
+#include "store.h"
 #include "worker.h"
 
 #define UNKNOWN_MS	10000	/* a task's session may be told a bit later */
@@ -208,10 +208,15 @@ void
 on_session_states_done(struct peer *p, uint64_t ref,
     const struct msg_session_states_done *m)
 {
+	struct session	*s;
+
 	(void)p;
 	(void)ref;
 	(void)m;
 	env->told = 1;
+	RB_FOREACH(s, sessions, &all)
+		if (!s->known)
+			s->unknown_ms = worker_mono_ms();
 }
 
 /* sessiond came up: it knows nothing of us. */
@@ -263,7 +268,7 @@ session_janitor(void)
 			session_changed(s);
 		}
 		if (s->status == SESSION_TERMINATED && s->known &&
-		    s->current == NULL && RB_EMPTY(&s->waiting)) {
+		    s->tasks == 0) {
 			RB_REMOVE(sessions, &all, s);
 			free(s);
 			continue;

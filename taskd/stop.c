@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "log.h"
-#include "taskd.h"
+#include "store.h"
 
 /* The row is committed. */
 void

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client.h"
 #include "log.h"
-#include "taskd.h"
 #include "worker.h"
 
 struct op *
@@ -19,6 +19,7 @@ op_new(const struct task *t)
 
 	if ((o = calloc(1, sizeof(*o))) == NULL)
 		fatal("op");
+	o->life = env->life;
 	if (t != NULL) {
 		strlcpy(o->task, t->id, sizeof(o->task));
 		strlcpy(o->run, t->run.id, sizeof(o->run));
@@ -30,6 +31,7 @@ void
 op_free(struct op *o)
 {
 	kept_free(&o->row);
+	free(o->deed);
 	free(o);
 }
 
@@ -118,7 +120,7 @@ begin_done(struct ask *a, const struct answer *ans)
 		    ans->text);
 	if (t != NULL)
 		run_event(t, EV_BEGUN, NULL);
-	run_noted(o->ref);
+	run_noted(o->ref, o->life);
 	op_free(o);
 }
 
@@ -142,7 +144,7 @@ store_noted(struct ask *a, const struct answer *ans)
 	struct op	*o = a->arg;
 
 	(void)ans;
-	run_noted(o->ref);
+	run_noted(o->ref, o->life);
 	op_free(o);
 }
 

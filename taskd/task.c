@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client.h"
 #include "log.h"
-#include "taskd.h"
+#include "permission.h"
 #include "worker.h"
 
 RB_HEAD(task_ids, task);
@@ -121,6 +122,7 @@ task_row(const struct msg_task_row *m)
 	strlcpy(t->tenant, m->tenant, sizeof(t->tenant));
 	STAILQ_INIT(&t->notes);
 	t->session = session_get(m->session);
+	t->session->tasks++;
 	t->created_ms = t->wanted_ms = m->created_ms;
 	t->priority = m->priority;
 	t->timeout = m->timeout;
@@ -163,13 +165,14 @@ task_end(struct task *t)
 		s->current = NULL;
 	while ((n = STAILQ_FIRST(&t->notes)) != NULL) {
 		STAILQ_REMOVE_HEAD(&t->notes, entry);
-		run_noted(n->ref);
+		run_noted(n->ref, n->life);
 		free(n);
 	}
 	permission_leave(t, 1);
 	if (peer_is_up(peer_of(PROC_RUNNERD)))
 		send_task_ended(peer_of(PROC_RUNNERD), 0, &m);
 	waiter_wake(t->id);
+	s->tasks--;
 	RB_REMOVE(task_ids, &by_id, t);
 	RB_REMOVE(run_ids, &by_run, t);
 	count--;

@@ -15,7 +15,6 @@
 #include "taskd_msg.h"
 #include "ticket.h"
 
-#define WRITE_SECONDS	10	/* a client waits so long for the database */
 #define KILL_GRACE	10	/* seconds between SIGTERM and SIGKILL */
 #define KILL_PATIENCE	60000	/* ms until a canceled run is given up */
 #define TIMEOUT_SLACK	60000	/* ms the agent gets to time out by itself */
@@ -43,6 +42,7 @@ struct session {
 	unsigned int		 busy:1;	/* as told */
 	struct task_queue	 waiting;	/* the first to run first */
 	uint32_t		 length;	/* of it */
+	uint32_t		 tasks;		/* that name it */
 	struct task		*current;	/* whose run is not pending */
 };
 
@@ -70,6 +70,7 @@ struct run {
 struct note {				/* a fact to be acknowledged */
 	STAILQ_ENTRY(note)	 entry;
 	uint64_t		 ref;
+	uint32_t		 life;	/* of runnerd */
 };
 
 struct task {
@@ -89,6 +90,7 @@ struct task {
 	uint32_t		 lost;
 	unsigned int		 queued:1;
 	unsigned int		 canceled:1;	/* somebody asked for it */
+	unsigned int		 no_key:1;	/* its runner was refused one */
 };
 
 struct taskd {
@@ -96,6 +98,7 @@ struct taskd {
 	uint32_t	 suspend_after, max_queued, lost_attempts;
 	int		 loaded;	/* tasks and permissions are known */
 	int		 told;		/* and so are the sessions */
+	uint32_t	 life;		/* generation of runnerd's channel */
 };
 extern struct taskd	*env;
 
@@ -103,72 +106,21 @@ struct fact {			/* of runnerd; ref 0: nobody waits for it */
 	uint64_t	 ref;
 	const void	*msg;
 };
-struct fate {			/* what becomes of a task whose run ended */
-	const char	*status, *task_status, *error_code, *text;
-	int		 counted;
-};
-struct ending {
-	struct fate	 fate;
-	const char	*next_run;
-};
-struct kept {			/* a message that outlives its handler */
-	enum msg_type	 type;
-	size_t		 len;
-	uint8_t		*body;
-};
-struct op {			/* what an open question is about */
-	char		 task[ID_SIZE], run[ID_SIZE];
-	char		 next_run[ID_SIZE], permission[ID_SIZE];
-	char		 request[129];
-	uint64_t	 ref;		/* of the fact to be acknowledged */
-	struct fate	 fate;
-	struct kept	 row;
-	uint16_t	 status;	/* of the client's answer */
-	int		 bare;
-};
-struct verdict { const char *risk, *decision; };
 enum run_event { EV_ASSIGN, EV_ASSIGNED, EV_NOT_NOW, EV_STARTED, EV_BEGUN,
 	EV_COMPLETED, EV_UNWOUND, EV_UNASSIGNED, EV_LOST, EV_ENDED, EV_KILL,
 	RUN_EVENTS };
 
-void	 audit(const struct ticket *, const char *, const char *,
-	    const char *, const char *);
-int	 authorised(struct peer *, uint64_t, const uint8_t *, size_t,
-	    uint64_t, struct ticket *);
-int	 early_keep(struct peer *, uint64_t, enum msg_type, const void *);
-void	 early_forget(const struct peer *);
-void	 early_replay(void);
-struct fate fate_of(const struct task *, const char *);
-void	 keep(struct kept *, enum msg_type, const void *);
-void	 kept_free(struct kept *);
-int	 kept_get(const struct kept *, void *);
-void	 op_free(struct op *);
-struct op *op_new(const struct task *);
-struct task *op_task(const struct op *);
-size_t	 permission_count(void);
-void	 permission_janitor(void);
-void	 permission_leave(const struct task *, int);
-void	 permission_orphan(const struct task *);
-void	 permission_resend(const struct task *);
-void	 permission_row(const struct msg_permission_row *);
-int	 permission_waits(const char *);
-struct verdict policy_decide(const char *, const char *, const char *);
-int	 policy_glob(const char *, const char *);
 void	 queue_add(struct task *);
 int	 queue_cmp(struct task *, struct task *);
 void	 queue_remove(struct task *);
 void	 queue_run(struct session *);
 RB_PROTOTYPE(task_queue, task, qentry, queue_cmp);
-void	 refuse(struct peer *, uint64_t, const char *, const char *);
-int	 relay(struct peer *, uint64_t, enum msg_type, const void *);
-void	 reply(const struct ask *, const struct answer *, const char *,
-	    const char *, const uint8_t *, size_t);
 void	 run_clock(struct task *);
 int	 run_event(struct task *, enum run_event, const void *);
 void	 run_expect_all(void);
 void	 run_janitor(void);
 void	 run_kill(struct task *, enum kill);
-void	 run_noted(uint64_t);
+void	 run_noted(uint64_t, uint32_t);
 void	 run_start(const struct task *);
 struct session *session_find(const char *);
 struct session *session_get(const char *);
@@ -176,17 +128,6 @@ void	 session_janitor(void);
 void	 session_loaded(void);
 void	 session_tell(struct session *);
 void	 session_wishes(void);
-void	 stop_row(const struct msg_task_row *);
-void	 store_ask(enum msg_type, const void *, ask_done, void *);
-void	 store_assign(struct task *);
-void	 store_begin(struct task *, const struct msg_run_started *, uint64_t);
-void	 store_end(struct task *, const struct msg_run_completed *,
-	    const char *);
-void	 store_noted(struct ask *, const struct answer *);
-void	 store_step(struct task *, const struct msg_run_progress *, uint64_t);
-void	 store_stop(struct task *, const char *);
-void	 store_unassign(struct task *);
-void	 store_wait(struct task *, const char *);
 void	 task_again(struct task *, const char *);
 size_t	 task_count(void);
 void	 task_end(struct task *);
@@ -199,11 +140,6 @@ void	 taskd_janitor(void);
 size_t	 taskd_metrics(char *, size_t);
 void	 taskd_peer_down(struct peer *);
 void	 taskd_peer_up(struct peer *);
-int	 waiter_add(struct peer *, uint64_t, const struct ticket *,
-	    const char *, uint32_t);
-void	 waiter_forget(const struct peer *);
-void	 waiter_janitor(void);
-void	 waiter_wake(const char *);
 const char *waiting_for(const struct task *);
 void	 waiting_tell(struct session *);
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client.h"
 #include "log.h"
-#include "taskd.h"
 #include "worker.h"
 
 #define WAITERS_MAX	4096

@@ -4,7 +4,8 @@
  */
 #include <string.h>
 
-#include "taskd.h"
+#include "permission.h"
+#include "store.h"
 
 const char *
 waiting_for(const struct task *t)
@@ -18,7 +19,7 @@ waiting_for(const struct task *t)
 	if (!s->known || s->leaving != 0 || s->status == SESSION_SUSPENDED ||
 	    s->status == SESSION_TERMINATED)
 		return ("session");
-	if (!s->credential)
+	if (!s->credential || t->no_key)
 		return ("credential");
 	if (s->status != SESSION_ACTIVE)
 		return ("runner");
