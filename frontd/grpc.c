@@ -355,7 +355,6 @@ grpc_data(struct h2_stream *st, const uint8_t *p, size_t n)
 
 	g->held += n;
 	while (n > 0 && !g->finished) {
-		took = n;
 		if (g->msg.len == 0 && n >= FRAME_HEAD) {
 			/* The usual case: a whole message, not copied. */
 			if (frame_check(g, p, &len) == -1)

@@ -81,7 +81,7 @@ refuse(int fd, int tls)
 static void
 listener_accept(evutil_socket_t fd, short what, void *arg)
 {
-	struct sockaddr_storage	 ss;
+	struct sockaddr_storage	 ss = { 0 };
 	struct listener		*l = arg;
 	struct address		*addr;
 	char			 name[INET6_ADDRSTRLEN];
