@@ -24,13 +24,16 @@ body_agent(struct body *b, int flags)
 		return (NULL);
 	if (word_is("claude|codex|gemini|opencode", s))
 		return (s);
+	/* The agent that ships with every runner goes by its short name. */
+	if (strcmp(s, "demo") == 0)
+		return ("custom:demo");
 	name = s + 7;
 	if (strncmp(s, "custom:", 7) == 0 && *name != '\0' &&
 	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	    "0123456789._-") == strlen(name))
 		return (s);
-	body_fail(b, "agent", "agent: expected claude, codex, gemini, opencode"
-	    " or custom:NAME; GET /api/v1/agents tells what runners offer");
+	body_fail(b, "agent", "agent: expected claude, codex, gemini, opencode,"
+	    " demo or custom:NAME; GET /api/v1/agents tells what runners offer");
 	return (NULL);
 }
 
