@@ -260,7 +260,7 @@ on_stream_open(struct peer *p, uint64_t ref, const struct msg_stream_open *m)
 static void
 verified(struct ask *a, const struct answer *ans)
 {
-	struct stream	*s;
+	struct stream	*s, *old;
 	struct runner	*r;
 
 	if (ask_client(a) == NULL || (s = stream_find(a->client_ref)) == NULL)
@@ -274,9 +274,11 @@ verified(struct ask *a, const struct answer *ans)
 	else if (ans->code[0] != '\0')
 		stream_end(s, GRPC_UNAVAILABLE, "Hello could not be verified");
 	else {
-		if (r->stream != NULL)
-			stream_end(r->stream, GRPC_ABORTED,
+		if ((old = r->stream) != NULL) {
+			r->stream = NULL;	/* it never was away */
+			stream_end(old, GRPC_ABORTED,
 			    "replaced by a newer Connect of this runner");
+		}
 		s->stage = STAGE_READY;
 		s->deadline = 0;
 		runner_hello(r, s, s->hello->hello);
