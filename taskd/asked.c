@@ -33,7 +33,7 @@ put_done(struct ask *a, const struct answer *ans)
 	struct op			*o = a->arg;
 	struct msg_permission_row	 row;
 
-	if (kept_get(&o->row, &row) == 0)
+	if (kept_get(&o->row, &row) == 0 && row.permission[0] != '\0')
 		permission_row(&row);
 	else if (ans->code[0] != '\0') {
 		log_warnx("permission of run %s: %s: %s", o->run, ans->code,

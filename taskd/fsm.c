@@ -158,6 +158,8 @@ begun(struct task *t, const void *arg)
 	t->run.clock_ms = worker_mono_ms();
 	free(t->run.prompt);
 	t->run.prompt = NULL;
+	/* The statement has cleared what it waited for. */
+	t->waiting_for[0] = '\0';
 	permission_leave(t, 0);
 	waiting_tell(t->session);
 	return (1);

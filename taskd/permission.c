@@ -136,7 +136,9 @@ permission_new(const struct msg_permission_row *m)
 	q->suspend_after = m->suspend_after;
 	TAILQ_INSERT_TAIL(&all, q, entry);
 	count++;
-	count_asking(q->run, 1);
+	q->answered = strcmp(m->status, "pending") != 0;
+	if (!q->answered)
+		count_asking(q->run, 1);
 	return (q);
 }
 
@@ -225,19 +227,22 @@ cancel(const struct permission *q, uint64_t ref)
 }
 
 /*
- * Its run began, or the task ended: what earlier runs asked is void.  all_of:
- * what this one asked too.
+ * Its run began, or the task ended: what earlier runs asked is void.  ended:
+ * so is what this one asked, but the end of the run said so to storaged.
  */
 void
-permission_leave(const struct task *t, int all_of)
+permission_leave(const struct task *t, int ended)
 {
 	struct permission	*q, *next;
 
+	int			 present;
+
 	TAILQ_FOREACH_SAFE(q, &all, entry, next) {
-		if (strcmp(q->task, t->id) != 0 ||
-		    (!all_of && strcmp(q->run, t->run.id) == 0))
+		present = strcmp(q->run, t->run.id) == 0;
+		if (strcmp(q->task, t->id) != 0 || (present && !ended))
 			continue;
-		cancel(q, 0);
+		if (!present && !q->answered)
+			cancel(q, 0);
 		permission_free(q);
 	}
 }

@@ -32,7 +32,6 @@ fate_of(const struct task *t, const char *reported)
 	if (t->canceled || t->run.kill == KILL_CANCEL || s->leaving == 2 ||
 	    s->status == SESSION_TERMINATED) {
 		f.status = f.task_status = f.error_code = "canceled";
-		f.text = "canceled before it was done";
 		return (f);
 	}
 	if (t->run.kill == KILL_SUSPEND || strcmp(reported, "suspended") == 0) {

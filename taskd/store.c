@@ -200,8 +200,9 @@ end_ask(struct task *t, struct op *o, const struct msg_run_completed *r)
 	m.error_code = r->error_code != NULL && r->error_code[0] != '\0' &&
 	    strcmp(o->fate.status, "failed") == 0 ? r->error_code :
 	    o->fate.error_code;
-	m.error = r->error != NULL && r->error[0] != '\0' ? r->error :
-	    o->fate.text;
+	/* Of a canceled run the person's reason is kept. */
+	m.error = strcmp(o->fate.status, "canceled") == 0 ? "" :
+	    r->error != NULL && r->error[0] != '\0' ? r->error : o->fate.text;
 	m.result = r->result;
 	m.tokens_input = r->tokens_input;
 	m.tokens_output = r->tokens_output;

@@ -130,6 +130,9 @@ task_row(const struct msg_task_row *m)
 	t->retry_count = m->retry_count;
 	t->lost = m->lost;
 	t->canceled = m->cancel_asked;
+	/* A loaded task may wait for something by its record: say it anew. */
+	if (!env->loaded)
+		strlcpy(t->waiting_for, "?", sizeof(t->waiting_for));
 	RB_INSERT(task_ids, &by_id, t);
 	count++;
 	task_run_is(t, m->run, m->attempt);
@@ -147,6 +150,7 @@ task_again(struct task *t, const char *run)
 
 	if (t->session->current == t)
 		t->session->current = NULL;
+	t->waiting_for[0] = '\0';
 	permission_orphan(t);
 	task_run_is(t, run, attempt);
 	queue_add(t);
