@@ -22,7 +22,7 @@ static struct pem {
 	uint8_t	 data[SECRET_MAX];
 	size_t	 len;
 }		 cert, key, ca;
-static int	 again;		/* the next option begins a reload */
+static size_t	 fd_max;	/* descriptors that clients may have */
 
 static const int	 calls[] = { SCMP_SYS(accept4), SCMP_SYS(setsockopt),
 	SCMP_SYS(shutdown), -1 };
@@ -33,9 +33,6 @@ option(const char *name, const char *value)
 {
 	const char	*error;
 
-	if (again)
-		host_clear();
-	again = 0;
 	if (strcmp(name, "host") == 0)
 		host_allow(value);
 	else if (strcmp(name, "origin") == 0)
@@ -90,13 +87,14 @@ limits(void)
 {
 	struct rlimit	 rl;
 
+	if (fd_max != 0)
+		return;
 	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
 		fatal("getrlimit");
 	if (rl.rlim_max <= FD_RESERVE)
 		fatalx("%llu descriptors are too few",
 		    (unsigned long long)rl.rlim_max);
-	if (conn_max > rl.rlim_max - FD_RESERVE)
-		conn_max = (size_t)rl.rlim_max - FD_RESERVE;
+	fd_max = (size_t)rl.rlim_max - FD_RESERVE;
 }
 
 static void
@@ -105,13 +103,13 @@ configured(int reload)
 	struct tls_material	 m = { cert.data, key.data, ca.data, cert.len,
 				    key.len, ca.len };
 
-	again = 1;
 	if (cert.len > 0 && tls_setup(&m) == -1 && !reload)
 		fatalx("the TLS certificate or key cannot be used");
 	explicit_bzero(&key, sizeof(key));
 	cert.len = ca.len = 0;
-	if (!reload)
-		limits();
+	limits();
+	if (conn_max > fd_max)
+		conn_max = fd_max;
 }
 
 /*
@@ -144,10 +142,14 @@ peer_down(struct peer *p)
 static void
 janitor(void)
 {
+	static int	 said;
+
 	http_janitor();
 	api_janitor();
-	if (worker_draining() && http_is_idle() && api_is_idle())
-		worker_drained();
+	if (said || !worker_draining() || !http_is_idle() || !api_is_idle())
+		return;
+	said = 1;
+	worker_drained();
 }
 
 static size_t
@@ -165,6 +167,7 @@ main(int argc, char **argv)
 	static const struct worker	 frontd = {
 		.title = "frontd",
 		.jail = &jail,
+		.begin = host_clear,
 		.option = option,
 		.secret = secret,
 		.listener = listener,
