@@ -16,6 +16,7 @@
 #include "grpc_runner.h"
 #include "log.h"
 
+#define GRPC_CANCELLED		1
 #define GRPC_UNAVAILABLE	14
 #define SMALL_MAX		(64 * 1024)
 #define CONNECT_MAX		1179648		/* a permission's whole input */
@@ -27,7 +28,6 @@ struct link {
 	uint64_t		 id;
 	int			 logs;
 	int			 unary;
-	int			 half;		/* the runner has ended */
 };
 TAILQ_HEAD(links, link);
 
@@ -146,11 +146,12 @@ runner_message(struct grpc_stream *s, const uint8_t *p, size_t n)
 		link_abort(s, "the server is too busy, come back");
 }
 
+/* status: 0 half-closed, else reset. */
 static void
-link_close(const struct link *l)
+link_close(const struct link *l, int status)
 {
-	struct msg_stream_close	 m = { 0 };
-	struct msg_logs_close	 lm = { 0 };
+	struct msg_stream_close	 m = { .status = (uint8_t)status };
+	struct msg_logs_close	 lm = { .status = (uint8_t)status };
 
 	if (!peer_is_up(runnerd()))
 		return;
@@ -171,8 +172,7 @@ runner_half_closed(struct grpc_stream *s)
 
 	if (l == NULL || l->unary)
 		return;
-	l->half = 1;
-	link_close(l);
+	link_close(l, 0);
 }
 
 static void
@@ -183,8 +183,7 @@ runner_closed(struct grpc_stream *s)
 	if (l == NULL)
 		return;
 	s->data = NULL;
-	if (!l->half)
-		link_close(l);
+	link_close(l, GRPC_CANCELLED);
 	link_free(l);
 }
 

@@ -1,0 +1,592 @@
+// frontd's API half against owners that tell what they were asked (world.c):
+// every route, bad input, secrets, streams, owners that die.
+
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import http from "node:http";
+import os from "node:os";
+import path from "node:path";
+import readline from "node:readline";
+import WebSocket from "ws";
+
+const O = process.env.O ?? "build";
+const WORLD = `${O}/regress/world`, FRONTD = `${O}/frontd`;
+const id = (p, end = "5") => `${p}_0123456789012345678901234${end}`;
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), "mn-api-"));
+let world;
+
+async function start(instance) {
+	const child = spawn(WORLD, [FRONTD, instance],
+	    { stdio: ["pipe", "pipe", "pipe"] });
+	const lines = readline.createInterface({ input: child.stdout })
+	    [Symbol.asyncIterator]();
+	const w = { child, log: "" };
+
+	child.stderr.on("data", (d) => w.log += d);
+	const next = async () => {
+		const { value, done } = await lines.next();
+		if (done)
+			throw new Error(`world ended: ${w.log}`);
+		return value;
+	};
+	w.say = async (line) => {
+		child.stdin.write(`${line}\n`);
+		return next();
+	};
+	w.port = +(await next()).split(" ")[1];
+	w.pid = +(await next()).split(" ")[1];
+	w.stop = () => new Promise((ok) => {
+		child.on("exit", ok);
+		child.stdin.end();
+	});
+	return w;
+}
+
+function ask(method, target, { body, headers = {}, key = "mk_good",
+    socket } = {}) {
+	return new Promise((ok, no) => {
+		const h = { ...headers };
+		let data = body;
+
+		if (key !== null)
+			h.Authorization ??= `Bearer ${key}`;
+		if (body !== undefined) {
+			h["Content-Type"] ??= "application/json";
+			if (typeof body !== "string")
+				data = JSON.stringify(body);
+			h["Content-Length"] = Buffer.byteLength(data);
+		}
+		const req = http.request({ host: "127.0.0.1", port: world.port,
+		    method, path: target, headers: h, agent: false,
+		    socketPath: socket, timeout: 30000 }, (res) => {
+			let text = "";
+			res.on("data", (d) => text += d);
+			res.on("end", () => {
+				let json;
+				try {
+					json = JSON.parse(text);
+				} catch {
+					json = undefined;
+				}
+				ok({ status: res.statusCode, text, json,
+				    headers: res.headers });
+			});
+			res.on("error", no);
+		});
+		req.on("error", no);
+		req.end(data);
+	});
+}
+
+let failed = 0;
+async function test(name, fn) {
+	try {
+		await fn();
+		console.log(`ok - ${name}`);
+	} catch (e) {
+		failed++;
+		console.log(`not ok - ${name}`);
+		console.log(String(e.stack).replace(/^/gm, "# "));
+	}
+}
+
+function is(got, want, what) {
+	const a = JSON.stringify(got), b = JSON.stringify(want);
+
+	if (a !== b)
+		throw new Error(`${what ?? ""}: got ${a}, expected ${b}`);
+}
+
+function like(text, re) {
+	if (!re.test(text))
+		throw new Error(`${text} is not like ${re}`);
+}
+
+async function refused(want, code, re, ...args) {
+	const r = await ask(...args);
+
+	is([r.status, r.json?.code], [want, code], r.text);
+	if (re)
+		like(r.json.message, re);
+	if (!r.json.request_id)
+		throw new Error("no request_id");
+	return r;
+}
+
+async function sent(want, message, fields, ...args) {
+	const r = await ask(...args);
+
+	is([r.status, r.json?.message], [want, message], r.text);
+	for (const [k, v] of Object.entries(fields))
+		is(r.json[k], v, k);
+	return r;
+}
+
+// ---- the public port ----
+
+world = await start("api");
+
+await test("api: meta", async () => {
+	is((await ask("GET", "/health/live", { key: null })).status, 200);
+	is((await ask("GET", "/health/ready", { key: null })).status, 200);
+	is((await ask("GET", "/version", { key: null })).json.api, "v1");
+	like((await ask("GET", "/openapi.yaml", { key: null })).text,
+	    /^openapi: 3/);
+	const d = await ask("GET", "/docs", { key: null });
+	like(d.headers["content-security-policy"], /default-src 'none'/);
+	like(d.text, /<html/);
+});
+
+await test("api: credentials", async () => {
+	const r = await refused(401, "missing_auth", /Bearer mk_/, "GET",
+	    "/api/v1/sessions", { key: null });
+	is(r.headers["www-authenticate"], 'Bearer realm="Marionette"');
+	await refused(401, "invalid_auth", null, "GET", "/api/v1/sessions",
+	    { key: "mk_bad" });
+	await refused(401, "invalid_auth", /admin port/, "GET",
+	    "/api/v1/sessions", { headers: { Authorization: "Basic YTpi" } });
+	await refused(401, "invalid_auth", /expected/, "GET",
+	    "/api/v1/sessions", { headers: { Authorization: "Bearer" } });
+	await refused(403, "forbidden", /tasks:read/, "GET", "/api/v1/tasks",
+	    { key: "mk_reader" });
+	is((await ask("GET", "/api/v1/sessions", { key: "mk_reader" })).status,
+	    200);
+	const me = await ask("GET", "/api/v1/me");
+	is([me.json.tenant, me.json.scopes], ["t1", ["*"]]);
+});
+
+await test("api: one question for many requests with one key", async () => {
+	await world.say("kill sessiond");
+	const n = +await world.say("count AUTH_KEY");
+	const all = await Promise.all([...Array(20)].map((_, i) =>
+	    ask("GET", "/api/v1/me", { key: "mk_admin" })));
+	is(all.every((r) => r.status === 200), true);
+	is(+await world.say("count AUTH_KEY") - n, 1);
+});
+
+await test("api: sessions", async () => {
+	const r = await sent(201, "SESSION_CREATE", { agent: "claude",
+	    agent_config: "", key_ref: "",
+	    spec: '{"name":"n","labels":{"a":"b"}}' },
+	    "POST", "/api/v1/sessions", { body: { agent: "claude", name: "n",
+	    labels: { a: "b" }, model: null } });
+	like(r.json.idem_key, /^auto-/);
+	is(r.headers.etag, '"v1"');
+	await sent(200, "SESSION_LIST", { query:
+	    '{"limit":7,"labels":{"team":"web"},"status":["active","pending"],'
+	    + '"cursor":"abc","count":true}' }, "GET", "/api/v1/sessions"
+	    + "?limit=7&label=team=web&status=active&status=pending"
+	    + "&cursor=abc&count=true");
+	await sent(200, "SESSION_GET", { wait: 3 }, "GET",
+	    `/api/v1/sessions/${id("sess")}?wait=3`);
+	await sent(200, "SESSION_CHANGE", { if_match: "v1",
+	    patch: '{"name":null}' }, "PATCH",
+	    `/api/v1/sessions/${id("sess")}`, { body: { name: null },
+	    headers: { "If-Match": '"v1"' } });
+	await sent(200, "SESSION_SUSPEND", { reason: "r", wait: 1 }, "POST",
+	    `/api/v1/sessions/${id("sess")}/suspend?wait=1`,
+	    { body: { reason: "r" } });
+	await sent(200, "SESSION_RESUME", {}, "POST",
+	    `/api/v1/sessions/${id("sess")}/resume`);
+	await sent(200, "SESSION_TERMINATE", { remove: 0 }, "POST",
+	    `/api/v1/sessions/${id("sess")}/terminate`);
+	await sent(200, "SESSION_TERMINATE", { remove: 1 }, "DELETE",
+	    `/api/v1/sessions/${id("sess")}`);
+});
+
+await test("api: ETag: 304", async () => {
+	const r = await ask("GET", `/api/v1/sessions/${id("sess")}`,
+	    { headers: { "If-None-Match": '"v1"' } });
+	is([r.status, r.text], [304, ""]);
+});
+
+await test("api: bad input", async () => {
+	const post = (body, re, code = "validation_error") => refused(400,
+	    code, re, "POST", "/api/v1/sessions", { body });
+
+	await post("{", /line 1/, "invalid_json");
+	await post('{"agent":"claude","agent":"x"}', /duplicate/,
+	    "invalid_json");
+	await post("[".repeat(40) + "]".repeat(40), /32 levels/,
+	    "invalid_json");
+	await post('{"agent":"\\u0000"}', /u0000/i, "invalid_json");
+	await post("skip_tls: true", /skip tls/, "invalid_json");
+	await post("[]", /JSON object/);
+	await post({}, /^agent: missing; expected/);
+	await post({ agent: 7 }, /^agent: expected a string.*an integer/);
+	await post({ agent: "cluade" }, /^agent: expected claude/);
+	await post({ agent: "claude", skip_tls: true }, /marionette\.conf/);
+	await post({ agent: "claude", modle: "x" },
+	    /^modle: unknown field; known are: agent, /);
+	await post({ agent: "claude", budget: {} }, /^budget: this version/);
+	await post({ agent: "claude", agent_config_id: "x" },
+	    /agent_config_id: expected an id: acfg_/, "invalid_id");
+	await post({ agent: "claude", labels: { a: 1 } }, /^labels: expected/);
+	await post({ agent: "claude", base_url: "https://x" }, /api_key/);
+	await post({ agent: "claude", idle_timeout_seconds: 1.5 },
+	    /^idle_timeout_seconds: expected an integer/);
+	await post({ agent: "claude", ["é".repeat(40)]: 1 }, /unknown field/);
+	await refused(400, "validation_error", /^limit: .* 1 to 500/, "GET",
+	    "/api/v1/sessions?limit=0");
+	await refused(400, "validation_error", /^stauts: unknown/, "GET",
+	    "/api/v1/sessions?stauts=active");
+	await refused(400, "validation_error", /^status: expected one of/,
+	    "GET", "/api/v1/sessions?status=done");
+	await refused(400, "validation_error", /^tenant: unknown/, "GET",
+	    "/api/v1/sessions?tenant=t2");
+	await refused(400, "invalid_id", /sess_/, "GET", "/api/v1/sessions/x");
+	await refused(400, "validation_error", /Idempotency-Key/, "POST",
+	    "/api/v1/sessions", { body: { agent: "claude" },
+	    headers: { "Idempotency-Key": "x".repeat(256) } });
+	await refused(400, "validation_error", /If-Match/, "PATCH",
+	    `/api/v1/sessions/${id("sess")}`, { body: {},
+	    headers: { "If-Match": "v1" } });
+	await refused(404, "not_found", null, "GET", "/api/v1/workspaces");
+	await refused(404, "not_found", null, "GET", "/admin/api/v1/keys");
+	await refused(405, "method_not_allowed", null, "PUT",
+	    "/api/v1/sessions");
+});
+
+await test("api: idempotency", async () => {
+	const once = (body, key) => ask("POST", "/api/v1/tasks", { body,
+	    headers: { "Idempotency-Key": key } });
+	const a = await once('{"session_id":"' + id("sess")
+	    + '","prompt":"x"}', "k");
+	const b = await once('{ "prompt": "x", "session_id":"' + id("sess")
+	    + '"}', "k");
+	const c = await once('{"session_id":"' + id("sess")
+	    + '","prompt":"y"}', "k");
+	is(a.json.idem_key, "k");
+	is(a.json.idem_hash, b.json.idem_hash);
+	is(a.json.idem_hash === c.json.idem_hash, false);
+});
+
+await test("api: tasks", async () => {
+	await sent(201, "TASK_CREATE", { session: id("sess"), prompt: "hé\n",
+	    timeout: 3600, max_retries: 0, priority: 5, labels: "{}",
+	    annotations: '{"a":"b"}' }, "POST", "/api/v1/tasks", { body: {
+	    session_id: id("sess"), prompt: "hé\n", priority: 5,
+	    annotations: { a: "b" } } });
+	await sent(200, "TASK_LIST", { query: '{"limit":50,"labels":{},'
+	    + `"session_id":["${id("sess")}"]}` }, "GET",
+	    `/api/v1/tasks?session_id=${id("sess")}`);
+	await sent(200, "TASK_CANCEL", { reason: "r" }, "POST",
+	    `/api/v1/tasks/${id("task")}/cancel`, { body: { reason: "r" } });
+	await sent(200, "TASK_RETRY", {}, "POST",
+	    `/api/v1/tasks/${id("task")}/retry`);
+	await sent(200, "TASK_RUNS", {}, "GET",
+	    `/api/v1/tasks/${id("task")}/runs`);
+	await sent(200, "TASK_GET", { wait: 20 }, "GET",
+	    `/api/v1/tasks/${id("task")}?wait=20`);
+	await refused(413, "payload_too_large", null, "POST", "/api/v1/tasks",
+	    { body: { prompt: "x".repeat(1100000) } });
+	const big = await ask("POST", "/api/v1/tasks", { body: {
+	    session_id: id("sess"), prompt: "x".repeat(1000000) } });
+	is([big.status, big.json.prompt.length], [201, 1000000]);
+});
+
+await test("api: permissions", async () => {
+	const p = `/api/v1/permissions/${id("perm")}`;
+
+	await sent(200, "PERMISSION_LIST", { query: '{"limit":50,'
+	    + '"risk_level":["high"]}' }, "GET",
+	    "/api/v1/permissions?risk_level=high");
+	await sent(200, "PERMISSION_GET", {}, "GET", p);
+	await sent(200, "PERMISSION_DECIDE", { approved: 1, reason: "ok",
+	    on_behalf_of: "eve", input: '{"command":"ls"}',
+	    answers: '{"q":"a"}' }, "POST", `${p}/approve`, { body: {
+	    reason: "ok", on_behalf_of: "eve", input: { command: "ls" },
+	    answers: { q: "a" }, remember: "none" } });
+	await sent(200, "PERMISSION_DECIDE", { approved: 0 }, "POST",
+	    `${p}/deny`);
+	await refused(400, "validation_error", /remember/, "POST",
+	    `${p}/approve`, { body: { remember: "session" } });
+	await refused(400, "validation_error", /input: unknown/, "POST",
+	    `${p}/deny`, { body: { input: {} } });
+});
+
+await test("api: runners, agents, agent configs", async () => {
+	await sent(200, "RUNNER_LIST", {}, "GET", "/api/v1/runners?status=idle");
+	await sent(200, "RUNNER_GET", {}, "GET",
+	    `/api/v1/runners/${id("rnr")}`);
+	await sent(200, "AGENT_LIST", {}, "GET", "/api/v1/agents");
+	await sent(201, "AGENT_CONFIG_CREATE", { key: "secret of 6",
+	    is_default: 1 }, "POST", "/api/v1/agent-configs", { body: {
+	    name: "n", agent: "claude", api_key: "sk-ant", is_default: true } });
+	await sent(200, "AGENT_CONFIG_LIST", {}, "GET",
+	    "/api/v1/agent-configs");
+	await sent(200, "AGENT_CONFIG_DELETE", {}, "DELETE",
+	    `/api/v1/agent-configs/${id("acfg")}`);
+});
+
+await test("api: refusals of owners", async () => {
+	const wish = (code) => ({ headers: { "X-Request-ID":
+	    `do-refuse-${code}` } });
+
+	for (const [code, status] of [["not_found", 404],
+	    ["invalid_state", 409], ["already_answered", 409], ["gone", 410],
+	    ["precondition_failed", 412], ["rate_limited", 429],
+	    ["unavailable", 503], ["outcome_unknown", 504],
+	    ["idempotency_conflict", 409], ["forbidden", 403]])
+		await refused(status, code, /wished/, "GET",
+		    `/api/v1/tasks/${id("task")}`, wish(code));
+	const r = await ask("GET", `/api/v1/tasks/${id("task")}`,
+	    wish("unavailable"));
+	is(r.headers["retry-after"], "1");
+	await refused(503, "unavailable", /renewing/, "GET",
+	    `/api/v1/tasks/${id("task")}`, wish("token_expired"));
+});
+
+await test("api: an owner dies", async () => {
+	const die = { headers: { "X-Request-ID": "do-die" } };
+
+	// A read fails, a write that may be repeated is asked again.
+	await refused(503, "unavailable", null, "GET",
+	    `/api/v1/tasks/${id("task")}?wait=1`, die);
+	await sent(201, "TASK_CREATE", { prompt: "x" }, "POST",
+	    "/api/v1/tasks", { ...die, body: { session_id: id("sess"),
+	    prompt: "x" } });
+	await sent(200, "TASK_CANCEL", {}, "POST",
+	    `/api/v1/tasks/${id("task")}/cancel`, die);
+	await refused(504, "outcome_unknown", null, "POST",
+	    `/api/v1/tasks/${id("task")}/retry`, die);
+	await world.say("gone taskd");
+	await new Promise((ok) => setTimeout(ok, 100));
+	await refused(503, "unavailable", null, "POST", "/api/v1/tasks",
+	    { body: { session_id: id("sess"), prompt: "x" } });
+	is((await ask("GET", "/health/ready", { key: null })).status, 503);
+	await world.say("back taskd");
+});
+
+await test("api: task with ?wait", async () => {
+	const r = await ask("POST", "/api/v1/tasks?wait=5", { body: {
+	    session_id: id("sess"), prompt: "x" } });
+	is(r.status, 201);
+});
+
+// ---- secrets ----
+
+await test("api: a key goes to providerd and is forgotten here", async () => {
+	const canary = "sk-ant-canary-" + "q7".repeat(40);
+	const n = +await world.say("count KEY_HOLD");
+	const r = await sent(201, "SESSION_CREATE", { agent: "claude",
+	    spec: '{"name":"n"}' }, "POST", "/api/v1/sessions", { body: {
+	    agent: "claude", name: "n", api_key: canary,
+	    base_url: "https://api.example" } });
+	like(r.json.key_ref, /^sec_/);
+	is(+await world.say("count KEY_HOLD") - n, 1);
+	await sent(200, "SESSION_CREDENTIAL", {}, "PUT",
+	    `/api/v1/sessions/${id("sess")}/credential`,
+	    { body: { api_key: canary } });
+	await sent(201, "AGENT_CONFIG_CREATE", {}, "POST",
+	    "/api/v1/agent-configs", { body: { name: "n", agent: "claude",
+	    api_key: canary } });
+	await refused(400, "validation_error", null, "POST",
+	    "/api/v1/sessions", { body: { agent: "claude", api_key: canary,
+	    nonsense: 1 } });
+	await refused(400, "invalid_json", null, "POST", "/api/v1/sessions",
+	    { body: `{"agent":"claude","api_key":"${canary}` });
+	await ask("GET", "/version", { key: null });
+	is(await world.say(`scan ${canary.slice(0, 40)}`), "0", "scan");
+});
+
+// ---- streams ----
+
+function sse(target, { headers = {}, until = "end", key = "mk_good" } = {}) {
+	return new Promise((ok, no) => {
+		const events = [];
+		let text = "";
+		const req = http.get({ host: "127.0.0.1", port: world.port,
+		    path: target, headers: key === null ? headers :
+		    { Authorization: `Bearer ${key}`, ...headers },
+		    agent: false }, (res) => {
+			res.on("data", (d) => {
+				text += d;
+				let i;
+				while ((i = text.indexOf("\n\n")) >= 0) {
+					const e = {};
+					for (const l of text.slice(0, i).split("\n")) {
+						const [, k, v] = /^([a-z]*): ?(.*)$/
+						    .exec(l) ?? [];
+						if (k)
+							e[k] = v;
+					}
+					text = text.slice(i + 2);
+					if (e.data)
+						events.push(e);
+					if (e.event === until)
+						req.destroy();
+				}
+			});
+			const done = () => ok({ status: res.statusCode, events,
+			    text });
+			res.on("close", done);
+		});
+		req.on("error", no);
+	});
+}
+
+await test("logs: pages", async () => {
+	await sent(200, "LOG_LIST", { query: '{"limit":9,"after":"1.2",'
+	    + '"stream":["stdout"]}' }, "GET",
+	    `/api/v1/tasks/${id("task")}/logs?limit=9&after=1.2&stream=stdout`);
+	await refused(400, "validation_error", /^after/, "GET",
+	    `/api/v1/tasks/${id("task")}/logs?after=x`);
+});
+
+await test("logs: SSE to the end, resumed, 204 after it", async () => {
+	const t = `/api/v1/tasks/${id("task", "0")}/logs/stream`;
+	const all = await sse(t);
+
+	is(all.events.map((e) => [e.id, e.event, e.data]),
+	    [["1.1", "log", '{"n":1}'], ["1.2", "log", '{"n":2}'],
+	    ["1.3", "log", '{"n":3}'], [undefined, "end",
+	    `{"id":"${id("task", "0")}", "status":"completed"}`]]);
+	const rest = await sse(`${t}?after=1.2`);
+	is(rest.events.map((e) => e.id), ["1.3", undefined]);
+	is((await sse(t, { headers: { "Last-Event-ID": "1.3" } })).status, 204);
+	await refused(400, "validation_error", /Last-Event-ID/, "GET", t,
+	    { headers: { "Last-Event-ID": "x" } });
+	await refused(404, "not_found", null, "GET",
+	    `/api/v1/tasks/${id("task", "9")}/logs/stream`);
+});
+
+await test("logs: the stream outlives runnerd", async () => {
+	const n = +await world.say("count LOG_FOLLOW");
+	const got = sse(`/api/v1/tasks/${id("task", "5")}/logs/stream`,
+	    { until: "never" });
+
+	await new Promise((ok) => setTimeout(ok, 300));
+	await world.say("kill runnerd");
+	await new Promise((ok) => setTimeout(ok, 300));
+	is(+await world.say("count LOG_FOLLOW") - n, 2);
+	await world.say("revoke");
+	const r = await got;
+	is(r.events.map((e) => e.id), ["1.1", "1.2", "1.3"]);
+});
+
+await test("logs: WebSocket, key as a subprotocol", async () => {
+	const ws = new WebSocket(`ws://127.0.0.1:${world.port}/api/v1/tasks/`
+	    + `${id("task", "0")}/logs/stream`, ["marionette", "mk_good"]);
+	const got = [];
+
+	ws.on("message", (d) => got.push(JSON.parse(d)));
+	await new Promise((ok, no) => {
+		ws.on("close", ok);
+		ws.on("error", no);
+	});
+	is(ws.protocol, "marionette");
+	is(got.map((e) => [e.id, e.event]), [["1.1", "log"], ["1.2", "log"],
+	    ["1.3", "log"], [undefined, "end"]]);
+});
+
+await test("events: SSE, a ticket in the URL", async () => {
+	const t = await ask("POST", "/api/v1/stream-tickets",
+	    { body: { target: "/api/v1/events" } });
+	is([t.status, t.json.ticket], [201, "good-ticket"]);
+	await refused(400, "validation_error", /path of a stream/, "POST",
+	    "/api/v1/stream-tickets", { body: { target: "/api/v1/tasks" } });
+	const r = await sse(`/api/v1/events?ticket=${t.json.ticket}`
+	    + "&types=task.*", { until: "task.created", key: null });
+	is(r.events, [{ id: "7.2", event: "task.created",
+	    data: '{"type":"task.created"}' }]);
+	await refused(401, "invalid_auth", null, "GET",
+	    "/api/v1/events?ticket=bad", { key: null });
+	await refused(400, "validation_error", /^ticket: unknown/, "GET",
+	    "/api/v1/sessions?ticket=good-ticket");
+});
+
+await test("events: go on where they were when sessiond dies", async () => {
+	const got = sse("/api/v1/events", { until: "never" });
+
+	await new Promise((ok) => setTimeout(ok, 300));
+	await world.say("kill sessiond");
+	await new Promise((ok) => setTimeout(ok, 300));
+	await world.say("revoke");
+	is((await got).events.map((e) => e.id), ["7.2", "7.3"]);
+});
+
+await world.stop();
+
+// ---- the admin port and the local socket ----
+
+world = await start("admin");
+const basic = (p) => ({ Authorization: `Basic ${btoa(p)}` });
+
+await test("admin: keys and runner tokens", async () => {
+	const k = await ask("POST", "/admin/api/v1/keys", { key: "mk_admin",
+	    body: { name: "ci", scopes: ["tasks:write"] } });
+	is([k.status, k.json], [201, { id: "x_1", key: "mk_shown" }]);
+	const t = await ask("POST", "/admin/api/v1/runner-tokens",
+	    { key: "mk_admin", body: { pool: "default" } });
+	is([t.status, t.json], [201, { id: "x_1", token: "rtok_shown.ca" }]);
+	await sent(200, "KEY_LIST", {}, "GET", "/admin/api/v1/keys",
+	    { key: "mk_admin" });
+	await sent(200, "KEY_REVOKE", { reason: "r" }, "POST",
+	    `/admin/api/v1/keys/${id("key")}/revoke`, { key: "mk_admin",
+	    body: { reason: "r" } });
+	await sent(200, "RUNNER_TOKEN_REVOKE", {}, "POST",
+	    `/admin/api/v1/runner-tokens/${id("rtk")}/revoke`,
+	    { key: "mk_admin" });
+	await refused(400, "validation_error", /no scope/, "POST",
+	    "/admin/api/v1/keys", { key: "mk_admin",
+	    body: { name: "x", scopes: ["all"] } });
+	await refused(400, "validation_error", /still to come/, "POST",
+	    "/admin/api/v1/keys", { key: "mk_admin",
+	    body: { name: "x", expires_at: "2020-01-01T00:00:00Z" } });
+	await refused(403, "forbidden", /admin:\*/, "GET",
+	    "/admin/api/v1/keys", { key: "mk_good" });
+});
+
+await test("admin: passwords", async () => {
+	is((await ask("GET", "/admin/api/v1/keys",
+	    { headers: basic("admin:secret") })).status, 200);
+	const r = await refused(401, "invalid_auth", null, "GET",
+	    "/admin/api/v1/keys", { headers: basic("admin:wrong") });
+	like(r.headers["www-authenticate"], /^Basic/);
+	await refused(401, "invalid_auth", null, "GET", "/admin/api/v1/keys",
+	    { headers: { Authorization: "Basic %%%" } });
+	await refused(403, "forbidden", /same-origin/, "POST",
+	    "/admin/api/v1/keys", { headers: basic("admin:secret"),
+	    body: { name: "x" } });
+	is((await ask("POST", "/admin/api/v1/keys", { headers: {
+	    ...basic("admin:secret"), Origin:
+	    `http://127.0.0.1:${world.port}` }, body: { name: "x" } })).status,
+	    201);
+	is(await world.say("scan admin:secret"), "0", "scan");
+});
+
+await test("admin: public paths, another tenant", async () => {
+	is((await ask("GET", "/api/v1/sessions?tenant=t2",
+	    { key: "mk_admin" })).status, 200);
+});
+
+await test("admin: status and metrics", async () => {
+	await world.say("report");
+	await new Promise((ok) => setTimeout(ok, 100));
+	const s = await ask("GET", "/admin/api/v1/status",
+	    { key: "mk_admin" });
+	is(s.json.items.map((i) => [i.name, i.pid, i.jail, i.ready]),
+	    [["taskd", 7, "full", true], ["sessiond", 7, "full", true]]);
+	const m = await ask("GET", "/metrics", { key: "mk_admin" });
+	like(m.text, new RegExp('# TYPE x_total counter\nx_total'
+	    + '{process="taskd"} 1\nx_total{process="sessiond"} 1\n'));
+	like(m.text, /y{process="taskd",a="b"} 2\n/);
+	is(m.text.match(/# TYPE x_total/g).length, 1);
+});
+
+await test("local: the socket is both surfaces, without a key", async () => {
+	const socket = path.join(dir, "sock");
+
+	await world.say(`local ${socket}`);
+	is((await ask("GET", "/api/v1/me", { key: null, socket })).json.name,
+	    "root");
+	is((await ask("POST", "/admin/api/v1/keys", { key: null, socket,
+	    body: { name: "x" } })).status, 201);
+	await refused(400, "validation_error", /tenant/, "GET",
+	    "/api/v1/sessions?tenant=t2", { key: null, socket });
+});
+
+await world.stop();
+fs.rmSync(dir, { recursive: true });
+process.exit(failed > 0 ? 1 : 0);
