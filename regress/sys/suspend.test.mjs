@@ -1,0 +1,329 @@
+// Sessions that pause: by a person, by silence, by a runner that went away, by
+// a credential that was lost; and what waits meanwhile.
+
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { claude_program, ends_well, puppet, start_server, tests }
+    from "../lib/server.mjs";
+import { until } from "../lib/wait.mjs";
+
+const KEY = "sk-ant-test-suspend-0001";
+const server = await start_server({ conf: ["heartbeat 2"] });
+const test = tests(server);
+const model = await server.model();
+const runner = await server.runner({ agents: { claude: claude_program(),
+    "custom:puppet": puppet } });
+const ASK = { ask: { id: "q", tool: "T", action: "a", input: {} } };
+
+const sessions = [];
+async function puppet_session(more) {
+	const s = await server.session({ agent: "custom:puppet", ...more });
+
+	sessions.push(s);
+	return server.is(s, "active");
+}
+async function away() {
+	for (const s of sessions.splice(0))
+		await server.terminate(s);
+}
+
+test("suspend with a task at work: it goes on after resume", async () => {
+	const s = await puppet_session();
+	const t = await server.task(s, JSON.stringify([
+	    { append: ["log.txt", "began"] }, ASK,
+	    { append: ["log.txt", "ended"] }]));
+
+	await server.asked(t);
+	const down = await server.suspend(s);
+	assert.equal(down.status, "suspended");
+	assert.ok(down.suspended_at);
+	assert.equal(down.runner_id, null);
+	const waiting = await server.when(t, "to wait for its session",
+	    (x) => x.status === "pending" && x.waiting_for === "session");
+	assert.equal(waiting.retry_count, 0);
+	const r = await runner.record();
+	assert.equal(r.status, "idle");
+	const up = await server.resume(s);
+	assert.equal(up.status, "active");
+	const p = await server.asked(t);
+	assert.equal(p.status, "pending");
+	await server.approve(p);
+	const end = await server.ended(t);
+	assert.equal(end.status, "completed");
+	assert.equal(runner.read(s, "log.txt"), "began\nbegan\nended\n");
+	const runs = await server.runs(t);
+	assert.equal(runs.length, 2);
+	assert.equal(end.retry_count, 0);
+	await away();
+});
+
+test("suspended by a person, a new task resumes it; an old one does not",
+    async () => {
+	const s = await puppet_session();
+	const old = await server.task(s, JSON.stringify([ASK]));
+
+	await server.asked(old);
+	await server.suspend(s);
+	await server.when(old, "to wait", (x) => x.status === "pending");
+	for (let i = 0; i < 10; i++)
+		assert.equal((await server.get_session(s)).status, "suspended");
+	const fresh = await server.task(s, '[{"out":"new"}]', { priority: 5 });
+	assert.equal((await server.ended(fresh)).status, "completed");
+	await server.approve(await server.asked(old));
+	assert.equal((await server.ended(old)).status, "completed");
+	await away();
+});
+
+test("suspend and resume twice, at once, and in the wrong state", async () => {
+	const s = await puppet_session();
+
+	const all = await Promise.all([server.suspend(s), server.suspend(s)]);
+	assert.deepEqual(all.map((x) => x.status), ["suspended", "suspended"]);
+	const both = await Promise.all([server.resume(s), server.resume(s)]);
+	assert.deepEqual(both.map((x) => x.status), ["active", "active"]);
+	await server.terminate(s);
+	for (const verb of ["suspend", "resume"]) {
+		const r = await server.api.post(
+		    `/api/v1/sessions/${s.id}/${verb}`, {});
+		assert.equal(r.status, 409);
+		assert.equal(r.json.code, "invalid_state");
+		assert.match(r.json.message, /terminated/);
+	}
+	const t = await server.api.post("/api/v1/tasks", { session_id: s.id,
+	    prompt: "x" });
+	assert.equal(t.status, 409);
+	assert.equal(t.json.code, "invalid_state");
+	sessions.length = 0;
+});
+
+test("the runner is busy with another session: tasks wait and say so",
+    async () => {
+	const one = await puppet_session();
+	const two = await server.session({ agent: "custom:puppet" });
+	sessions.push(two);
+	const t = await server.task(two, '[{"out":"x"}]');
+	const w = await server.when(t, "to wait", (x) => x.waiting_for);
+
+	assert.match(w.waiting_for, /runner|session/);
+	assert.ok(w.waiting_since);
+	await until("a reason", async () =>
+	    (await server.get_session(two)).status_reason);
+	await server.terminate(one);
+	assert.equal((await server.ended(t)).status, "completed");
+	await away();
+});
+
+test("the runner is away: tasks wait and say so, then go on", async () => {
+	const s = await puppet_session();
+	await server.run(s, '[{"append":["kept.txt","kept"]}]');
+	await server.suspend(s);
+	await runner.stop();
+	await runner.offline();
+	const t = await server.task(s, '[{"read":"kept.txt"}]');
+	const w = await server.when(t, "to wait", (x) => x.waiting_for);
+	assert.match(w.waiting_for, /runner|session/);
+	const said = await until("a reason", async () => {
+		const now = await server.get_session(s);
+		return /offline|away|not online/.test(now.status_reason) && now;
+	});
+	assert.match(said.status_reason, /runner/);
+	await runner.again();
+	const end = await server.ended(t);
+	assert.equal(end.status, "completed");
+	assert.equal(await server.printed(end), "read kept.txt: kept\n\n");
+	await away();
+});
+
+test("the agent is stopped with a session attached, and comes back",
+    async () => {
+	const s = await puppet_session();
+	const t = await server.task(s, JSON.stringify([
+	    { append: ["n.txt", "x"] }, ASK, { out: "on" }]));
+
+	await server.asked(t);
+	await runner.stop();
+	await runner.offline();
+	await runner.again();
+	// The run died with its agent and is tried again, not counted.
+	const p = await until("its question of the second attempt", async () => {
+		const q = await server.asked(t);
+		return (await server.runs(t)).length === 2 && q;
+	}, 45000);
+	await server.approve(p);
+	const end = await server.ended(t);
+	assert.equal(end.status, "completed");
+	assert.equal(end.retry_count, 0);
+	assert.equal(runner.read(s, "n.txt"), "x\nx\n");
+	await away();
+}, 120000);
+
+test("terminate in each state", async () => {
+	// Pending: nobody offers it.
+	const pending = await server.session({ agent: "custom:nobody" });
+	assert.equal((await server.terminate(pending)).status, "terminated");
+	// Active and idle.
+	const active = await puppet_session();
+	const dir = runner.at(active);
+	assert.ok(fs.existsSync(dir));
+	assert.equal((await server.terminate(active)).status, "terminated");
+	// Active with a task at work, one asking, one queued.
+	const busy = await puppet_session();
+	const asking = await server.task(busy, JSON.stringify([ASK]));
+	const queued = await server.task(busy, "[]");
+	const p = await server.asked(asking);
+	assert.equal((await server.terminate(busy)).status, "terminated");
+	assert.equal((await server.ended(asking)).status, "canceled");
+	assert.equal((await server.ended(queued)).status, "canceled");
+	assert.equal((await server.api.must(200, "GET",
+	    `/api/v1/permissions/${p.id}`)).status, "canceled");
+	// Suspended.
+	const down = await puppet_session();
+	await server.suspend(down);
+	assert.equal((await server.terminate(down)).status, "terminated");
+	// Resuming: its runner is busy elsewhere.
+	const first = await puppet_session();
+	await server.suspend(first);
+	const second = await puppet_session();
+	await server.resume(first, 0);
+	await server.is(first, "resuming");
+	assert.equal((await server.terminate(first)).status, "terminated");
+	assert.equal((await server.get_session(second)).status, "active");
+	// Terminated: again.
+	assert.equal((await server.terminate(first)).status, "terminated");
+	// Deleted: gone from lists and by id, and from the runner.
+	assert.ok([202, 204].includes((await server.api.delete(
+	    `/api/v1/sessions/${second.id}`)).status));
+	await until("it to be gone", async () => !(await server.api.all(
+	    "/api/v1/sessions")).some((s) => s.id === second.id));
+	await until("its files to be gone", () =>
+	    !fs.existsSync(runner.at(second)));
+	sessions.length = 0;
+}, 90000);
+
+test("a question nobody answers suspends the session; the answer resumes it"
+    + " and is used once", async () => {
+	const text = fs.readFileSync(server.conf, "utf8");
+	fs.writeFileSync(server.conf, `${text}\nsuspend after 2\n`);
+	server.proc.signal("SIGHUP", false);
+	const s = await puppet_session();
+	const t = await server.task(s, JSON.stringify([
+	    { append: ["tries.txt", "x"] },
+	    { ask: { id: "q", tool: "Pay", action: "pay it",
+		input: { amount: 7 } } },
+	    { append: ["paid.txt", "7"] }, { out: "paid" }]));
+	const p = await server.asked(t);
+	await server.is(s, "suspended", 30000);
+	assert.match((await server.get_session(s)).suspend_reason,
+	    /permission/);
+	const still = await server.api.must(200, "GET",
+	    `/api/v1/permissions/${p.id}`);
+	assert.equal(still.status, "pending");
+	assert.equal((await runner.record()).status, "idle");
+	await server.approve(p, { reason: "pay" });
+	const end = await server.ended(t, 45000);
+	assert.equal(end.status, "completed");
+	assert.equal(runner.read(s, "paid.txt"), "7\n");
+	assert.equal(runner.read(s, "tries.txt"), "x\nx\n");
+	const all = await server.permissions(t);
+	assert.ok(all.length === 1 || all.every((q) => q.status === "approved"),
+	    JSON.stringify(all));
+	// Used once: the same call asks again.
+	const again = await server.task(s, JSON.stringify([
+	    { ask: { id: "q", tool: "Pay", action: "pay it",
+		input: { amount: 7 } } }]));
+	await server.deny(await server.asked(again));
+	assert.equal((await server.ended(again)).status, "completed");
+	fs.writeFileSync(server.conf, text);
+	server.proc.signal("SIGHUP", false);
+	await away();
+}, 90000);
+
+test("idle sessions are suspended when they say so", async () => {
+	const s = await puppet_session({ idle_timeout_seconds: 1 });
+
+	await server.is(s, "suspended", 30000);
+	assert.match((await server.get_session(s)).suspend_reason, /idle/);
+	const { task } = await server.run(s, '[{"out":"woken"}]');
+	assert.equal(task.status, "completed");
+	await away();
+});
+
+test("Claude Code: suspended in the middle, it continues its conversation",
+    async () => {
+	const s = await server.session({ agent: "claude", api_key: KEY,
+	    base_url: model.url });
+	sessions.push(s);
+	await server.is(s, "active");
+	await server.run(s, "The word is cherry [[text:noted]]");
+	const t = await server.task(s, "[[bash:echo once >> once.txt]]");
+	await server.asked(t);
+	assert.equal((await server.suspend(s)).status, "suspended");
+	await server.resume(s);
+	await server.approve(await server.asked(t, 45000));
+	const end = await server.ended(t);
+	assert.equal(end.status, "completed", JSON.stringify(end.error));
+	assert.equal(runner.read(s, "once.txt"), "once\n");
+	const { task } = await server.run(s, "[[recall]]");
+	assert.match(task.result, /cherry/);
+	// The prompt was given once: the second attempt only went on.
+	assert.equal(model.prompts().filter((p) => p.includes("once.txt"))
+	    .length, 1);
+	await away();
+}, 120000);
+
+test("providerd is killed: the session waits for its key, and goes on with a"
+    + " new one", async () => {
+	const s = await server.session({ agent: "claude", api_key: KEY,
+	    base_url: model.url });
+	sessions.push(s);
+	await server.is(s, "active");
+	await server.run(s, "[[text:first]]");
+	const working = await server.task(s, "[[bash:echo with-key >> k.txt]]");
+	const p = await server.asked(working);
+	await server.kill_worker("providerd");
+	// The run that has its key goes on.
+	await server.approve(p);
+	assert.equal((await server.ended(working)).status, "completed");
+	const t = await server.task(s, "[[text:second]]");
+	await server.when(t, "to wait for a credential",
+	    (x) => x.status === "pending" && x.waiting_for === "credential");
+	const wrong = await server.api.put(
+	    `/api/v1/sessions/${s.id}/credential`, {});
+	assert.equal(wrong.status, 400);
+	const r = await server.api.must(200, "PUT",
+	    `/api/v1/sessions/${s.id}/credential`, { api_key: `${KEY}2`,
+	    base_url: model.url });
+	assert.equal(r.id, s.id);
+	const end = await server.ended(t);
+	assert.equal(end.status, "completed");
+	assert.equal(end.result, "second");
+	await away();
+	const puppets = await puppet_session();
+	const no = await server.api.put(
+	    `/api/v1/sessions/${puppets.id}/credential`, { api_key: KEY });
+	assert.equal(no.status, 409);
+	await away();
+}, 120000);
+
+test("the whole server is stopped and started: nothing is forgotten",
+    async () => {
+	const s = await puppet_session();
+	const t = await server.task(s, JSON.stringify([
+	    { append: ["r.txt", "x"] }, ASK, { out: "after" }]));
+	const p = await server.asked(t);
+	const queued = await server.task(s, '[{"out":"queued"}]');
+	const status = await server.halt();
+	assert.equal(status.code, 0);
+	await server.start();
+	await runner.online(60000);
+	assert.equal((await server.get_session(s)).status, "active");
+	await server.approve(p);
+	assert.equal((await server.ended(t)).status, "completed");
+	assert.equal((await server.ended(queued)).status, "completed");
+	// The run went on in its runner: it was not started again.
+	assert.equal(runner.read(s, "r.txt"), "x\n");
+	assert.equal((await server.runs(t)).length, 1);
+	await away();
+}, 120000);
+
+ends_well(server);
