@@ -232,12 +232,18 @@ grpc_open(struct h2_stream *st)
 	grpc_status(st, GRPC_UNIMPLEMENTED, "there is no such method");
 }
 
+static size_t
+frame_length(const uint8_t *head)
+{
+	return ((size_t)head[1] << 24 | (size_t)head[2] << 16 |
+	    (size_t)head[3] << 8 | head[4]);
+}
+
 /* 0, or -1 when the message may not be sent: the stream is ended. */
 static int
 frame_check(struct grpc *g, const uint8_t *head, size_t *len)
 {
-	*len = (size_t)head[1] << 24 | (size_t)head[2] << 16 |
-	    (size_t)head[3] << 8 | head[4];
+	*len = frame_length(head);
 	if (head[0] == 1)
 		grpc_abort(g, GRPC_UNIMPLEMENTED,
 		    "compressed messages are not supported");
@@ -284,9 +290,9 @@ grpc_window(struct grpc *g)
 	size_t		 len;
 	int32_t		 used;
 
-	if (g->finished || g->owed > 0 || g->msg.len < FRAME_HEAD ||
-	    frame_check(g, buf_head(&g->msg), &len) == -1)
+	if (g->finished || g->owed > 0 || g->msg.len < FRAME_HEAD)
 		return;
+	len = frame_length(buf_head(&g->msg));
 	used = nghttp2_session_get_stream_effective_recv_data_length(ng,
 	    g->st->id);
 	if (used <= 0 || FRAME_HEAD + len - g->msg.len <=

@@ -388,6 +388,8 @@ await test("api: a key goes to providerd and is forgotten here", async () => {
 	    { body: `{"agent":"claude","api_key":"${canary}` });
 	await ask("GET", "/version", { key: null });
 	is(await world.say(`scan ${canary.slice(0, 40)}`), "0", "scan");
+	// What is not wiped would be found.
+	is(+await world.say("scan tester") > 0, true);
 });
 
 // ---- streams ----

@@ -95,6 +95,19 @@ await test("slow: a stream that is quiet is not cut, and hears comments",
 	c.end();
 });
 
+await test("garbage on every port is nobody's business", async () => {
+	for (const port of [fast.api, fast.tls, fast.runner, fast.runnertls])
+		for (let i = 0; i < 60; i++) {
+			const c = await Raw.open(port);
+			c.write(Buffer.from(Array.from({ length: 1 + i * 7 },
+			    () => Math.random() * 256)));
+			c.s.end();
+			await c.wait("the end", () => c.closed);
+		}
+	if ((await get(fast, "/hello")).status !== 200)
+		throw new Error("not well");
+});
+
 await test("slow: the engine is well", () => fast.stop());
 
 const few = await start({ MN_CONNS: "8" });

@@ -15,6 +15,7 @@ sh regress/http/certs.sh "$dir"
 
 status=0
 for t in regress/http/*.test.mjs; do
-	ENGINE="$O/engine_test" DIR="$dir" node "$t" || status=1
+	MN_BUILD=${SAN:+san} ENGINE="$O/engine_test" DIR="$dir" node "$t" ||
+	    status=1
 done
 exit $status

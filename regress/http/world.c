@@ -35,6 +35,8 @@
 
 #define BUF		(9U << 20)
 #define FRAME		16
+#define SCAN_PIECE	(1U << 20)
+#define SCAN_REGION	(1ULL << 32)
 
 struct chan {
 	int		 fd;
@@ -484,14 +486,39 @@ chan_read(struct chan *c)
 
 /* ---- commands ---- */
 
+/* Occurrences in the part [a, b) of frontd's memory, a piece at a time. */
+static int
+scan_part(int mem, uint64_t a, uint64_t b, const char *text)
+{
+	static char	 buf[SCAN_PIECE];
+	size_t		 len = strlen(text), had = 0, i;
+	ssize_t		 n;
+	int		 found = 0;
+
+	while (a < b) {
+		n = pread(mem, buf + had, sizeof(buf) - had < b - a ?
+		    sizeof(buf) - had : (size_t)(b - a), (off_t)a);
+		if (n <= 0)
+			break;
+		a += (uint64_t)n;
+		had += (size_t)n;
+		for (i = 0; i + len <= had; i++)
+			if (memcmp(buf + i, text, len) == 0)
+				found++;
+		/* What may begin at the end goes before the next piece. */
+		i = had < len - 1 ? had : len - 1;
+		memmove(buf, buf + had - i, i);
+		had = i;
+	}
+	return (found);
+}
+
+/* Sanitizers map terabytes of shadow, which hold no text. */
 static int
 scan(const char *text)
 {
 	char			 path[64], line[512], perms[8];
-	char			*buf;
 	unsigned long long	 a, b;
-	size_t			 len = strlen(text), i, got;
-	ssize_t			 n;
 	FILE			*maps;
 	int			 mem, found = 0;
 
@@ -501,21 +528,11 @@ scan(const char *text)
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
 	if ((maps = fopen(path, "re")) == NULL)
 		err(1, "%s", path);
-	while (fgets(line, sizeof(line), maps) != NULL) {
-		if (sscanf(line, "%llx-%llx %7s", &a, &b, perms) != 3 ||
-		    perms[0] != 'r' || perms[1] != 'w')
-			continue;
-		if ((buf = malloc((size_t)(b - a))) == NULL)
-			err(1, NULL);
-		for (got = 0; got < b - a; got += (size_t)n)
-			if ((n = pread(mem, buf + got, (size_t)(b - a) - got,
-			    (off_t)(a + got))) <= 0)
-				break;
-		for (i = 0; i + len <= got; i++)
-			if (memcmp(buf + i, text, len) == 0)
-				found++;
-		free(buf);
-	}
+	while (fgets(line, sizeof(line), maps) != NULL)
+		if (sscanf(line, "%llx-%llx %7s", &a, &b, perms) == 3 &&
+		    perms[0] == 'r' && perms[1] == 'w' &&
+		    b - a < SCAN_REGION)
+			found += scan_part(mem, a, b, text);
 	fclose(maps);
 	close(mem);
 	return (found);
