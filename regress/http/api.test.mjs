@@ -35,9 +35,14 @@ async function start(instance) {
 	};
 	w.port = +(await next()).split(" ")[1];
 	w.pid = +(await next()).split(" ")[1];
-	w.stop = () => new Promise((ok) => {
-		child.on("exit", ok);
-		child.stdin.end();
+	// It must end by itself and say nothing: sanitizers speak on stderr.
+	w.stop = () => test(`${instance}: ends without a word`, async () => {
+		const code = await new Promise((ok) => {
+			child.on("close", ok);
+			child.stdin.end();
+		});
+		if (code !== 0 || /ERROR|runtime error/.test(w.log))
+			throw new Error(`${code}: ${w.log}`);
 	});
 	return w;
 }
