@@ -162,7 +162,7 @@ exchange_free(struct exchange *x)
 		RB_REMOVE(requests, &requests, &x->req);
 	stream_forget(x);
 	ws_free(x);
-	if (x->req.body != NULL) {
+	if (x->body_size > 0) {
 		explicit_bzero(x->req.body, x->req.body_len);
 		free(x->req.body);
 		http_stats.bodies -= x->body_size;
@@ -298,7 +298,9 @@ exchange_body(struct exchange *x, const void *p, size_t n)
 void
 exchange_call(struct exchange *x)
 {
-	body_grow(x, x->req.body_len + 1);
+	/* Most requests have no body, and none is allocated for them. */
+	if (x->req.body == NULL)
+		x->req.body = exchange_copy(x, "", 0);
 	x->req.body[x->req.body_len] = '\0';
 	x->state = X_CALLED;
 	RB_INSERT(requests, &requests, &x->req);
