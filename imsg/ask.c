@@ -147,9 +147,15 @@ ask_refused(const struct peer *p, uint64_t ref, const struct msg_refused *m)
 	struct answer	 ans;
 	struct ask	*a;
 
-	/* What waits for ever waits out a full queue or a lost database too. */
-	if ((a = ask_find(p, ref)) != NULL && strcmp(m->code, "unavailable") ==
-	    0 && (a->deadline == 0 || (a->told && a->late))) {
+	/*
+	 * What waits for ever waits out a full queue or a lost database too;
+	 * and a write of which storaged does not know itself what became is
+	 * asked again: every write may be (promise 3).
+	 */
+	if ((a = ask_find(p, ref)) != NULL && ((strcmp(m->code,
+	    "unavailable") == 0 && (a->deadline == 0 || (a->told && a->late))) ||
+	    (strcmp(m->code, "outcome_unknown") == 0 &&
+	    (msg_descs[a->type].flags & MSG_F_WRITE) != 0))) {
 		a->again = 1;
 		return;
 	}
