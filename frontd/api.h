@@ -117,6 +117,8 @@ void	 document_reply(struct request *, const struct msg_document *);
 void	 refusal_reply(struct request *, const struct msg_refused *);
 void	 refuse(struct request *, const char *, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
+void	 refuse_later(struct request *, const char *, const char *,
+	    unsigned int);
 int	 refusal_status(const char *);
 
 #endif

@@ -93,7 +93,7 @@ me(struct request *req)
 		json_array_append_new(scopes, json_stringn(s, n));
 	}
 	doc = json_object();
-	if (*who->key != '\0')
+	if (id_is(who->key, "key"))
 		json_object_set_new(doc, "key_id", json_string(who->key));
 	json_object_set_new(doc, "name", json_string(who->name));
 	json_object_set_new(doc, "tenant", json_string(who->tenant));

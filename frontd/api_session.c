@@ -40,11 +40,13 @@ static const struct filter	 session_filters[] = {
 	{ "agent", NULL }, { NULL, NULL }
 };
 
+static const char *const	 no_params[] = { NULL };
+
 static struct making *
 making_new(const struct identity *who, const char *spec, size_t len)
 {
 	struct making	*k;
-	int		 i = PROC_SESSIOND - PROC_SESSIOND;
+	const int	 i = 0;		/* the owner is sessiond itself */
 
 	if ((k = calloc(1, sizeof(*k) + len)) == NULL)
 		fatal("session");
@@ -57,13 +59,13 @@ making_new(const struct identity *who, const char *spec, size_t len)
 
 /* Fields that POST and PATCH share, each checked. */
 static void
-session_fields(struct body *b)
+session_fields(struct body *b, int flags)
 {
 	body_str(b, "name", 128, 0);
 	body_str(b, "model", 128, 0);
 	body_int(b, "idle_timeout_seconds", 0, SECONDS_MAX, 0);
-	body_map(b, "labels", LABELS_MAX);
-	body_map(b, "annotations", ANNOTATIONS_MAX);
+	body_map(b, "labels", LABELS_MAX, flags);
+	body_map(b, "annotations", ANNOTATIONS_MAX, flags);
 	body_unsupported(b, later);
 }
 
@@ -134,13 +136,14 @@ session_create(struct request *req)
 	char			*spec;
 	size_t			 len;
 
-	if ((who = auth(req)) == NULL || body_open(&b, req) == -1)
+	if ((who = auth(req)) == NULL || query_only(req, no_params) == -1 ||
+	    body_open(&b, req) == -1)
 		return;
 	agent = body_agent(&b, B_REQUIRED);
 	config = body_id(&b, "agent_config_id", "acfg", 0);
 	key = body_key(&b, 0);
 	url = body_base_url(&b);
-	session_fields(&b);
+	session_fields(&b, 0);
 	if (key != NULL && config != NULL)
 		body_fail(&b, "api_key", "api_key: expected without"
 		    " agent_config_id; a session has one credential");
@@ -178,7 +181,7 @@ session_credential(struct request *req)
 	struct body		 b;
 
 	if ((who = auth(req)) == NULL || path_id(req, 0, "sess") == -1 ||
-	    body_open(&b, req) == -1)
+	    query_only(req, no_params) == -1 || body_open(&b, req) == -1)
 		return;
 	key = body_key(&b, B_REQUIRED);
 	url = body_base_url(&b);
@@ -239,10 +242,11 @@ session_change(struct request *req)
 	size_t				 len;
 
 	if ((who = auth(req)) == NULL || path_id(req, 0, "sess") == -1 ||
+	    query_only(req, no_params) == -1 ||
 	    etag_if_match(req, if_match, sizeof(if_match)) == -1 ||
 	    body_open(&b, req) == -1)
 		return;
-	session_fields(&b);
+	session_fields(&b, B_PATCH);
 	if (body_close(&b) == -1)
 		return;
 	patch = json_text(b.root, &len);

@@ -151,8 +151,8 @@ task_create(struct request *req)
 	    TIMEOUT_DEFAULT);
 	m.max_retries = (uint32_t)body_int(&b, "max_retries", 0, 100, 0);
 	m.priority = (uint32_t)body_int(&b, "priority", 0, 1000, 0);
-	labels = body_map(&b, "labels", LABELS_MAX);
-	annotations = body_map(&b, "annotations", ANNOTATIONS_MAX);
+	labels = body_map(&b, "labels", LABELS_MAX, 0);
+	annotations = body_map(&b, "annotations", ANNOTATIONS_MAX, 0);
 	body_unsupported(&b, later);
 	if (body_close(&b) == -1)
 		return;

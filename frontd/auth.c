@@ -278,10 +278,8 @@ auth_known(struct request *req, const struct credential *c)
 	if (e != NULL && e->state == ENTRY_GOOD)
 		return (auth_scope(req, &e->who));
 	if (e != NULL && e->state == ENTRY_REFUSED) {
-		if (e->retry_after > 1)
-			reply_header(req, "Retry-After", "%u", e->retry_after);
-		refuse(req, e->code, "%s", *e->text != '\0' ? e->text :
-		    "the credential is not valid");
+		refuse_later(req, e->code, *e->text != '\0' ? e->text :
+		    "the credential is not valid", e->retry_after);
 		return (NULL);
 	}
 	if (e == NULL || entry_wait(e, req) == -1)

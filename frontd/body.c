@@ -141,9 +141,12 @@ body_bool(struct body *b, const char *name)
 	return (json_is_true(v));
 }
 
-/* An object of short strings (labels, annotations), at most max bytes. */
+/*
+ * An object of short strings (labels, annotations), at most max bytes; null
+ * takes a member away where B_PATCH is set.
+ */
 json_t *
-body_map(struct body *b, const char *name, size_t max)
+body_map(struct body *b, const char *name, size_t max, int flags)
 {
 	const char	*key;
 	json_t		*v, *member;
@@ -157,7 +160,8 @@ body_map(struct body *b, const char *name, size_t max)
 	}
 	json_object_foreach(v, key, member)
 		if (*key == '\0' || strlen(key) > 128 ||
-		    (!json_is_string(member) && !json_is_null(member))) {
+		    (!json_is_string(member) &&
+		    ((flags & B_PATCH) == 0 || !json_is_null(member)))) {
 			body_fail(b, name, "%s: expected an object of strings"
 			    " with names of 1 to 128 bytes; \"%.*s\" is %s",
 			    name, text_cut(key, NAME_SHOWN), key,

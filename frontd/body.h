@@ -14,6 +14,7 @@
 
 /* json.c: the body, field by field.  The first mistake is what is told. */
 #define B_REQUIRED	1
+#define B_PATCH		2
 #define B_FIELDS	40
 struct body {
 	struct request	*req;
@@ -34,7 +35,7 @@ const char *body_id(struct body *, const char *, const char *, int);
 const char *body_enum(struct body *, const char *, const char *, int);
 int64_t	 body_int(struct body *, const char *, int64_t, int64_t, int64_t);
 int	 body_bool(struct body *, const char *);
-json_t	*body_map(struct body *, const char *, size_t);
+json_t	*body_map(struct body *, const char *, size_t, int);
 json_t	*body_json(struct body *, const char *, size_t, int);
 uint64_t body_time(struct body *, const char *);
 void	 body_unsupported(struct body *, const char *const *);

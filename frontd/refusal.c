@@ -65,29 +65,37 @@ is_stale_ticket(const struct msg_refused *m)
 	    strcmp(m->code, "invalid_auth") == 0);
 }
 
+static void
+refusal_say(struct request *req, const char *code, const char *text,
+    unsigned int retry_after, const char *details)
+{
+	int	 status = refusal_status(code);
+
+	refusal_headers(req, status, retry_after);
+	reply_error(req, status, code, *text != '\0' ? text : code, details);
+}
+
 void
 refusal_reply(struct request *req, const struct msg_refused *m)
 {
 	const char	*code = m->code, *text = m->text;
 	char		*details = NULL;
-	int		 status;
 
 	if ((req->route->flags & R_NOAUTH) == 0 && is_stale_ticket(m)) {
 		auth_forget(req);
 		code = "unavailable";
 		text = "the server is renewing who you are, try again";
 	}
-	if ((status = refusal_status(code)) == 500)
+	if (refusal_status(code) == 500)
 		log_warnx("%s %s: %s: %s", req->request_id, req->path, m->code,
 		    m->text);
-	refusal_headers(req, status, m->retry_after);
 	if (m->body_len > 0) {
 		if ((details = malloc(m->body_len + 1)) == NULL)
 			fatal("refusal");
 		memcpy(details, m->body, m->body_len);
 		details[m->body_len] = '\0';
 	}
-	reply_error(req, status, code, *text != '\0' ? text : code, details);
+	refusal_say(req, code, text, m->retry_after, details);
 	free(details);
 }
 
@@ -95,14 +103,19 @@ void
 refuse(struct request *req, const char *code, const char *fmt, ...)
 {
 	char	 text[1024];
-	int	 status = refusal_status(code);
 	va_list	 ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	refusal_headers(req, status, 0);
-	reply_error(req, status, code, text, NULL);
+	refusal_say(req, code, text, 0, NULL);
+}
+
+void
+refuse_later(struct request *req, const char *code, const char *text,
+    unsigned int retry_after)
+{
+	refusal_say(req, code, text, retry_after, NULL);
 }
 
 void
