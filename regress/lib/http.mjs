@@ -25,7 +25,8 @@ function answer(status, headers, parts) {
 }
 
 // options: url (scheme and place), token or basic ("user:password"), ca (PEM),
-// socket (a path: HTTP over a unix socket), h2 (speak HTTP/2), headers.
+// socket (a path: HTTP over a unix socket), h2 (speak HTTP/2), headers,
+// contract (what checks every answer).
 export class Api {
 	constructor(options) {
 		this.o = options;
@@ -53,12 +54,15 @@ export class Api {
 		return { ...h, ...more };
 	}
 
-	request(method, path, body, headers = {}) {
+	async request(method, path, body, headers = {}) {
 		const data = encode(body);
 		const h = this.headers(data, headers);
+		const r = await (this.o.h2 ?
+		    this.request2(method, path, data, h) :
+		    this.request1(method, path, data, h));
 
-		return this.o.h2 ? this.request2(method, path, data, h) :
-		    this.request1(method, path, data, h);
+		this.o.contract?.check(method, path, r);
+		return r;
 	}
 
 	request1(method, path, data, headers) {

@@ -9,6 +9,7 @@ import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { after, test } from "node:test";
+import { Contract } from "./contract.mjs";
 import { Api } from "./http.mjs";
 import { start_model } from "./model.mjs";
 import { free_ports, top } from "./place.mjs";
@@ -150,7 +151,9 @@ class Server {
 		    `${this.master_key}\n`, { mode: 0o600 });
 		this.conf = path.join(this.dir, "m.conf");
 		fs.writeFileSync(this.conf, this.conf_text(), { mode: 0o600 });
-		this.local = new Api({ socket: this.socket });
+		this.contract = new Contract();
+		this.local = new Api({ socket: this.socket,
+		    contract: this.contract });
 		if (is_root)
 			await this.users();
 	}
@@ -201,7 +204,8 @@ class Server {
 		const k = await this.local.must(201, "POST",
 		    "/admin/api/v1/keys", { name: "test", ...body });
 
-		return { ...k, api: new Api({ url: this.url, token: k.key }) };
+		return { ...k, api: new Api({ url: this.url, token: k.key,
+		    contract: this.contract }) };
 	}
 
 	async runner_token(body = {}) {
@@ -481,8 +485,14 @@ export function tests(server) {
 	});
 }
 
-// The last test of a file: all of it stops as asked, and nothing is left.
+// The last tests of a file: every answer was what the contract says, and all of
+// it stops as asked.
 export function ends_well(server) {
+	test("every answer was as openapi.yaml says", () => {
+		const { wrong } = server.contract;
+		if (wrong.size > 0)
+			throw new Error([...wrong].join("\n"));
+	});
 	test("the server stops as asked and its logs are clean",
 	    { timeout: 90000 }, async () => {
 		try {

@@ -6,7 +6,6 @@ import fs from "node:fs";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { follow_sse, follow_ws } from "../lib/follow.mjs";
-import { Api } from "../lib/http.mjs";
 import { free_port, top } from "../lib/place.mjs";
 import { run as program } from "../lib/proc.mjs";
 import { Relay } from "../lib/relay.mjs";
@@ -351,14 +350,14 @@ test("scopes: what a key may not is 403 and named", async () => {
 	// The admin routes are not on this listener at all, and not for it.
 	assert.ok([403, 404].includes((await read.api.get(
 	    "/admin/api/v1/keys")).status));
-	const there = new Api({ url: server.admin_url, token: read.key });
+	const there = api.as({ url: server.admin_url, token: read.key });
 	refused(await there.get("/admin/api/v1/keys"), 403, "forbidden",
 	    /admin/);
 	await api.delete(`/api/v1/sessions/${s.id}`);
 });
 
 test("the admin listener: password, master key, wrong ones", async () => {
-	const admin = new Api({ url: server.admin_url });
+	const admin = api.as({ url: server.admin_url });
 	const at = "/admin/api/v1/keys";
 
 	assert.equal((await admin.as({ basic: `admin:${server.admin_password}` })

@@ -126,8 +126,9 @@ test("run demo --yes: does it all", async () => {
 test("run, approved at a terminal and denied without one", async () => {
 	const pty = path.join(top, "regress/mctl/terminal.py");
 	const seen = await run(["python3", pty, JSON.stringify([
-	    ["hello.md", ""], ["[y", "y\n"]]), path.join(O, "mctl"), "run",
-	    "demo", "Write hello.md", "--keep"], { env: { PATH:
+	    ["[y]es / [n]o / [d]etails / [q]uit: ", "y\n"]]),
+	    path.join(O, "mctl"), "run", "demo", "Write hello.md", "--keep"],
+	    { env: { PATH:
 	    process.env.PATH, HOME: server.dir, TERM: "xterm", ...HTTP },
 	    ms: 45000 });
 	assert.equal(seen.code, 0, seen.out + seen.err);

@@ -203,7 +203,7 @@ test("terminate in each state", async () => {
 test("a question nobody answers suspends the session; the answer resumes it"
     + " and is used once", async () => {
 	const text = fs.readFileSync(server.conf, "utf8");
-	fs.writeFileSync(server.conf, `${text}\nsuspend after 2\n`);
+	fs.writeFileSync(server.conf, `${text}\nsuspend after 10\n`);
 	server.proc.signal("SIGHUP", false);
 	const s = await puppet_session();
 	const t = await server.task(s, JSON.stringify([
