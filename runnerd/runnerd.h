@@ -22,7 +22,6 @@
 #define TENANT_SIZE	33
 #define CERT_MAX	4096
 
-/* gRPC status codes. */
 enum grpc { GRPC_OK = 0, GRPC_INVALID_ARGUMENT = 3, GRPC_DEADLINE_EXCEEDED = 4,
 	GRPC_PERMISSION_DENIED = 7, GRPC_RESOURCE_EXHAUSTED = 8,
 	GRPC_ABORTED = 10, GRPC_UNAVAILABLE = 14, GRPC_UNAUTHENTICATED = 16 };
@@ -33,14 +32,12 @@ struct settings {
 	int		 has_ticket;
 };
 extern struct settings	 settings;
-
 enum runner_state { RUNNER_OFFLINE, RUNNER_IDLE, RUNNER_BUSY, RUNNER_STATES };
 enum runner_event { RUNNER_HELLO, RUNNER_AWAY, RUNNER_CLAIM, RUNNER_FREE,
 	RUNNER_EVENTS };
 
 struct stream;
 struct named;
-struct fact;
 TAILQ_HEAD(facts, fact);
 
 struct runner {				/* as long as runnerd lives */
@@ -114,7 +111,6 @@ int	 runner_offers(const struct runner *, const char *agent);
 void	 runner_save(struct runner *);
 void	 runners_janitor(void);
 size_t	 runners_metrics(char *, size_t);
-/* fsm.c */
 void	 runner_event(struct runner *, enum runner_event);
 /* seal.c: code is empty, credential_required, unavailable or stale. */
 typedef void (*seal_done)(const char *id, const char *code,
@@ -130,7 +126,6 @@ void	 session_lost(struct runner *);
 void	 sessions_janitor(void);
 void	 sessions_peer_down(void);
 /* run.c */
-struct run;
 /* Does taskd believe this run, so may this runner speak of it? */
 int	 run_is_of(const char *id, const struct runner *);
 void	 runs_hello(struct runner *, const Marionette__V1__Hello *);
