@@ -17,20 +17,3 @@ $(O)/obj/llhttp/%.o: $(LLHTTP)/%.c
 endif
 
 $(O)/obj/frontd/http1.o: CPPFLAGS += $(CFLAGS_llhttp)
-
-# The engine by itself, for regress/http; rows.c are its routes.
-ENGINE	= buf check conn grpc health host http1 http1_head http2 http2_mem \
-	  http2_out limit listener metrics query request respond route sha1 \
-	  stream tls ws
-ENGINE_OBJS = $(ENGINE:%=$(O)/obj/frontd/%.o) $(O)/obj/regress/http/rows.o \
-	  $(LLHTTP_OBJS) $(O)/libimsg.a
-$(O)/obj/regress/http/%.o: CPPFLAGS += -Ifrontd
-$(O)/engine_test: $(O)/obj/regress/http/engine_test.o $(ENGINE_OBJS)
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $< $(ENGINE_OBJS) $(LIBS_frontd) \
-	    $(LIBS)
-# make CC=clang SAN=1 O=build-san build-san/fuzz_conn
-$(O)/fuzz_conn: LDHARDEN += -fsanitize=fuzzer
-$(O)/fuzz_conn: OPT += -fsanitize=fuzzer-no-link
-$(O)/fuzz_conn: $(O)/obj/regress/http/fuzz_conn.o $(ENGINE_OBJS)
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $< $(ENGINE_OBJS) $(LIBS_frontd) \
-	    $(LIBS)

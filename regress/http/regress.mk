@@ -1,4 +1,4 @@
-# regress.mk - what the tests of frontd's API half are run with.
+# regress.mk - what the tests of frontd's two halves are run with.
 
 FRONTD_OBJS = $(filter-out $(O)/obj/frontd/main.o,$(OBJS_frontd)) \
 	      $(GENOBJS_frontd)
@@ -14,3 +14,26 @@ $(O)/regress/routes: $(O)/obj/regress/http/routes.o $(FRONTD_OBJS) \
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LIBS_frontd) $(LIBS)
+
+# The engine by itself; rows.c are its routes.
+ENGINE	= buf check conn grpc health host http1 http1_head http2 http2_mem \
+	  http2_out limit listener metrics query request respond route sha1 \
+	  stream tls ws
+ENGINE_OBJS = $(ENGINE:%=$(O)/obj/frontd/%.o) $(O)/obj/regress/http/rows.o \
+	  $(LLHTTP_OBJS) $(O)/libimsg.a
+$(O)/obj/regress/http/%.o: CPPFLAGS += -Ifrontd
+$(O)/regress/engine_test: $(O)/obj/regress/http/engine_test.o $(ENGINE_OBJS)
+	@mkdir -p $(@D)
+	@echo "ld $@"
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $< $(ENGINE_OBJS) \
+	    $(LIBS_frontd) $(LIBS)
+# make CC=clang SAN=1 O=build-san build-san/regress/fuzz_conn
+$(O)/regress/fuzz_conn: LDHARDEN += -fsanitize=fuzzer
+$(O)/regress/fuzz_conn: OPT += -fsanitize=fuzzer-no-link
+$(O)/regress/fuzz_conn: $(O)/obj/regress/http/fuzz_conn.o $(ENGINE_OBJS)
+	@mkdir -p $(@D)
+	@echo "ld $@"
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $< $(ENGINE_OBJS) \
+	    $(LIBS_frontd) $(LIBS)
+
+REGRESS	+= $(O)/regress/engine_test
