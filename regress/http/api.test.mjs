@@ -1,51 +1,16 @@
 // frontd's API half against owners that tell what they were asked (world.c):
 // every route, bad input, secrets, streams, owners that die.
 
-import { spawn } from "node:child_process";
 import fs from "node:fs";
 import http from "node:http";
 import os from "node:os";
 import path from "node:path";
-import readline from "node:readline";
 import WebSocket from "ws";
+import { failed, is, like, start, test } from "./world.mjs";
 
-const O = process.env.O ?? "build";
-const WORLD = `${O}/regress/world`, FRONTD = `${O}/frontd`;
 const id = (p, end = "5") => `${p}_0123456789012345678901234${end}`;
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "mn-api-"));
 let world;
-
-async function start(instance) {
-	const child = spawn(WORLD, [FRONTD, instance],
-	    { stdio: ["pipe", "pipe", "pipe"] });
-	const lines = readline.createInterface({ input: child.stdout })
-	    [Symbol.asyncIterator]();
-	const w = { child, log: "" };
-
-	child.stderr.on("data", (d) => w.log += d);
-	const next = async () => {
-		const { value, done } = await lines.next();
-		if (done)
-			throw new Error(`world ended: ${w.log}`);
-		return value;
-	};
-	w.say = async (line) => {
-		child.stdin.write(`${line}\n`);
-		return next();
-	};
-	w.port = +(await next()).split(" ")[1];
-	w.pid = +(await next()).split(" ")[1];
-	// It must end by itself and say nothing: sanitizers speak on stderr.
-	w.stop = () => test(`${instance}: ends without a word`, async () => {
-		const code = await new Promise((ok) => {
-			child.on("close", ok);
-			child.stdin.end();
-		});
-		if (code !== 0 || /ERROR|runtime error/.test(w.log))
-			throw new Error(`${code}: ${w.log}`);
-	});
-	return w;
-}
 
 function ask(method, target, { body, headers = {}, key = "mk_good",
     socket } = {}) {
@@ -81,30 +46,6 @@ function ask(method, target, { body, headers = {}, key = "mk_good",
 		req.on("error", no);
 		req.end(data);
 	});
-}
-
-let failed = 0;
-async function test(name, fn) {
-	try {
-		await fn();
-		console.log(`ok - ${name}`);
-	} catch (e) {
-		failed++;
-		console.log(`not ok - ${name}`);
-		console.log(String(e.stack).replace(/^/gm, "# "));
-	}
-}
-
-function is(got, want, what) {
-	const a = JSON.stringify(got), b = JSON.stringify(want);
-
-	if (a !== b)
-		throw new Error(`${what ?? ""}: got ${a}, expected ${b}`);
-}
-
-function like(text, re) {
-	if (!re.test(text))
-		throw new Error(`${text} is not like ${re}`);
 }
 
 async function refused(want, code, re, ...args) {

@@ -1,0 +1,96 @@
+// Runners' streams through frontd(runner) to runnerd and back, with
+// @grpc/grpc-js: whole messages, credit, ends, and a runnerd that dies.
+
+import grpc from "@grpc/grpc-js";
+import { createHash } from "node:crypto";
+import { failed, is, start, test } from "./world.mjs";
+
+const world = await start("runner");
+const same = (b) => b;
+const row = (name, stream) => ({ path: `/marionette.v1.RunnerService/${name}`,
+    requestStream: stream, responseStream: stream, requestSerialize: same,
+    requestDeserialize: same, responseSerialize: same,
+    responseDeserialize: same });
+const Client = grpc.makeGenericClientConstructor({ enroll: row("Enroll",
+    false), connect: row("Connect", true), logs: row("Logs", true) }, "test");
+const client = new Client(`127.0.0.1:${world.port}`,
+    grpc.credentials.createInsecure());
+
+function talk(name, meta = new grpc.Metadata()) {
+	const s = client[name](meta);
+	const t = { s, got: [] };
+
+	s.on("data", (d) => t.got.push(d));
+	s.on("error", () => {});
+	t.status = new Promise((ok) => s.on("status", ok));
+	t.until = async (n) => {
+		for (let i = 0; t.got.length < n; i++) {
+			if (i > 300)
+				throw new Error(`${t.got.length} of ${n} messages`);
+			await new Promise((ok) => setTimeout(ok, 10));
+		}
+	};
+	return t;
+}
+
+await test("runner: Enroll is one message each way", async () => {
+	const [err, v] = await new Promise((ok) => client.enroll(
+	    Buffer.from("hello"), (e, r) => ok([e, r])));
+	is([err, v?.toString()], [null, "hello"]);
+});
+
+await test("runner: the token goes on as a hash, without its dot", async () => {
+	const meta = new grpc.Metadata();
+	meta.set("x-runner-token", "rtok_abc.ca");
+	const t = talk("connect", meta);
+	await t.until(1);
+	const open = JSON.parse(t.got[0]);
+	is([open.method, open.token_hash, open.cert_hash], ["Connect",
+	    createHash("sha256").update("rtok_abc").digest("hex"), ""]);
+	t.s.end();
+	is((await t.status).code, 0);
+});
+
+await test("runner: a megabyte, many messages, Logs beside Connect",
+    async () => {
+	const c = talk("connect"), l = talk("logs");
+	await c.until(1);
+	for (let i = 0; i < 200; i++)
+		l.s.write(Buffer.alloc(60000, i));
+	c.s.write(Buffer.alloc(1048576, 7));
+	await c.until(2);
+	await l.until(200);
+	is(c.got[1].length, 1048576);
+	is(l.got.map((b) => b[0]), [...Array(200).keys()]);
+	c.s.end();
+	l.s.end();
+	is([(await c.status).code, (await l.status).code], [0, 0]);
+});
+
+await test("runner: a reset reaches runnerd", async () => {
+	const n = +await world.say("count STREAM_CLOSE");
+	const t = talk("connect");
+	await t.until(1);
+	t.s.cancel();
+	await t.status;
+	await new Promise((ok) => setTimeout(ok, 100));
+	is(+await world.say("count STREAM_CLOSE") - n, 1);
+});
+
+await test("runner: runnerd dies: UNAVAILABLE, then again", async () => {
+	const c = talk("connect"), l = talk("logs");
+	await c.until(1);
+	await world.say("gone runnerd");
+	is([(await c.status).code, (await l.status).code], [14, 14]);
+	is((await talk("connect").status).code, 14);
+	await world.say("back runnerd");
+	await new Promise((ok) => setTimeout(ok, 100));
+	const again = talk("connect");
+	await again.until(1);
+	again.s.cancel();
+	await again.status;
+});
+
+client.close();
+await world.stop();
+process.exit(failed > 0 ? 1 : 0);
