@@ -26,6 +26,8 @@
 
 static volatile sig_atomic_t	holder_term;
 static pid_t			holder_child;
+static int			holder_ended;	/* the child, with holder_status */
+static int			holder_status;
 
 static void
 holder_signal(int sig)
@@ -257,30 +259,45 @@ holder_kill_below(pid_t pid, int depth)
 	return (n);
 }
 
+/* Takes in all that have died; 0 when there is none left to wait for. */
+static int
+holder_reap(void)
+{
+	int	 status;
+	pid_t	 got;
+
+	while ((got = waitpid(-1, &status, WNOHANG)) > 0)
+		if (got == holder_child) {
+			holder_ended = 1;
+			holder_status = status;
+		}
+	return (got == 0);
+}
+
 static void
 holder_kill_all(int namespace)
 {
 	static const struct timespec	 ms = { 0, 2000000 };
 
-	if (namespace) {
+	if (namespace && !holder_ended) {
 		kill(holder_child, SIGKILL);
 		return;
 	}
 	/* Orphans come to us, the subreaper, and are found the next time. */
-	while (holder_kill_below(getpid(), 0) > 0)
+	while (holder_reap()) {
+		holder_kill_below(getpid(), 0);
 		nanosleep(&ms, NULL);
+	}
 }
 
-/* Returns when the child is gone; its status. */
-static int
+/* Returns when the child is gone. */
+static void
 holder_watch(int namespace)
 {
 	struct pollfd	 pfd = { .fd = HOLDER_CTL, .events = POLLIN };
 	struct hold_msg	 m;
 	sigset_t	 blocked, none;
 	ssize_t		 n;
-	int		 status;
-	pid_t		 got;
 
 	/* Signals come only while we wait, so that none is missed. */
 	sigemptyset(&none);
@@ -289,9 +306,9 @@ holder_watch(int namespace)
 	sigaddset(&blocked, SIGTERM);
 	sigprocmask(SIG_SETMASK, &blocked, NULL);
 	for (;;) {
-		while ((got = waitpid(-1, &status, WNOHANG)) > 0)
-			if (got == holder_child)
-				return (status);
+		holder_reap();
+		if (holder_ended)
+			return;
 		if (holder_term)	/* The agent died (PDEATHSIG). */
 			holder_kill_all(namespace);
 		if (ppoll(&pfd, 1, NULL, &none) <= 0)
@@ -306,16 +323,6 @@ holder_watch(int namespace)
 	}
 }
 
-static void
-holder_reap_rest(void)
-{
-	int	 status;
-
-	holder_kill_all(0);
-	while (waitpid(-1, &status, 0) > 0 || errno == EINTR)
-		holder_kill_all(0);
-}
-
 void
 holder_main(void)
 {
@@ -323,7 +330,7 @@ holder_main(void)
 	struct spec	 s;
 	struct room	 r;
 	const char	*path = NULL, *what;
-	int		 result[2], status, st, ns;
+	int		 result[2], st, ns;
 
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
@@ -349,10 +356,10 @@ holder_main(void)
 	holder_let_go(&s);
 	if (ns)		/* Our death is init's, and with it everybody's. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	status = holder_watch(ns);
-	holder_reap_rest();
+	holder_watch(ns);
+	holder_kill_all(0);
 	if (ns && read(result[0], &st, sizeof(st)) == sizeof(st))
-		status = st;
-	holder_say('X', status, "");
+		holder_status = st;
+	holder_say('X', holder_status, "");
 	_exit(0);
 }

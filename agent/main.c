@@ -114,7 +114,11 @@ main_harden(void)
 static void
 main_walls(void)
 {
-	switch (room_probe(env->ws_root)) {
+	char	 mode = room_probe(env->ws_root);
+
+	if (mode == ROOM_UID && env->uid_count == 0)
+		mode = ROOM_NONE;	/* Root, but without users to give. */
+	switch (mode) {
 	case ROOM_NAMESPACE:
 		env->sandbox_mode = xstrdup("namespace");
 		break;
@@ -126,8 +130,8 @@ main_walls(void)
 		break;
 	default:
 		env->sandbox_mode = xstrdup("none");
-		log_warnx("neither root nor user namespaces: sessions are not "
-		    "kept apart, and work in %s/<session>", env->ws_root);
+		log_warnx("neither users of their own nor namespaces are to be "
+		    "had here: sessions are not kept apart, and work in %s/<session>", env->ws_root);
 		break;
 	}
 }

@@ -98,6 +98,42 @@ place_empty_trash(void)
 	_exit(0);
 }
 
+/*
+ * Root of a container may have few users to give: then from those that it has,
+ * and without any, all sessions are ours.
+ */
+static void
+place_range(void)
+{
+	unsigned long	 from, to, n, best = 0, best_n = 0;
+	FILE		*f;
+
+	if (geteuid() != 0 || (f = fopen("/proc/self/uid_map", "re")) == NULL)
+		return;
+	while (fscanf(f, "%lu %lu %lu", &from, &to, &n) == 3) {
+		if (from <= env->uid_low &&
+		    from + n >= (unsigned long)env->uid_low + env->uid_count) {
+			fclose(f);
+			return;
+		}
+		if (n > best_n) {
+			best = from;
+			best_n = n;
+		}
+	}
+	fclose(f);
+	if (best_n > 2 * env->uid_count) {
+		env->uid_low = (uid_t)(best + best_n - env->uid_count);
+		log_info("users of sessions: %u to %u, of those mapped here",
+		    (unsigned)env->uid_low,
+		    (unsigned)env->uid_low + env->uid_count - 1);
+		return;
+	}
+	env->uid_count = 0;
+	log_warnx("no users are mapped here for sessions (see "
+	    "/proc/self/uid_map): all run as this one");
+}
+
 void
 place_init(void)
 {
@@ -123,6 +159,7 @@ place_init(void)
 	if (!json_is_object(place_users))
 		fatalx("%s: not a JSON object", path);
 	free(path);
+	place_range();
 	place_empty_trash();
 }
 
@@ -152,7 +189,7 @@ place_taken(uid_t uid)
 	return (0);
 }
 
-/* 0 when we are not root: all is ours. */
+/* 0 when there are none to give: all is ours. */
 static int
 place_user(const char *id, uid_t *uid)
 {
@@ -160,7 +197,7 @@ place_user(const char *id, uid_t *uid)
 	unsigned int	 i;
 
 	*uid = 0;
-	if (geteuid() != 0)
+	if (geteuid() != 0 || env->uid_count == 0)
 		return (0);
 	if ((j = json_object_get(place_users, id)) != NULL) {
 		*uid = (uid_t)json_integer_value(j);
