@@ -56,6 +56,7 @@ GENOBJS_runnerd	= $(GEN)/runner.pb-c.o
 GENOBJS_marionette-agent = $(GEN)/runner.pb-c.o
 
 -include frontd/frontd.mk
+-include storaged/storaged.mk
 -include frontd/api.mk
 
 define program

@@ -1,0 +1,542 @@
+-- Sessions and the events of everything.
+
+CREATE TYPE mn.session_row AS (tenant text, session text, agent text,
+    model text, status text, wish smallint, runner text, home text,
+    epoch bigint, agent_config text, key_ref text, idle_timeout integer,
+    suspended_ms bigint, suspend_reason text, policy text, code text,
+    text text, doc text);
+
+CREATE FUNCTION mn.session_row(s mn_data.session, p_code text, p_text text,
+    p_doc boolean) RETURNS mn.session_row
+LANGUAGE sql STABLE AS $$
+	SELECT ROW(s.tenant_id, s.id, s.agent, coalesce(s.model, ''),
+	    s.status, s.wish, coalesce(s.runner_id, ''),
+	    coalesce(s.home_id, ''), s.epoch, coalesce(s.agent_config_id, ''),
+	    coalesce(s.key_ref, ''), coalesce(s.idle_timeout, 0),
+	    mn.ms(s.suspended_at), coalesce(s.suspend_reason, ''),
+	    coalesce(s.permission_policy::text, ''), p_code, p_text,
+	    CASE WHEN p_doc THEN mn.session_doc(s) ELSE '' END
+	    )::mn.session_row
+$$;
+
+-- No record to show: a code alone.
+CREATE FUNCTION mn.session_none(p_code text, p_text text)
+RETURNS SETOF mn.session_row
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT '', '', '', '', '', 0::smallint, '', '', 0::bigint, '', '', 0,
+	    0::bigint, '', '', p_code, left(p_text, 1024), ''
+$$;
+
+CREATE FUNCTION mn.session_event(s mn_data.session, p_type text)
+RETURNS void
+LANGUAGE sql VOLATILE AS $$
+	SELECT mn.event_put(s.tenant_id, 'session.' || p_type, 'session', s.id,
+	    s.id, NULL, s.labels, json_build_object('status', s.status,
+	    'reason', coalesce(s.status_reason, s.suspend_reason),
+	    'agent', s.agent, 'runner_id', s.runner_id))
+$$;
+
+CREATE FUNCTION mn.session_put(p_tenant text, p_session text,
+    p_workspace text, p_agent text, p_agent_config text, p_key_ref text,
+    p_spec text, p_actor text, p_idem_key text, p_idem_hash bytea)
+RETURNS SETOF mn.session_row
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	s	mn_data.session;
+	c	mn_data.agent_config;
+	j	jsonb := mn.object(p_spec);
+	v_id	text := mn.idem(p_tenant, p_idem_key, p_idem_hash, p_session,
+		    false);
+BEGIN
+	IF v_id = p_session THEN
+		SELECT * INTO c FROM agent_config
+		WHERE tenant_id = p_tenant AND removed_at IS NULL AND CASE
+		    WHEN p_agent_config <> '' THEN id = p_agent_config
+		    ELSE p_key_ref = '' AND is_default AND agent = p_agent END
+		FOR KEY SHARE;
+		IF NOT FOUND AND p_agent_config <> '' THEN
+			RETURN QUERY SELECT * FROM mn.session_none(
+			    'validation_error', 'agent_config_id: there is no '
+			    'agent config ' || p_agent_config);
+			RETURN;
+		ELSIF c.agent <> p_agent THEN
+			RETURN QUERY SELECT * FROM mn.session_none(
+			    'validation_error', 'agent_config_id: ' || c.id ||
+			    ' is for agent ' || c.agent);
+			RETURN;
+		END IF;
+		v_id := mn.idem(p_tenant, p_idem_key, p_idem_hash, p_session,
+		    true);
+	END IF;
+	IF v_id IS NULL THEN
+		RETURN QUERY SELECT * FROM mn.session_none(
+		    'idempotency_conflict', mn.idem_text());
+		RETURN;
+	END IF;
+	IF v_id = p_session THEN
+		INSERT INTO session (id, tenant_id, workspace_id, agent,
+		    agent_config_id, key_ref, is_byok, name, model,
+		    network_policy, allowed_hosts, permission_policy,
+		    lifecycle_mode, idle_timeout, max_lifetime, spec, labels,
+		    annotations, status, created_by)
+		VALUES (p_session, p_tenant, p_workspace, p_agent,
+		    nullif(p_agent_config, ''), nullif(p_key_ref, ''),
+		    p_key_ref <> '', j->>'name',
+		    coalesce(nullif(j->>'model', ''), c.model),
+		    coalesce(j->>'network_policy', 'default'),
+		    coalesce(nullif(j->'allowed_hosts', 'null'), '[]'),
+		    nullif(j->'permission_policy', 'null'),
+		    coalesce(j->>'lifecycle_mode', 'on_demand'),
+		    mn.int(j->>'idle_timeout_seconds'),
+		    mn.int(j->>'max_lifetime_seconds'),
+		    j - ARRAY['name', 'model', 'network_policy',
+			'allowed_hosts', 'permission_policy', 'lifecycle_mode',
+			'idle_timeout_seconds', 'max_lifetime_seconds',
+			'labels', 'annotations'],
+		    coalesce(nullif(j->'labels', 'null'), '{}'),
+		    coalesce(nullif(j->'annotations', 'null'), '{}'),
+		    'pending', nullif(p_actor, ''))
+		ON CONFLICT (id) DO NOTHING RETURNING * INTO s;
+		IF FOUND THEN
+			IF c.id IS NOT NULL THEN
+				UPDATE session SET agent_config_id = c.id
+				WHERE id = s.id RETURNING * INTO s;
+			END IF;
+			INSERT INTO tenant (tenant_id) VALUES (p_tenant)
+			ON CONFLICT DO NOTHING;
+			PERFORM mn.session_event(s, 'created');
+		END IF;
+	END IF;
+	SELECT * INTO s FROM session WHERE id = v_id AND tenant_id = p_tenant;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT * FROM mn.session_none('not_found',
+		    'there is no session ' || v_id);
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT (mn.session_row(s, CASE WHEN v_id <> p_session
+	    THEN 'replayed' ELSE '' END, '', true)).*;
+END
+$$;
+
+CREATE FUNCTION mn.session_load() RETURNS SETOF mn.session_row
+LANGUAGE sql STABLE AS $$
+	SELECT r.* FROM session s, mn.session_row(s, '', '', false) r
+	WHERE s.status <> 'terminated' ORDER BY s.id
+$$;
+
+CREATE FUNCTION mn.session_page(p_tenant text, p_query text)
+RETURNS SETOF mn.answer
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	q		jsonb := mn.object(p_query);
+	v_from		text := mn.cursor_read(q);
+	v_max		integer := mn.page_limit(q);
+	v_status	text[] := mn.filter(q, 'status');
+	v_agent		text[] := mn.filter(q, 'agent');
+	v_mode		text[] := mn.filter(q, 'lifecycle_mode');
+	v_labels	jsonb := mn.filter_labels(q);
+	v_all		text[];
+	v_ids		text[];
+	v_docs		text[];
+BEGIN
+	IF v_from IS NULL THEN
+		RETURN QUERY SELECT * FROM mn.bad_cursor();
+		RETURN;
+	END IF;
+	v_all := ARRAY(SELECT id FROM session WHERE tenant_id = p_tenant
+	    AND NOT (removed AND status = 'terminated') AND id < v_from
+	    AND (v_status IS NULL OR status = ANY (v_status))
+	    AND (v_agent IS NULL OR agent = ANY (v_agent))
+	    AND (v_mode IS NULL OR lifecycle_mode = ANY (v_mode))
+	    AND labels @> v_labels ORDER BY id DESC LIMIT v_max + 1);
+	SELECT array_agg(d.doc ORDER BY d.id DESC),
+	    array_agg(d.id ORDER BY d.id DESC) INTO v_docs, v_ids
+	FROM (SELECT s.id, mn.session_doc(s) AS doc, sum(2000 +
+		pg_column_size(s)) OVER (ORDER BY s.id DESC) AS upto,
+		row_number() OVER (ORDER BY s.id DESC) AS n
+	    FROM session s WHERE s.id = ANY (v_all[:v_max])) d
+	WHERE d.upto <= 1048576 OR d.n = 1;
+	RETURN QUERY SELECT * FROM mn.page(v_docs, v_ids,
+	    cardinality(v_all) > coalesce(cardinality(v_ids), 0),
+	    CASE WHEN mn.page_counted(q) THEN (SELECT count(*) FROM session
+		WHERE tenant_id = p_tenant
+		AND NOT (removed AND status = 'terminated')
+		AND (v_status IS NULL OR status = ANY (v_status))
+		AND (v_agent IS NULL OR agent = ANY (v_agent))
+		AND (v_mode IS NULL OR lifecycle_mode = ANY (v_mode))
+		AND labels @> v_labels) END);
+END
+$$;
+
+CREATE FUNCTION mn.session_read(p_tenant text, p_session text)
+RETURNS SETOF mn.answer
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN QUERY SELECT 1::bigint, '', '', mn.session_doc(s)
+	FROM session s WHERE s.id = p_session AND s.tenant_id = p_tenant
+	    AND NOT (s.removed AND s.status = 'terminated');
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT * FROM mn.not_found('session', p_session);
+	END IF;
+END
+$$;
+
+-- p_if_match: '' or '*', or the text of updated_at, bare, quoted, in a list.
+CREATE FUNCTION mn.session_patch(p_tenant text, p_session text,
+    p_if_match text, p_patch text) RETURNS SETOF mn.session_row
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	s	mn_data.session;
+	p	jsonb := mn.object(p_patch);
+BEGIN
+	SELECT * INTO s FROM session WHERE id = p_session
+	    AND tenant_id = p_tenant AND NOT (removed
+	    AND status = 'terminated') FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT * FROM mn.session_none('not_found',
+		    'there is no session ' || p_session);
+		RETURN;
+	END IF;
+	IF p_if_match NOT IN ('', '*') AND
+	    strpos(p_if_match, mn.time(s.updated_at)) = 0 THEN
+		RETURN QUERY SELECT (mn.session_row(s, 'precondition_failed',
+		    'If-Match: the session is at "' || mn.time(s.updated_at) ||
+		    '"', true)).*;
+		RETURN;
+	END IF;
+	UPDATE session t SET
+	    name = CASE WHEN p ? 'name' THEN p->>'name' ELSE t.name END,
+	    model = CASE WHEN p ? 'model' THEN p->>'model' ELSE t.model END,
+	    network_policy = coalesce(p->>'network_policy', CASE
+		WHEN p ? 'network_policy' THEN 'default'
+		ELSE t.network_policy END),
+	    allowed_hosts = CASE WHEN p ? 'allowed_hosts' THEN
+		coalesce(nullif(p->'allowed_hosts', 'null'), '[]')
+		ELSE t.allowed_hosts END,
+	    permission_policy = CASE WHEN p ? 'permission_policy' THEN
+		nullif(mn.merge(t.permission_policy, p->'permission_policy'),
+		    'null') ELSE t.permission_policy END,
+	    lifecycle_mode = coalesce(p->>'lifecycle_mode', CASE
+		WHEN p ? 'lifecycle_mode' THEN 'on_demand'
+		ELSE t.lifecycle_mode END),
+	    idle_timeout = CASE WHEN p ? 'idle_timeout_seconds' THEN
+		mn.int(p->>'idle_timeout_seconds') ELSE t.idle_timeout END,
+	    max_lifetime = CASE WHEN p ? 'max_lifetime_seconds' THEN
+		mn.int(p->>'max_lifetime_seconds') ELSE t.max_lifetime END,
+	    labels = CASE WHEN p ? 'labels' THEN coalesce(nullif(
+		mn.merge(t.labels, p->'labels'), 'null'), '{}')
+		ELSE t.labels END,
+	    annotations = CASE WHEN p ? 'annotations' THEN coalesce(nullif(
+		mn.merge(t.annotations, p->'annotations'), 'null'), '{}')
+		ELSE t.annotations END,
+	    spec = mn.merge(t.spec, p - ARRAY['name', 'model',
+		'network_policy', 'allowed_hosts', 'permission_policy',
+		'lifecycle_mode', 'idle_timeout_seconds',
+		'max_lifetime_seconds', 'labels', 'annotations']),
+	    updated_at = mn.later(t.updated_at)
+	WHERE t.id = s.id RETURNING * INTO s;
+	RETURN QUERY SELECT (mn.session_row(s, '', '', true)).*;
+END
+$$;
+
+-- At once to suspended or terminated: there is no runner to ask first.
+CREATE FUNCTION mn.session_stop(p_session text, p_to text, p_reason text)
+RETURNS mn_data.session
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	s	mn_data.session;
+BEGIN
+	UPDATE session SET status = p_to, wish = 0, status_reason = NULL,
+	    suspend_reason = coalesce(nullif(p_reason, ''), CASE
+		WHEN p_to = 'suspended' THEN 'user' END),
+	    suspended_at = CASE WHEN p_to = 'suspended' THEN clock_timestamp()
+		ELSE suspended_at END,
+	    updated_at = mn.later(updated_at)
+	WHERE id = p_session RETURNING * INTO s;
+	PERFORM mn.session_event(s, p_to);
+	RETURN s;
+END
+$$;
+
+CREATE FUNCTION mn.session_resume(p_session text) RETURNS mn_data.session
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	s	mn_data.session;
+BEGIN
+	UPDATE session SET status = 'resuming', wish = 0,
+	    status_reason = NULL, updated_at = mn.later(updated_at)
+	WHERE id = p_session RETURNING * INTO s;
+	PERFORM mn.session_event(s, 'resuming');
+	RETURN s;
+END
+$$;
+
+CREATE FUNCTION mn.session_wish(p_tenant text, p_session text,
+    p_wish integer, p_reason text, p_remove integer, p_actor text)
+RETURNS SETOF mn.session_row
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	s	mn_data.session;
+	v_text	text;
+BEGIN
+	SELECT * INTO s FROM session WHERE id = p_session
+	    AND tenant_id = p_tenant AND (p_remove <> 0 OR NOT (removed
+	    AND status = 'terminated')) FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT * FROM mn.session_none('not_found',
+		    'there is no session ' || p_session);
+		RETURN;
+	END IF;
+	IF p_wish = 2 THEN
+		IF p_remove <> 0 AND NOT s.removed THEN
+			UPDATE session SET removed = true,
+			    updated_at = mn.later(updated_at)
+			WHERE id = s.id RETURNING * INTO s;
+		END IF;
+	ELSIF s.status = 'terminated' THEN
+		v_text := 'the session is terminated';
+	ELSIF s.wish = 2 THEN
+		v_text := 'the session is being terminated';
+	ELSIF p_wish = 0 AND s.wish = 1 THEN
+		v_text := 'the session is being suspended';
+	END IF;
+	IF v_text IS NOT NULL THEN
+		RETURN QUERY SELECT (mn.session_row(s, 'invalid_state',
+		    v_text, true)).*;
+		RETURN;
+	END IF;
+	IF s.runner_id IS NOT NULL AND s.wish < p_wish THEN
+		UPDATE session SET wish = p_wish,
+		    wish_reason = nullif(p_reason, ''),
+		    updated_at = mn.later(updated_at)
+		WHERE id = s.id RETURNING * INTO s;
+	ELSIF s.runner_id IS NULL AND p_wish = 2 AND
+	    s.status <> 'terminated' THEN
+		s := mn.session_stop(s.id, 'terminated', p_reason);
+	ELSIF s.runner_id IS NULL AND p_wish = 1 AND
+	    s.status IN ('pending', 'resuming') THEN
+		s := mn.session_stop(s.id, 'suspended', p_reason);
+	ELSIF p_wish = 0 AND s.status = 'suspended' THEN
+		s := mn.session_resume(s.id);
+	END IF;
+	RETURN QUERY SELECT (mn.session_row(s, '', '', true)).*;
+END
+$$;
+
+CREATE FUNCTION mn.session_revive(p_tenant text, p_session text)
+RETURNS SETOF mn.session_row
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	s	mn_data.session;
+BEGIN
+	SELECT * INTO s FROM session WHERE id = p_session
+	    AND tenant_id = p_tenant AND status IN ('suspended', 'resuming')
+	FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	IF s.status = 'suspended' THEN
+		s := mn.session_resume(s.id);
+	END IF;
+	RETURN QUERY SELECT (mn.session_row(s, '', '', true)).*;
+END
+$$;
+
+CREATE FUNCTION mn.session_key(p_tenant text, p_session text, p_key_ref text)
+RETURNS SETOF mn.session_row
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	s	mn_data.session;
+	v_text	text;
+BEGIN
+	SELECT * INTO s FROM session WHERE id = p_session
+	    AND tenant_id = p_tenant AND NOT (removed
+	    AND status = 'terminated') FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT * FROM mn.session_none('not_found',
+		    'there is no session ' || p_session);
+		RETURN;
+	END IF;
+	IF s.status = 'terminated' THEN
+		v_text := 'the session is terminated';
+	ELSIF NOT s.is_byok THEN
+		v_text := 'the session does not bring its own key';
+	END IF;
+	IF v_text IS NOT NULL THEN
+		RETURN QUERY SELECT (mn.session_row(s, 'invalid_state',
+		    v_text, true)).*;
+		RETURN;
+	END IF;
+	IF s.key_ref IS DISTINCT FROM p_key_ref THEN
+		UPDATE session SET key_ref = p_key_ref, credential = true,
+		    status_reason = NULL, updated_at = mn.later(updated_at)
+		WHERE id = s.id RETURNING * INTO s;
+	END IF;
+	RETURN QUERY SELECT (mn.session_row(s, '', '', true)).*;
+END
+$$;
+
+CREATE FUNCTION mn.session_note(p_tenant text, p_session text,
+    p_credential integer, p_reason text) RETURNS SETOF mn.answer
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	s	mn_data.session;
+	v_had	boolean;
+BEGIN
+	SELECT credential INTO v_had FROM session WHERE id = p_session
+	    AND tenant_id = p_tenant AND status <> 'terminated' FOR UPDATE;
+	UPDATE session SET credential = p_credential <> 0,
+	    status_reason = nullif(p_reason, ''),
+	    updated_at = mn.later(updated_at)
+	WHERE id = p_session AND tenant_id = p_tenant
+	    AND status <> 'terminated' AND (credential <> (p_credential <> 0)
+	    OR coalesce(status_reason, '') <> p_reason) RETURNING * INTO s;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT 0::bigint, '', '', '';
+		RETURN;
+	END IF;
+	IF v_had AND NOT s.credential THEN
+		PERFORM mn.session_event(s, 'credential_required');
+	END IF;
+	RETURN QUERY SELECT 1::bigint, '', '', '';
+END
+$$;
+
+-- ---- attach and detach: a session and a runner -----------------------------
+
+CREATE TYPE mn.attach_row AS (session text, runner text, epoch bigint);
+
+-- Two servers may try: whoever locks the session first has it, the other goes
+-- away empty.  Asked again by the winner, it answers the same.
+CREATE FUNCTION mn.session_attach(p_tenant text, p_session text,
+    p_runner text) RETURNS SETOF mn.attach_row
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	s	mn_data.session;
+BEGIN
+	SELECT * INTO s FROM session WHERE id = p_session
+	    AND tenant_id = p_tenant
+	    AND ((status IN ('pending', 'resuming') AND wish = 0
+		AND coalesce(home_id, p_runner) = p_runner)
+	    OR (status = 'active' AND runner_id = p_runner))
+	FOR UPDATE SKIP LOCKED;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	IF s.status <> 'active' THEN
+		UPDATE runner SET session_id = s.id, status = 'busy'
+		WHERE id = (SELECT id FROM runner WHERE id = p_runner
+		    AND (tenant_id = p_tenant OR shared) AND status = 'idle'
+		    AND session_id IS NULL AND NOT tainted
+		    AND removed_at IS NULL FOR UPDATE SKIP LOCKED);
+		IF NOT FOUND THEN
+			RETURN;
+		END IF;
+		UPDATE session SET status = 'active', runner_id = p_runner,
+		    home_id = p_runner, epoch = epoch + 1,
+		    status_reason = NULL, suspend_reason = NULL,
+		    last_activity_at = clock_timestamp(),
+		    updated_at = mn.later(updated_at)
+		WHERE id = s.id RETURNING * INTO s;
+		PERFORM mn.session_event(s, 'active');
+	END IF;
+	RETURN QUERY SELECT s.id, s.runner_id, s.epoch;
+END
+$$;
+
+CREATE FUNCTION mn.session_detach(p_tenant text, p_session text,
+    p_runner text, p_epoch bigint, p_to text, p_reason text)
+RETURNS SETOF mn.answer
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	s	mn_data.session;
+BEGIN
+	IF p_to NOT IN ('suspended', 'resuming', 'terminated') THEN
+		RETURN QUERY SELECT 0::bigint, 'validation_error',
+		    'to: expected suspended, resuming or terminated', '';
+		RETURN;
+	END IF;
+	UPDATE session SET status = p_to, runner_id = NULL,
+	    wish = CASE WHEN p_to = 'terminated' OR
+		(p_to = 'suspended' AND wish = 1) THEN 0 ELSE wish END,
+	    status_reason = CASE WHEN p_to = 'resuming'
+		THEN nullif(p_reason, '') END,
+	    suspend_reason = CASE WHEN p_to <> 'resuming'
+		THEN coalesce(wish_reason, nullif(p_reason, '')) END,
+	    wish_reason = NULL,
+	    suspended_at = CASE WHEN p_to = 'suspended' THEN clock_timestamp()
+		ELSE suspended_at END,
+	    updated_at = mn.later(updated_at)
+	WHERE id = p_session AND tenant_id = p_tenant AND status = 'active'
+	    AND runner_id = p_runner AND epoch = p_epoch RETURNING * INTO s;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT 0::bigint, '', '', '';
+		RETURN;
+	END IF;
+	UPDATE runner SET session_id = NULL, status = CASE
+	    WHEN status = 'busy' THEN 'idle' ELSE status END
+	WHERE id = p_runner AND session_id = p_session;
+	PERFORM mn.session_event(s, p_to);
+	RETURN QUERY SELECT 1::bigint, '', '', mn.session_doc(s);
+END
+$$;
+
+-- ---- events ----------------------------------------------------------------
+
+CREATE TYPE mn.event_row AS (tenant text, position text, type text,
+    labels text, body text);
+
+CREATE FUNCTION mn.event_row(e mn_data.event) RETURNS mn.event_row
+LANGUAGE sql STABLE AS $$
+	SELECT ROW(e.tenant_id, e.xid || '.' || e.seq, e.type,
+	    CASE WHEN octet_length(e.labels::text) <= 4096
+		THEN e.labels::text ELSE '{}' END,
+	    mn.event_doc(e))::mn.event_row
+$$;
+
+-- Code gone, and the oldest position as doc, when what follows p_after was
+-- removed for its age.
+CREATE FUNCTION mn.event_page(p_tenant text, p_after text, p_limit bigint)
+RETURNS TABLE (tenant text, "position" text, type text, labels text,
+    body text, code text, text text, doc text)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+	v_xid	bigint := -1;
+	v_seq	bigint := -1;
+	v_gone	bigint;
+BEGIN
+	IF p_after ~ '^[0-9]{1,18}\.[0-9]{1,18}$' THEN
+		v_xid := split_part(p_after, '.', 1)::bigint;
+		v_seq := split_part(p_after, '.', 2)::bigint;
+		SELECT xid INTO v_gone FROM event_gone;
+		IF v_xid < v_gone THEN
+			RETURN QUERY SELECT '', '', '', '', '', 'gone',
+			    'older events were removed; the oldest kept '
+			    'position is given', json_build_object('oldest',
+			    v_gone || '.' || 9223372036854775)::text;
+			RETURN;
+		END IF;
+	ELSIF p_after <> '' THEN
+		RETURN QUERY SELECT '', '', '', '', '', 'validation_error',
+		    'after: expected a position of an event', '';
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT r.*, '', '', '' FROM (SELECT * FROM event
+	    WHERE tenant_id = p_tenant AND (xid, seq) > (v_xid, v_seq)
+	    AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+	    ORDER BY xid, seq LIMIT least(greatest(p_limit, 1), 1000)) e,
+	    mn.event_row(e::mn_data.event) r ORDER BY e.xid, e.seq;
+END
+$$;
+
+-- The feed of every tenant, storaged's own.
+CREATE FUNCTION mn.event_feed(p_xid bigint, p_seq bigint)
+RETURNS SETOF mn.event_row
+LANGUAGE sql STABLE AS $$
+	SELECT r.* FROM (SELECT * FROM event
+	    WHERE (xid, seq) > (p_xid, p_seq)
+	    AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+	    ORDER BY xid, seq LIMIT 256) e, mn.event_row(e::mn_data.event) r
+	ORDER BY e.xid, e.seq
+$$;

@@ -1,0 +1,302 @@
+-- Permission requests: stored before anyone is asked, answered once, the
+-- answer stored before it is delivered (promise 12).
+
+CREATE TYPE mn.permission_row AS (tenant text, permission text, session text,
+    task text, run text, request text, status text, delivered smallint,
+    reason text, created_ms bigint, suspend_after bigint, input text,
+    answers text, code text, text text, doc text);
+
+CREATE FUNCTION mn.permission_row(p mn_data.permission, p_code text,
+    p_text text) RETURNS mn.permission_row
+LANGUAGE sql STABLE AS $$
+	SELECT ROW(p.tenant_id, p.id, p.session_id, p.task_id, p.run_id,
+	    p.request, p.status, (p.delivered_at IS NOT NULL)::integer,
+	    coalesce(p.reason, ''), mn.ms(p.created_at), p.suspend_after,
+	    coalesce(p.answer_input, ''), coalesce(p.answers, ''), p_code,
+	    p_text, mn.permission_doc(p))::mn.permission_row
+$$;
+
+CREATE FUNCTION mn.permission_none(p_code text, p_text text)
+RETURNS SETOF mn.permission_row
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT '', '', '', '', '', '', '', 0::smallint, '', 0::bigint,
+	    0::bigint, '', '', p_code, left(p_text, 1024), ''
+$$;
+
+CREATE FUNCTION mn.permission_event(p mn_data.permission, p_type text)
+RETURNS void
+LANGUAGE sql VOLATILE AS $$
+	SELECT mn.event_put(p.tenant_id, 'permission.' || p_type,
+	    'permission', p.id, p.session_id, p.task_id, coalesce((SELECT
+	    labels FROM task WHERE id = p.task_id), '{}'), json_build_object(
+	    'status', p.status, 'kind', p.kind, 'tool', p.tool,
+	    'action', p.action, 'risk_level', p.risk, 'run_id', p.run_id,
+	    'asked_again', p.again, 'decided_by', p.decided_by,
+	    'responded_by', p.responded_by, 'response_reason', p.reason))
+$$;
+
+-- An answer that nobody heard is kept for the session.
+CREATE FUNCTION mn.permission_keep(p mn_data.permission) RETURNS void
+LANGUAGE sql VOLATILE AS $$
+	INSERT INTO kept_answer (permission_id, tenant_id, session_id, tool,
+	    input_hash)
+	SELECT p.id, p.tenant_id, p.session_id, p.tool,
+	    sha256(convert_to(p.input, 'UTF8'))
+	WHERE p.decided_by = 'user'
+	ON CONFLICT DO NOTHING
+$$;
+
+-- Takes a kept answer, if there is one, and copies it to request p.
+CREATE FUNCTION mn.permission_use_kept(p mn_data.permission)
+RETURNS mn_data.permission
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	v_from	text;
+	o	mn_data.permission;
+BEGIN
+	DELETE FROM kept_answer WHERE permission_id = (SELECT permission_id
+	    FROM kept_answer WHERE session_id = p.session_id
+	    AND tenant_id = p.tenant_id AND tool = p.tool
+	    AND input_hash = sha256(convert_to(p.input, 'UTF8'))
+	    ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+	RETURNING permission_id INTO v_from;
+	IF NOT FOUND THEN
+		RETURN p;
+	END IF;
+	SELECT * INTO o FROM permission WHERE id = v_from;
+	p.status := o.status;
+	p.decided_by := o.decided_by;
+	p.responded_by := o.responded_by;
+	p.on_behalf_of := o.on_behalf_of;
+	p.reason := o.reason;
+	p.answer_input := o.answer_input;
+	p.answers := o.answers;
+	p.responded_at := o.responded_at;
+	RETURN p;
+END
+$$;
+
+CREATE FUNCTION mn.permission_put(p_tenant text, p_permission text,
+    p_run text, p_attempt bigint, p_request text, p_kind text, p_tool text,
+    p_action text, p_input text, p_risk text, p_decision text,
+    p_suspend_after bigint) RETURNS SETOF mn.permission_row
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	p	mn_data.permission;
+	r	mn_data.run;
+BEGIN
+	SELECT * INTO p FROM permission WHERE run_id = p_run
+	    AND request = p_request AND tenant_id = p_tenant;
+	IF FOUND THEN
+		RETURN QUERY SELECT (mn.permission_row(p, '', '')).*;
+		RETURN;
+	END IF;
+	SELECT * INTO r FROM run WHERE id = p_run AND tenant_id = p_tenant
+	    AND attempt = p_attempt FOR KEY SHARE;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT * FROM mn.permission_none('not_found',
+		    'there is no such attempt of run ' || p_run);
+		RETURN;
+	ELSIF r.status NOT IN ('assigned', 'running') THEN
+		RETURN QUERY SELECT * FROM mn.permission_none('invalid_state',
+		    'the run is ' || r.status);
+		RETURN;
+	END IF;
+	p := ROW(p_permission, r.tenant_id, r.session_id, r.task_id, r.id,
+	    p_request, p_kind, p_tool, p_action, p_input, p_risk,
+	    CASE WHEN p_decision IN ('approved', 'denied') THEN p_decision
+		ELSE 'pending' END,
+	    CASE WHEN p_decision IN ('approved', 'denied') THEN 'policy' END,
+	    NULL, NULL, NULL, NULL, NULL, EXISTS (SELECT FROM permission o
+		WHERE o.task_id = r.task_id AND o.run_id <> r.id
+		AND o.tool = p_tool AND o.input = p_input), p_suspend_after,
+	    NULL, clock_timestamp(), CASE WHEN p_decision IN ('approved',
+		'denied') THEN clock_timestamp() END)::mn_data.permission;
+	IF p.status = 'pending' THEN
+		p := mn.permission_use_kept(p);
+	END IF;
+	INSERT INTO permission SELECT p.* ON CONFLICT DO NOTHING;
+	IF FOUND THEN
+		PERFORM mn.permission_event(p, 'requested');
+		IF p.status <> 'pending' THEN
+			PERFORM mn.permission_event(p, p.status);
+		END IF;
+	END IF;
+	SELECT * INTO p FROM permission WHERE run_id = p_run
+	    AND request = p_request AND tenant_id = p_tenant;
+	RETURN QUERY SELECT (mn.permission_row(p, '', '')).*;
+END
+$$;
+
+CREATE FUNCTION mn.permission_load() RETURNS SETOF mn.permission_row
+LANGUAGE sql STABLE AS $$
+	SELECT x.* FROM permission p JOIN run r ON r.id = p.run_id,
+	    mn.permission_row(p, '', '') x
+	WHERE p.delivered_at IS NULL AND p.status <> 'canceled'
+	    AND (p.status = 'pending'
+		OR r.status IN ('pending', 'assigned', 'running'))
+	ORDER BY p.id
+$$;
+
+CREATE FUNCTION mn.permission_page(p_tenant text, p_query text)
+RETURNS SETOF mn.answer
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	q		jsonb := mn.object(p_query);
+	v_from		text := mn.cursor_read(q);
+	v_max		integer := mn.page_limit(q);
+	v_status	text[] := mn.filter(q, 'status');
+	v_session	text[] := mn.filter(q, 'session_id');
+	v_task		text[] := mn.filter(q, 'task_id');
+	v_risk		text[] := mn.filter(q, 'risk_level');
+	v_all		text[];
+	v_ids		text[];
+	v_docs		text[];
+BEGIN
+	IF v_from IS NULL THEN
+		RETURN QUERY SELECT * FROM mn.bad_cursor();
+		RETURN;
+	END IF;
+	v_all := ARRAY(SELECT id FROM permission WHERE tenant_id = p_tenant
+	    AND id < v_from AND (v_status IS NULL OR status = ANY (v_status))
+	    AND (v_session IS NULL OR session_id = ANY (v_session))
+	    AND (v_task IS NULL OR task_id = ANY (v_task))
+	    AND (v_risk IS NULL OR risk = ANY (v_risk))
+	    ORDER BY id DESC LIMIT v_max + 1);
+	v_ids := ARRAY(SELECT d.id FROM (SELECT p.id, sum(2000 +
+		octet_length(p.input) + coalesce(octet_length(p.answer_input),
+		0)) OVER (ORDER BY p.id DESC) AS upto,
+		row_number() OVER (ORDER BY p.id DESC) AS n
+	    FROM permission p WHERE p.id = ANY (v_all[:v_max])) d
+	WHERE d.upto <= 1048576 OR d.n = 1 ORDER BY d.id DESC);
+	v_docs := ARRAY(SELECT mn.permission_doc(p) FROM permission p
+	    WHERE p.id = ANY (v_ids) ORDER BY p.id DESC);
+	RETURN QUERY SELECT * FROM mn.page(v_docs, v_ids,
+	    cardinality(v_all) > cardinality(v_ids),
+	    CASE WHEN mn.page_counted(q) THEN (SELECT count(*) FROM permission
+		WHERE tenant_id = p_tenant
+		AND (v_status IS NULL OR status = ANY (v_status))
+		AND (v_session IS NULL OR session_id = ANY (v_session))
+		AND (v_task IS NULL OR task_id = ANY (v_task))
+		AND (v_risk IS NULL OR risk = ANY (v_risk))) END);
+END
+$$;
+
+CREATE FUNCTION mn.permission_read(p_tenant text, p_permission text)
+RETURNS SETOF mn.answer
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN QUERY SELECT 1::bigint, '', '', mn.permission_doc(p)
+	FROM permission p WHERE p.id = p_permission
+	    AND p.tenant_id = p_tenant;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT * FROM mn.not_found('permission request',
+		    p_permission);
+	END IF;
+END
+$$;
+
+CREATE FUNCTION mn.permission_settle(p_tenant text, p_permission text,
+    p_approved integer, p_reason text, p_actor text, p_on_behalf_of text,
+    p_input text, p_answers text) RETURNS SETOF mn.permission_row
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	p	mn_data.permission;
+	v_to	text := CASE WHEN p_approved <> 0 THEN 'approved'
+		    ELSE 'denied' END;
+BEGIN
+	SELECT * INTO p FROM permission WHERE id = p_permission
+	    AND tenant_id = p_tenant FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT * FROM mn.permission_none('not_found',
+		    'there is no permission request ' || p_permission);
+		RETURN;
+	ELSIF p.status = 'canceled' THEN
+		RETURN QUERY SELECT (mn.permission_row(p, 'invalid_state',
+		    'the request is canceled')).*;
+		RETURN;
+	ELSIF p.status <> 'pending' THEN
+		RETURN QUERY SELECT (mn.permission_row(p, CASE
+		    WHEN p.status = v_to THEN '' ELSE 'already_answered' END,
+		    CASE WHEN p.status = v_to THEN '' ELSE
+		    'the request was ' || p.status || ' before' END)).*;
+		RETURN;
+	ELSIF (p_input <> '' AND mn.json(p_input) IS NULL) OR
+	    (p_answers <> '' AND mn.json(p_answers) IS NULL) THEN
+		RETURN QUERY SELECT * FROM mn.permission_none(
+		    'validation_error', CASE WHEN p_input <> ''
+		    AND mn.json(p_input) IS NULL THEN 'input' ELSE 'answers'
+		    END || ': expected JSON without NUL characters');
+		RETURN;
+	END IF;
+	UPDATE permission SET status = v_to, decided_by = 'user',
+	    responded_by = nullif(p_actor, ''),
+	    on_behalf_of = nullif(p_on_behalf_of, ''),
+	    reason = nullif(p_reason, ''),
+	    answer_input = nullif(p_input, ''),
+	    answers = nullif(p_answers, ''), responded_at = clock_timestamp()
+	WHERE id = p.id RETURNING * INTO p;
+	PERFORM mn.permission_event(p, v_to);
+	RETURN QUERY SELECT (mn.permission_row(p, '', '')).*;
+END
+$$;
+
+CREATE FUNCTION mn.permission_sent(p_tenant text, p_permission text)
+RETURNS SETOF mn.answer
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	p	mn_data.permission;
+BEGIN
+	UPDATE permission SET delivered_at = clock_timestamp()
+	WHERE id = p_permission AND tenant_id = p_tenant
+	    AND status IN ('approved', 'denied') AND delivered_at IS NULL
+	RETURNING * INTO p;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT 0::bigint, '', '', '';
+		RETURN;
+	END IF;
+	-- It was heard after all.
+	DELETE FROM kept_answer WHERE permission_id = p.id;
+	PERFORM mn.permission_event(p, 'delivered');
+	RETURN QUERY SELECT 1::bigint, '', '', mn.permission_doc(p);
+END
+$$;
+
+-- p_keep: an answer that was given and not heard serves the next attempt.
+CREATE FUNCTION mn.permission_drop(p_tenant text, p_run text, p_request text,
+    p_keep boolean) RETURNS bigint
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	p	mn_data.permission;
+	n	bigint := 0;
+BEGIN
+	FOR p IN SELECT * FROM permission WHERE run_id = p_run
+	    AND tenant_id = p_tenant AND delivered_at IS NULL
+	    AND status <> 'canceled'
+	    AND (p_request IS NULL OR request = p_request) ORDER BY id
+	    FOR UPDATE LOOP
+		IF p.status = 'pending' THEN
+			UPDATE permission SET status = 'canceled'
+			WHERE id = p.id RETURNING * INTO p;
+			PERFORM mn.permission_event(p, 'canceled');
+			n := n + 1;
+		ELSIF p_keep THEN
+			PERFORM mn.permission_keep(p);
+			n := n + 1;
+		END IF;
+	END LOOP;
+	RETURN n;
+END
+$$;
+
+CREATE FUNCTION mn.permission_run_end(r mn_data.run, p_keep boolean)
+RETURNS void
+LANGUAGE sql VOLATILE AS $$
+	SELECT mn.permission_drop(r.tenant_id, r.id, NULL, p_keep)
+$$;
+
+CREATE FUNCTION mn.permission_cancel(p_tenant text, p_run text,
+    p_request text) RETURNS SETOF mn.answer
+LANGUAGE sql VOLATILE AS $$
+	SELECT mn.permission_drop(p_tenant, p_run, p_request, true), '', '', ''
+$$;

@@ -1,0 +1,223 @@
+-- Logs: a row a batch of lines, each a finished JSON object.  A position is
+-- attempt.line.
+
+-- A partition a day, made ahead; gone with the days that are not kept.  It
+-- runs as the owner, since the worker's role may make no table.
+CREATE FUNCTION mn.log_keep(p_days integer) RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = mn, mn_data, pg_temp AS $$
+DECLARE
+	v_today	date := (now() AT TIME ZONE 'UTC')::date;
+	v_day	date;
+	v_name	text;
+	n	integer := 0;
+BEGIN
+	FOR v_day IN SELECT v_today + i FROM generate_series(0, 7) i LOOP
+		v_name := 'log_' || to_char(v_day, 'YYYYMMDD');
+		CONTINUE WHEN to_regclass('mn_data.' || v_name) IS NOT NULL;
+		EXECUTE format('CREATE TABLE mn_data.%I (LIKE mn_data.log '
+		    'INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', v_name);
+		EXECUTE format('ALTER TABLE mn_data.log ATTACH PARTITION '
+		    'mn_data.%I FOR VALUES FROM (%L) TO (%L)', v_name, v_day,
+		    v_day + 1);
+		n := n + 1;
+	END LOOP;
+	FOR v_name IN SELECT c.relname FROM pg_inherits i
+	    JOIN pg_class c ON c.oid = i.inhrelid
+	    WHERE i.inhparent = 'mn_data.log'::regclass
+	    AND c.relname < 'log_' || to_char(v_today - greatest(p_days, 1),
+		'YYYYMMDD') LOOP
+		EXECUTE format('DROP TABLE mn_data.%I', v_name);
+		n := n + 1;
+	END LOOP;
+	RETURN n;
+END
+$$;
+
+CREATE FUNCTION mn.log_append(p_tenant text, p_run text, p_task text,
+    p_attempt bigint, p_first bigint, p_count bigint, p_lines text)
+RETURNS SETOF mn.answer
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	v_last	bigint;
+BEGIN
+	UPDATE run SET log_last = p_first + p_count - 1
+	WHERE id = p_run AND tenant_id = p_tenant AND task_id = p_task
+	    AND attempt = p_attempt AND log_last = p_first - 1;
+	IF FOUND THEN
+		IF p_count > 0 THEN
+			INSERT INTO log (tenant_id, task_id, attempt, first,
+			    count, lines)
+			VALUES (p_tenant, p_task, p_attempt, p_first,
+			    mn.clamp(p_count), p_lines);
+		END IF;
+		RETURN QUERY SELECT 1::bigint, '', '', '';
+		RETURN;
+	END IF;
+	SELECT log_last INTO v_last FROM run WHERE id = p_run
+	    AND tenant_id = p_tenant AND task_id = p_task
+	    AND attempt = p_attempt;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT * FROM mn.not_found('attempt of run',
+		    p_run);
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT 0::bigint, '', '', v_last::text;
+END
+$$;
+
+-- Batches that hold lines after attempt.line, oldest first, cut to them.  The
+-- day of the task's creation keeps older partitions out of it.
+CREATE FUNCTION mn.log_after(p_tenant text, p_task text, p_attempt bigint,
+    p_after bigint)
+RETURNS TABLE (attempt integer, first bigint, count integer, lines text)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+	v_day	date;
+	v_first	bigint;
+	b	record;
+BEGIN
+	SELECT (created_at AT TIME ZONE 'UTC')::date INTO v_day FROM task
+	WHERE id = p_task AND tenant_id = p_tenant;
+	SELECT l.first INTO v_first FROM log l WHERE l.task_id = p_task
+	    AND l.tenant_id = p_tenant AND l.attempt = p_attempt
+	    AND l.first <= p_after + 1 AND l.day >= v_day
+	ORDER BY l.task_id, l.attempt, l.first DESC LIMIT 1;
+	FOR b IN SELECT l.attempt, l.first, l.count, l.lines FROM log l
+	    WHERE l.task_id = p_task AND l.tenant_id = p_tenant
+	    AND l.day >= v_day AND (l.attempt, l.first) >=
+		(p_attempt, coalesce(v_first, 0))
+	    ORDER BY l.task_id, l.attempt, l.first LOOP
+		IF b.attempt = p_attempt AND b.first <= p_after THEN
+			CONTINUE WHEN b.first + b.count - 1 <= p_after;
+			b.lines := array_to_string((string_to_array(b.lines,
+			    E'\n'))[p_after - b.first + 2:], E'\n');
+			b.count := b.count - (p_after - b.first + 1);
+			b.first := p_after + 1;
+		END IF;
+		attempt := b.attempt;
+		first := b.first;
+		count := b.count;
+		lines := b.lines;
+		RETURN NEXT;
+	END LOOP;
+END
+$$;
+
+CREATE TYPE mn.log_row AS (attempt integer, first bigint, count integer,
+    ended smallint, lines text);
+
+CREATE FUNCTION mn.log_read(p_tenant text, p_task text, p_attempt bigint,
+    p_after bigint, p_limit bigint) RETURNS SETOF mn.log_row
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	b	record;
+	v_sum	bigint := 0;
+BEGIN
+	IF NOT EXISTS (SELECT FROM task WHERE id = p_task
+	    AND tenant_id = p_tenant) THEN
+		RETURN;
+	END IF;
+	FOR b IN SELECT * FROM mn.log_after(p_tenant, p_task, p_attempt,
+	    p_after) LOOP
+		EXIT WHEN v_sum > 0 AND
+		    v_sum + octet_length(b.lines) > p_limit;
+		v_sum := v_sum + octet_length(b.lines);
+		RETURN NEXT ROW(b.attempt, b.first, b.count, 0,
+		    b.lines)::mn.log_row;
+	END LOOP;
+	RETURN QUERY SELECT r.attempt, r.log_last, 0, (t.status IN
+	    ('completed', 'failed', 'canceled'))::integer::smallint, ''
+	FROM task t JOIN run r ON r.id = t.run_id WHERE t.id = p_task;
+END
+$$;
+
+CREATE FUNCTION mn.log_page(p_tenant text, p_task text, p_query text)
+RETURNS SETOF mn.answer
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	q		jsonb := mn.object(p_query);
+	v_pos		text := coalesce(nullif(q->>'cursor', ''),
+			    nullif(q->>'after', ''), '');
+	v_max		integer := mn.page_limit(q);
+	v_tail		integer := mn.int(q->>'tail');
+	v_level		text[] := mn.filter(q, 'level');
+	v_stream	text[] := mn.filter(q, 'stream');
+	v_attempt	integer := 0;
+	v_after		bigint := 0;
+	v_docs		text[] := '{}';
+	v_bytes		bigint := 0;
+	v_scanned	bigint := 0;
+	v_left		bigint;
+	v_more		boolean := false;
+	v_seen		boolean := false;
+	b		record;
+	r		record;
+	v_line		text;
+	i		integer;
+BEGIN
+	IF NOT EXISTS (SELECT FROM task WHERE id = p_task
+	    AND tenant_id = p_tenant) THEN
+		RETURN QUERY SELECT * FROM mn.not_found('task', p_task);
+		RETURN;
+	END IF;
+	IF v_pos ~ '^[0-9]{1,9}\.[0-9]{1,18}$' THEN
+		v_attempt := split_part(v_pos, '.', 1)::integer;
+		v_after := split_part(v_pos, '.', 2)::bigint;
+	ELSIF v_pos <> '' THEN
+		RETURN QUERY SELECT 0::bigint, 'validation_error',
+		    'after: expected a position, attempt.line', '';
+		RETURN;
+	ELSIF v_tail IS NOT NULL THEN
+		-- Backwards through the attempts until the tail is covered.
+		v_left := v_tail;
+		FOR r IN SELECT attempt, log_last FROM run
+		    WHERE task_id = p_task ORDER BY attempt DESC LOOP
+			v_attempt := r.attempt;
+			v_after := greatest(r.log_last - v_left, 0);
+			v_left := v_left - (r.log_last - v_after);
+			EXIT WHEN v_left = 0;
+		END LOOP;
+	END IF;
+	<<batches>>
+	FOR b IN SELECT * FROM mn.log_after(p_tenant, p_task, v_attempt,
+	    v_after) LOOP
+		IF NOT v_seen AND v_pos <> '' AND ((b.attempt = v_attempt
+		    AND b.first > v_after + 1) OR (b.attempt > v_attempt
+		    AND EXISTS (SELECT FROM run WHERE task_id = p_task
+			AND attempt = v_attempt AND log_last > v_after))) THEN
+			RETURN QUERY SELECT 0::bigint, 'gone', 'older lines '
+			    'were removed; the oldest kept is ' || b.attempt
+			    || '.' || b.first, json_build_object('oldest',
+			    b.attempt || '.' || b.first)::text;
+			RETURN;
+		END IF;
+		v_seen := true;
+		i := 0;
+		FOREACH v_line IN ARRAY string_to_array(rtrim(b.lines, E'\n'),
+		    E'\n') LOOP
+			IF cardinality(v_docs) >= v_max OR
+			    v_bytes > 1048576 OR v_scanned > 8388608 THEN
+				v_more := true;
+				EXIT batches;
+			END IF;
+			v_scanned := v_scanned + octet_length(v_line);
+			v_attempt := b.attempt;
+			v_after := b.first + i;
+			i := i + 1;
+			CONTINUE WHEN v_level IS NOT NULL AND NOT
+			    mn.json(v_line)->>'level' = ANY (v_level);
+			CONTINUE WHEN v_stream IS NOT NULL AND NOT
+			    mn.json(v_line)->>'stream' = ANY (v_stream);
+			v_docs := v_docs || v_line;
+			v_bytes := v_bytes + octet_length(v_line);
+		END LOOP;
+	END LOOP;
+	RETURN QUERY SELECT cardinality(v_docs)::bigint, '', '',
+	    '{"items":[' || array_to_string(v_docs, ',') ||
+	    '],"has_more":' || CASE WHEN v_more THEN 'true' ELSE 'false' END
+	    || ',"next_cursor":' || CASE WHEN v_more THEN '"' || v_attempt ||
+	    '.' || v_after || '"' ELSE 'null' END || '}';
+END
+$$;

@@ -1,0 +1,58 @@
+-- The janitor's work, and what the worker's role may do.
+
+-- Once a minute, on a connection of its own with the system mark.  Events go
+-- in bounded steps, and it is noted up to which transaction.
+CREATE FUNCTION mn.janitor(p_log_days integer) RETURNS integer
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	v_xid	bigint;
+	n	integer;
+BEGIN
+	n := mn.log_keep(p_log_days);
+	DELETE FROM idempotency WHERE (tenant_id, key) IN (SELECT tenant_id,
+	    key FROM idempotency
+	    WHERE created_at < now() - interval '24 hours' LIMIT 10000);
+	SELECT max(xid) INTO v_xid FROM (SELECT xid FROM event
+	    WHERE created_at < now() - make_interval(days => p_log_days)
+	    ORDER BY xid LIMIT 10000) old;
+	IF v_xid IS NOT NULL THEN
+		DELETE FROM event WHERE xid <= v_xid;
+		UPDATE event_gone SET xid = v_xid WHERE xid < v_xid;
+	END IF;
+	RETURN n;
+END
+$$;
+
+-- Rows of every table, and nothing that changes a table.  Partitions are
+-- reached through the log table alone.
+CREATE FUNCTION mn.grant_to(p_role text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	t	text;
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = p_role) THEN
+		EXECUTE format('CREATE ROLE %I LOGIN', p_role);
+	END IF;
+	REVOKE ALL ON SCHEMA mn, mn_data FROM PUBLIC;
+	REVOKE ALL ON ALL FUNCTIONS IN SCHEMA mn FROM PUBLIC;
+	EXECUTE format('GRANT USAGE ON SCHEMA mn, mn_data TO %I', p_role);
+	EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA mn TO %I',
+	    p_role);
+	FOREACH t IN ARRAY ARRAY['tenant', 'api_key', 'idempotency', 'session',
+	    'task', 'run', 'permission', 'kept_answer', 'event',
+	    'event_gone', 'log', 'runner', 'runner_token', 'agent_config',
+	    'data_key', 'action_log'] LOOP
+		EXECUTE format('GRANT SELECT, INSERT, UPDATE ON mn_data.%I '
+		    'TO %I', t, p_role);
+	END LOOP;
+	EXECUTE format('GRANT DELETE ON mn_data.idempotency, '
+	    'mn_data.kept_answer, mn_data.event TO %I', p_role);
+	EXECUTE format('REVOKE UPDATE ON mn_data.event, mn_data.log, '
+	    'mn_data.action_log FROM %I', p_role);
+	EXECUTE format('REVOKE EXECUTE ON FUNCTION mn.grant_to(text) FROM %I',
+	    p_role);
+END
+$$;
+
+REVOKE ALL ON FUNCTION mn.grant_to(text) FROM PUBLIC;
+SELECT mn.log_keep(30);

@@ -1,0 +1,230 @@
+/*
+ * statement.c - a message as the parameters of its statement: integers and
+ * text as text, blobs as bytea or as text, as the function's parameter is.
+ * What PostgreSQL could not take at all (a number above bigint, a blob that is
+ * to be text and is no UTF-8) is refused here, and no batch fails for it
+ * (promise 4).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "storaged.h"
+#include "text.h"
+#include "worker.h"
+
+#define OID_BYTEA	17
+#define INT_TEXT	21	/* of a u64, with the NUL */
+
+/* Is parameter i of the statement bytea?  Learnt when it is prepared. */
+static uint32_t	 binary_params[MSG_MAX];
+
+const char *
+statement_text(enum msg_type type, char *buf, size_t size)
+{
+	const struct msg_desc	*d = &msg_descs[type];
+	unsigned int		 i;
+	size_t			 n;
+
+	n = (size_t)snprintf(buf, size, "SELECT * FROM mn.%s(", d->lower);
+	for (i = 0; i < d->nfields && n < size; i++)
+		n += (size_t)snprintf(buf + n, size - n, "%s$%u",
+		    i == 0 ? "" : ",", i + 1);
+	if (n + 2 > size || d->nfields > PARAM_MAX)
+		fatalx("%s has too many fields", d->name);
+	buf[n++] = ')';
+	buf[n] = '\0';
+	return (buf);
+}
+
+/* The description of a prepared statement, checked against the table. */
+void
+statement_describe(enum msg_type type, const PGresult *res)
+{
+	const struct msg_desc	*d = &msg_descs[type];
+	const struct msg_desc	*row = &msg_descs[d->rows];
+	unsigned int		 i;
+
+	if ((unsigned int)PQnparams(res) != d->nfields)
+		fatalx("mn.%s has %d parameters, %s %u fields", d->lower,
+		    PQnparams(res), d->name, d->nfields);
+	binary_params[type] = 0;
+	for (i = 0; i < d->nfields; i++)
+		if (PQparamtype(res, (int)i) == OID_BYTEA)
+			binary_params[type] |= 1U << i;
+	if (d->rows == MSG_NONE)
+		return;
+	for (i = 0; i < row->nfields; i++)
+		if (PQfnumber(res, row->fields[i].name) == -1)
+			fatalx("mn.%s has no column %s for %s", d->lower,
+			    row->fields[i].name, row->name);
+}
+
+static uint64_t
+int_value(const struct msg_field *f, const void *m)
+{
+	uint64_t	 v = 0;
+	size_t		 n = 0;
+
+	switch (f->type) {
+	case FIELD_U8:
+		n = 1;
+		break;
+	case FIELD_U16:
+		n = 2;
+		break;
+	case FIELD_U32:
+		n = 4;
+		break;
+	case FIELD_U64:
+		n = 8;
+		break;
+	case FIELD_ID:
+	case FIELD_STR:
+	case FIELD_BLOB:
+	case FIELD_SECRET:
+		break;
+	}
+	/* Little-endian, which imsg/message.c asserts. */
+	memcpy(&v, (const uint8_t *)m + f->off, n);
+	return (v);
+}
+
+/* The bytes of a field that has some; *len without a NUL. */
+static const uint8_t *
+bytes_of(const struct msg_field *f, const void *m, size_t *len)
+{
+	const uint8_t	*p;
+
+	memcpy(&p, (const uint8_t *)m + f->off, sizeof(p));
+	if (f->type == FIELD_ID || f->type == FIELD_STR)
+		*len = strlen((const char *)p);
+	else
+		memcpy(len, (const uint8_t *)m + f->len_off, sizeof(*len));
+	return (p);
+}
+
+static int
+is_int(const struct msg_field *f)
+{
+	return (f->type <= FIELD_U64);
+}
+
+/* Room for all fields as parameters, or 0 and why it cannot be. */
+static size_t
+params_size(const struct msg_desc *d, enum msg_type type, const void *m,
+    const char **why)
+{
+	static char	 text[128];
+	const uint8_t	*p;
+	size_t		 len, total = 1;
+	unsigned int	 i;
+
+	for (i = 0; i < d->nfields; i++) {
+		const struct msg_field	*f = &d->fields[i];
+
+		if (is_int(f)) {
+			total += INT_TEXT;
+			if (int_value(f, m) <= INT64_MAX)
+				continue;
+			snprintf(text, sizeof(text), "%s: the number is too "
+			    "large", f->name);
+			*why = text;
+			return (0);
+		}
+		p = bytes_of(f, m, &len);
+		total += len + 1;
+		if (f->type == FIELD_ID || f->type == FIELD_STR ||
+		    (binary_params[type] & 1U << i) != 0 ||
+		    text_is_utf8((const char *)p, len))
+			continue;
+		snprintf(text, sizeof(text), "%s: expected UTF-8 without NUL",
+		    f->name);
+		*why = text;
+		return (0);
+	}
+	return (total);
+}
+
+static void
+params_fill(struct stmt *s, const struct msg_desc *d, const void *m)
+{
+	char		*to = s->data;
+	const uint8_t	*p;
+	size_t		 len;
+	unsigned int	 i;
+
+	for (i = 0; i < d->nfields; i++) {
+		const struct msg_field	*f = &d->fields[i];
+
+		s->values[i] = to;
+		if (is_int(f)) {
+			len = (size_t)snprintf(to, INT_TEXT, "%llu",
+			    (unsigned long long)int_value(f, m));
+		} else {
+			p = bytes_of(f, m, &len);
+			if (len > 0)
+				memcpy(to, p, len);
+			to[len] = '\0';
+			s->formats[i] = (binary_params[s->type] & 1U << i) !=
+			    0;
+		}
+		s->lengths[i] = (int)len;
+		to += len + 1;
+	}
+}
+
+struct stmt *
+statement_new(const struct peer *p, uint64_t ref, enum msg_type type,
+    const void *m, const char **why)
+{
+	const struct msg_desc	*d = &msg_descs[type];
+	struct stmt		*s;
+	size_t			 size;
+
+	if ((size = params_size(d, type, m, why)) == 0)
+		return (NULL);
+	if ((s = calloc(1, sizeof(*s) + size)) == NULL)
+		fatal("statement");
+	s->type = type;
+	s->from = p->proc;
+	s->ref = ref;
+	s->since = worker_mono_ms();
+	s->nparams = (int)d->nfields;
+	s->bytes = sizeof(*s) + size;
+	params_fill(s, d, m);
+	s->tenant = (d->flags & MSG_F_TENANT) != 0 ? s->values[0] : "*";
+	/* The mark of system statements is no tenant. */
+	if ((d->flags & MSG_F_TENANT) != 0 && strcmp(s->tenant, "*") == 0) {
+		free(s);
+		*why = "tenant: there is none of that name";
+		return (NULL);
+	}
+	return (s);
+}
+
+void
+statement_free(struct stmt *s)
+{
+	PQclear(s->res);
+	freezero(s, s->bytes);
+}
+
+void
+statement_tenant(struct conn *c, const char *tenant)
+{
+	const char	*value[1];
+
+	value[0] = tenant;
+	conn_query(c, "SELECT set_config('mn.tenant', $1, true)", 1, value);
+}
+
+void
+statement_send(struct conn *c, struct stmt *s)
+{
+	s->sent = 1;
+	if (PQsendQueryPrepared(c->pg, msg_descs[s->type].lower, s->nparams,
+	    s->values, s->lengths, s->formats, 0) == 1)
+		c->outstanding++;
+}

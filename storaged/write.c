@@ -1,0 +1,394 @@
+/*
+ * write.c - the one connection that writes.  What was asked in a turn goes out
+ * with one Sync; while it is under way the next batch gathers.  A batch is one
+ * transaction; nobody is answered before its commit is known.  A batch that
+ * fails is cut around the statement that failed, or in halves when the commit
+ * did, and goes again; only a statement that fails alone is refused.  Lost
+ * with the connection, it is sent again: statements are idempotent.
+ */
+#include <string.h>
+
+#include "log.h"
+#include "storaged.h"
+#include "worker.h"
+
+#define QUEUE_BYTES	(64U << 20)
+#define QUEUE_COUNT	10000
+#define BATCH_BYTES	(4U << 20)
+#define BATCH_COUNT	256
+#define TRIES		5	/* of a statement that may pass later */
+#define PAUSE		60	/* ms before it is tried again */
+#define GONE		9000	/* ms without database: nothing waits longer */
+
+static struct stmts	 queue = TAILQ_HEAD_INITIALIZER(queue);
+static struct stmts	 batch = TAILQ_HEAD_INITIALIZER(batch);
+static unsigned int	 queued, batched;
+static size_t		 queued_bytes;
+static struct stmt	*at;		/* of the batch: whose results come */
+static unsigned int	 tenants;	/* set_config()s before its result */
+static struct stmt	*failed;	/* the first that did */
+static int		 commit_failed;
+static char		 failed_state[6];
+static uint64_t		 hold_until;	/* a pause before the next batch */
+static uint64_t		 gone_since;
+static unsigned int	 settling[PROC_MAX];	/* orphans in the batch */
+static struct event	*ev_pause;
+
+static void	 write_up(struct conn *);
+static void	 write_down(struct conn *);
+static void	 write_result(struct conn *, PGresult *);
+static void	 write_done(struct conn *);
+static void	 write_sync(struct conn *);
+
+static struct conn	 conn = {
+	.name = "marionette write",
+	.options = "-c search_path=mn,mn_data -c timezone=UTC -c jit=off "
+	    "-c lock_timeout=250 -c statement_timeout=10000 "
+	    "-c idle_in_transaction_session_timeout=5000",
+	.prepare = MSG_F_WRITE,
+	.up = write_up, .down = write_down, .result = write_result,
+	.done = write_done, .sync = write_sync,
+};
+
+static void
+pause_over(evutil_socket_t fd, short what, void *arg)
+{
+	/* The turn's hook goes on. */
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+void
+write_start(void)
+{
+	gone_since = worker_mono_ms();
+	if ((ev_pause = event_new(worker_base(), -1, 0, pause_over, NULL)) ==
+	    NULL)
+		fatalx("write: no event");
+	conn_start(&conn);
+}
+
+int
+write_is_ours(void)
+{
+	return (conn.state == CONN_READY && lock_is_held());
+}
+
+int
+write_is_settling(enum proc from)
+{
+	return (settling[from] > 0);
+}
+
+void
+write_count(unsigned int *n, size_t *bytes)
+{
+	*n = queued + batched;
+	*bytes = queued_bytes;
+}
+
+int
+write_is_idle(void)
+{
+	return (queued == 0 && batched == 0);
+}
+
+void
+write_add(struct stmt *s)
+{
+	stats.statements++;
+	if (queued >= QUEUE_COUNT || queued_bytes + s->bytes > QUEUE_BYTES) {
+		answer_refuse(s, "unavailable", "the database is behind; try "
+		    "again", 2);
+		statement_free(s);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&queue, s, entry);
+	queued++;
+	queued_bytes += s->bytes;
+}
+
+static void
+unqueue(struct stmt *s)
+{
+	TAILQ_REMOVE(&queue, s, entry);
+	queued--;
+	queued_bytes -= s->bytes;
+}
+
+/* Back to the head of the queue, in order; orphans are let go. */
+static void
+requeue(void)
+{
+	struct stmt	*s;
+
+	while ((s = TAILQ_LAST(&batch, stmts)) != NULL) {
+		TAILQ_REMOVE(&batch, s, entry);
+		PQclear(s->res);
+		s->res = NULL;
+		if (s->orphan) {
+			settling[s->from]--;
+			statement_free(s);
+			continue;
+		}
+		TAILQ_INSERT_HEAD(&queue, s, entry);
+		queued++;
+		queued_bytes += s->bytes;
+	}
+	batched = 0;
+	at = failed = NULL;
+	commit_failed = 0;
+}
+
+/* A batch: up to a bound, or to a statement that begins its own. */
+static void
+gather(void)
+{
+	struct stmt	*s;
+	size_t		 bytes = 0;
+
+	while ((s = TAILQ_FIRST(&queue)) != NULL && batched < BATCH_COUNT &&
+	    bytes < BATCH_BYTES && (batched == 0 || !s->cut)) {
+		unqueue(s);
+		s->cut = 0;
+		bytes += s->bytes;
+		TAILQ_INSERT_TAIL(&batch, s, entry);
+		batched++;
+	}
+	if (batched > stats.batch_max)
+		stats.batch_max = batched;
+}
+
+/* The tenant is set before the first statement and whenever it differs. */
+static int
+wants_tenant(const struct stmt *s)
+{
+	const struct stmt	*before = TAILQ_PREV(s, stmts, entry);
+
+	return (before == NULL || strcmp(before->tenant, s->tenant) != 0);
+}
+
+static void
+begin_results(struct stmt *s)
+{
+	at = s;
+	tenants = s != NULL && wants_tenant(s);
+}
+
+void
+write_turn(void)
+{
+	struct stmt	*s;
+
+	if (!write_is_ours() || batched > 0 || queued == 0 ||
+	    worker_mono_ms() < hold_until)
+		return;
+	gather();
+	TAILQ_FOREACH(s, &batch, entry) {
+		if (wants_tenant(s))
+			statement_tenant(&conn, s->tenant);
+		statement_send(&conn, s);
+	}
+	begin_results(TAILQ_FIRST(&batch));
+	conn_sync(&conn);
+}
+
+static void
+write_up(struct conn *c)
+{
+	lock_begin(c);
+}
+
+static void
+write_down(struct conn *c)
+{
+	(void)c;
+	if (gone_since == 0)
+		gone_since = worker_mono_ms();
+	lock_lost();
+	requeue();
+}
+
+static void
+write_result(struct conn *c, PGresult *res)
+{
+	ExecStatusType	 st = PQresultStatus(res);
+	const char	*state;
+
+	if (!lock_is_held()) {
+		lock_result(c, res);
+		return;
+	}
+	if (st == PGRES_TUPLES_OK && at != NULL && tenants == 0) {
+		PQclear(at->res);
+		at->res = res;
+		return;
+	}
+	if (st == PGRES_FATAL_ERROR && failed == NULL && !commit_failed) {
+		state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+		strlcpy(failed_state, state != NULL ? state : "",
+		    sizeof(failed_state));
+		failed = at;
+		commit_failed = at == NULL;
+		if (batched == 1) {
+			/* Kept: it tells why. */
+			failed = TAILQ_FIRST(&batch);
+			PQclear(failed->res);
+			failed->res = res;
+			return;
+		}
+	}
+	PQclear(res);
+}
+
+static void
+write_done(struct conn *c)
+{
+	(void)c;
+	if (at == NULL)
+		return;
+	if (tenants > 0)
+		tenants--;
+	else
+		begin_results(TAILQ_NEXT(at, entry));
+}
+
+static void
+committed(void)
+{
+	struct stmt	*s;
+	int		 events = 0;
+
+	stats.commits++;
+	stats.batch_statements += batched;
+	while ((s = TAILQ_FIRST(&batch)) != NULL) {
+		TAILQ_REMOVE(&batch, s, entry);
+		events |= s->type != MSG_LOG_APPEND &&
+		    s->type != MSG_RUNNER_BEAT && s->type != MSG_AUDIT_PUT;
+		if (s->orphan)
+			settling[s->from]--;
+		answer_rows(s, s->res);
+		statement_free(s);
+	}
+	batched = 0;
+	at = NULL;
+	if (events)
+		feed_kick();
+}
+
+static void
+hold(void)
+{
+	struct timeval	 tv = { 0, PAUSE * 1000 };
+
+	hold_until = worker_mono_ms() + PAUSE;
+	event_add(ev_pause, &tv);
+}
+
+/* The one statement of its batch: now or never. */
+static void
+failed_alone(void)
+{
+	struct stmt	*s = TAILQ_FIRST(&batch);
+
+	if (answer_may_pass(failed_state) && ++s->tries < TRIES) {
+		stats.retries++;
+		requeue();
+		hold();
+		return;
+	}
+	TAILQ_REMOVE(&batch, s, entry);
+	if (s->orphan)
+		settling[s->from]--;
+	answer_failed(s, s->res);
+	statement_free(s);
+	batched = 0;
+	at = failed = NULL;
+	commit_failed = 0;
+}
+
+static void
+failed_batch(void)
+{
+	struct stmt	*s, *next;
+	unsigned int	 i;
+
+	stats.batches_failed++;
+	log_debug("write: a batch of %u failed, SQLSTATE %s", batched,
+	    failed_state);
+	if (batched == 1) {
+		failed_alone();
+		return;
+	}
+	if ((s = failed) == NULL) {
+		s = TAILQ_FIRST(&batch);
+		for (i = 0; i < batched / 2; i++)
+			s = TAILQ_NEXT(s, entry);
+	} else if ((next = TAILQ_NEXT(s, entry)) != NULL)
+		next->cut = 1;
+	else if ((next = TAILQ_FIRST(&queue)) != NULL)
+		next->cut = 1;
+	s->cut = 1;
+	requeue();
+}
+
+static void
+write_sync(struct conn *c)
+{
+	(void)c;
+	if (!lock_is_held())
+		return;
+	if (batched == 0) {
+		/* The lock came with this Sync. */
+		gone_since = 0;
+		worker_ready();
+		return;
+	}
+	if (failed != NULL || commit_failed)
+		failed_batch();
+	else
+		committed();
+}
+
+/* An owner died: what it asked and nobody sent is forgotten. */
+void
+write_forget(enum proc from)
+{
+	struct stmt	*s, *next;
+
+	TAILQ_FOREACH_SAFE(s, &queue, entry, next)
+		if (s->from == from) {
+			unqueue(s);
+			statement_free(s);
+		}
+	TAILQ_FOREACH(s, &batch, entry)
+		if (s->from == from && !s->orphan) {
+			s->orphan = 1;
+			settling[from]++;
+		}
+}
+
+/*
+ * Without a database nothing waits for ever: what was never sent is refused
+ * and may be asked again; of what was sent the outcome is not known, and it
+ * stays.
+ */
+void
+write_janitor(void)
+{
+	struct stmt	*s, *next;
+	uint64_t	 now = worker_mono_ms();
+
+	conn_janitor(&conn);
+	if (write_is_ours() || gone_since == 0 || now - gone_since < GONE)
+		return;
+	TAILQ_FOREACH_SAFE(s, &queue, entry, next) {
+		if (s->sent || now - s->since < GONE)
+			continue;
+		unqueue(s);
+		answer_refuse(s, "unavailable", "the database does not "
+		    "answer; try again", 5);
+		statement_free(s);
+	}
+}
