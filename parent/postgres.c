@@ -268,6 +268,11 @@ exec_postgres(void)
 		_exit(127);
 	argv[n++] = strdup("-c");
 	argv[n++] = opt;
+	/* The socket is 0770: its group is storaged's, our one further group. */
+	if (asprintf(&opt, "unix_socket_group=%u", (unsigned int)gid) == -1)
+		_exit(127);
+	argv[n++] = strdup("-c");
+	argv[n++] = opt;
 	if (asprintf(&opt, "hba_file=%s", state_path("pg_hba.conf")) == -1)
 		_exit(127);
 	argv[n++] = strdup("-c");
