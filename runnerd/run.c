@@ -226,7 +226,8 @@ run_try(struct run *run)
 		unwind(run, why);
 		return;
 	}
-	if (r->stream == NULL)
+	/* An agent takes a run only behind the AttachSession of its session. */
+	if (r->stream == NULL || !s->told)
 		return;
 	if (run->kill[0] != '\0' && !run->ever_sent) {
 		unwind(run, run->kill);
@@ -234,6 +235,16 @@ run_try(struct run *run)
 	}
 	if (seal(s, r, run->id, sealed_for_run) == 0)
 		run->sealing = 1;
+}
+
+void
+runs_attached(const char *session)
+{
+	struct run	*run, *next;
+
+	RB_FOREACH_SAFE(run, runs, &runs, next)
+		if (strcmp(run->session, session) == 0)
+			run_try(run);
 }
 
 void
@@ -409,6 +420,14 @@ run_taken(const char *id, int started)
 		run->started = 1;
 	free(run->prompt);
 	run->prompt = NULL;
+}
+
+uint32_t
+run_attempt(const char *id)
+{
+	struct run	*run = run_find(id);
+
+	return (run != NULL ? run->attempt : 0);
 }
 
 void

@@ -79,7 +79,8 @@ struct session {			/* placed, attached or released */
 	char		 agent[65], model[129];
 	uint64_t	 epoch;
 	int		 attached;	/* committed: runner under epoch */
-	unsigned int	 claiming:1, detaching:1, remove:1, seal_due:1;
+	unsigned int	 claiming:1, detaching:1, remove:1, seal_due:1,
+			 told:1;	/* AttachSession, on this stream */
 	uint64_t	 release;	/* monotonic ms of patience, 0 none */
 	char		 to[17], reason[513];
 };
@@ -91,9 +92,7 @@ void	 stream_end(struct stream *, enum grpc, const char *);
 void	 stream_credit(struct stream *, uint32_t);
 void	 stream_reply(uint64_t ref, const uint8_t *, size_t);
 void	 stream_end_ref(uint64_t ref, enum grpc, const char *);
-void	 streams_drop(void);
-void	 streams_janitor(void);
-void	 streams_verify(void);
+void	 streams_drop(void), streams_janitor(void), streams_verify(void);
 /* enrol.c */
 void	 enrol(uint64_t ref, const uint8_t hash[32],
 	    const Marionette__V1__EnrollRequest *);
@@ -121,9 +120,8 @@ int	 seal(const struct session *, const struct runner *, const char *id,
 struct session *session_find(const char *id);
 int	 sessions_are_known(void);
 void	 session_hello(struct runner *, const char *id, uint64_t epoch);
-void	 session_suspended(struct runner *, const char *id, uint64_t epoch);
-void	 session_lost(struct runner *);
-void	 sessions_janitor(void);
+void	 session_suspended(struct runner *, const char *, uint64_t epoch);
+void	 session_lost(struct runner *), sessions_janitor(void);
 void	 sessions_peer_down(void);
 /* run.c */
 /* Does taskd believe this run, so may this runner speak of it? */
@@ -132,6 +130,8 @@ void	 runs_hello(struct runner *, const Marionette__V1__Hello *);
 /* What the agent said of it: it has it, it runs, it is over. */
 void	 run_taken(const char *id, int started);
 void	 run_over(const char *id);
+uint32_t run_attempt(const char *id);
+void	 runs_attached(const char *session);
 void	 runs_lost(struct runner *);
 void	 runs_janitor(void);
 void	 runs_peer_down(void);

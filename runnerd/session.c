@@ -135,6 +135,8 @@ attach_command(const char *id, const char *code, const uint8_t *sealed,
 	c.body_case = MARIONETTE__V1__SERVER_COMMAND__BODY_ATTACH_SESSION;
 	c.attach_session = &m;
 	stream_command(r, &c);
+	s->told = 1;
+	runs_attached(s->id);
 }
 
 static void
@@ -281,6 +283,7 @@ attached(struct ask *a, const struct answer *ans)
 			session_free(s);
 	} else {
 		s->attached = 1;
+		s->told = 0;
 		s->epoch = r->epoch = c->epoch;
 		strlcpy(s->runner, c->runner, sizeof(s->runner));
 		strlcpy(r->session, s->id, sizeof(r->session));
@@ -485,6 +488,7 @@ session_hello(struct runner *r, const char *id, uint64_t epoch)
 		detach_command(r, id, epoch, 0);
 	if (r->session[0] == '\0' || (s = session_find(r->session)) == NULL)
 		return;
+	s->told = 0;
 	if (s->release != 0)
 		detach_command(r, s->id, s->epoch, s->remove);
 	else

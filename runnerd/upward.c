@@ -262,7 +262,9 @@ take_small(struct runner *r, const Marionette__V1__RunnerMessage *b)
 		    w.run));
 	}
 	u.run = b->run_unwound->run_id;
-	u.attempt = b->run_unwound->attempt;
+	/* An agent that never had the run knows no attempt of it. */
+	u.attempt = b->run_unwound->attempt != 0 ? b->run_unwound->attempt :
+	    run_attempt(u.run);
 	u.reason = b->run_unwound->reason;
 	return (fact_new(r, b->number, MSG_RUN_UNWOUND, &u, u.run));
 }
