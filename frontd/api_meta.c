@@ -7,6 +7,12 @@
 
 #include "api_tables.h"
 #include "body.h"
+#include "frontd_msg.h"
+#include "worker.h"
+
+#define READY_MS	1000		/* a good answer is good for so long */
+
+static uint64_t	 ready_until;		/* monotonic ms */
 
 static void
 reply_object(struct request *req, json_t *doc)
@@ -28,14 +34,41 @@ health_live(struct request *req)
 	reply_json(req, 200, doc, sizeof(doc) - 1);
 }
 
-/* Ready when everybody that answers requests is there. */
+/* sessiond looked for a key that nobody has: the database answers. */
+static void
+health_probed(struct request *req, enum msg_type type, const void *m, void *arg)
+{
+	static const char		 doc[] = "{\"status\":\"ready\"}";
+	const struct msg_refused	*r = m;
+
+	(void)arg;
+	if (type == MSG_REFUSED && refusal_status(r->code) != 401) {
+		ready_until = 0;
+		refuse(req, "unavailable", "%s", r->text);
+		return;
+	}
+	if (ready_until <= worker_mono_ms())
+		ready_until = worker_mono_ms() + READY_MS;
+	reply_json(req, 200, doc, sizeof(doc) - 1);
+}
+
+/* Ready when everybody that answers requests is there, to the database. */
 static void
 health_ready(struct request *req)
 {
-	static const enum proc	 needed[] = { PROC_SESSIOND, PROC_TASKD,
-				    PROC_RUNNERD, PROC_PROVIDERD };
-	static const char	 doc[] = "{\"status\":\"ready\"}";
-	size_t			 i;
+	static const enum proc		 needed[] = { PROC_SESSIOND,
+					    PROC_TASKD, PROC_RUNNERD,
+					    PROC_PROVIDERD };
+	static const struct expect	 expect = {
+					    .want = MSG_AUTHENTICATED,
+					    .done = health_probed };
+	static const uint8_t		 nobody[32];
+	const struct msg_auth_key	 m = { .hash = nobody,
+					    .hash_len = sizeof(nobody),
+					    .address = req->address,
+					    .request_id = req->request_id };
+	static const struct msg_refused	 known = { .code = "invalid_auth" };
+	size_t				 i;
 
 	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
 		if (!peer_is_up(peer_of(needed[i]))) {
@@ -43,7 +76,10 @@ health_ready(struct request *req)
 			    peer_of(needed[i])->name);
 			return;
 		}
-	reply_json(req, 200, doc, sizeof(doc) - 1);
+	if (worker_mono_ms() < ready_until)
+		health_probed(req, MSG_REFUSED, &known, NULL);
+	else
+		pending_ask(req, PROC_SESSIOND, MSG_AUTH_KEY, &m, &expect);
 }
 
 static void
