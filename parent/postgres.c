@@ -121,7 +121,7 @@ create_database(void)
 	argv[2] = strdup("-D");
 	argv[3] = pg.data;
 	argv[4] = strdup("-c");
-	argv[5] = strdup("log_min_messages=warning");
+	argv[5] = strdup("log_checkpoints=off");
 	argv[6] = strdup("postgres");
 	argv[7] = NULL;
 	if (run_program(argv, &pg.account, fds[0]) != 0)
@@ -244,6 +244,7 @@ static void
 exec_postgres(void)
 {
 	char		*argv[48], *opt;
+	struct group	*gr;
 	sigset_t	 none;
 	gid_t		 gid = pg.socket_gid;
 	size_t		 i;
@@ -281,6 +282,13 @@ exec_postgres(void)
 		_exit(127);
 	argv[n++] = strdup("-c");
 	argv[n++] = opt;
+	/* storaged's group is one of the server's, so that it may give it. */
+	if (geteuid() == 0 && (gr = getgrgid(gid)) != NULL) {
+		if (asprintf(&opt, "unix_socket_group=%s", gr->gr_name) == -1)
+			_exit(127);
+		argv[n++] = strdup("-c");
+		argv[n++] = opt;
+	}
 	argv[n] = NULL;
 	closefrom(3);
 	setsid();
