@@ -335,3 +335,15 @@ on_agent_config_delete(struct peer *p, uint64_t ref,
 	query(p, ref, MSG_AGENT_CONFIG_END, &end, WRITE_SECONDS, deleted);
 	audit(&t, "agent_config.delete", m->agent_config, m->request_id);
 }
+
+void
+on_stored(struct peer *p, uint64_t ref, const struct msg_stored *m)
+{
+	ask_stored(p, ref, m);
+}
+
+void
+on_refused(struct peer *p, uint64_t ref, const struct msg_refused *m)
+{
+	ask_refused(p, ref, m);
+}

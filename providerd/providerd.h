@@ -33,6 +33,11 @@ struct keyring {
 	int	 has_encryption, has_ticket;
 };
 
+/* keys.c */
+void	 keys_secret(const char *, const uint8_t *, size_t);
+void	 keys_configured(int reload);
+size_t	 keys_metrics(char *, size_t);
+
 /* vault.c: one arena, locked in memory, for everything plain. */
 void	 vault_init(void);
 struct keyring *vault_keyring(void);

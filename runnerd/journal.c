@@ -13,6 +13,7 @@
 
 #include "journal.h"
 #include "log.h"
+#include "run.h"
 #include "runnerd.h"
 
 #define IDLE_MS		600000	/* then it is forgotten */

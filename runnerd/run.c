@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "run.h"
 #include "runnerd.h"
 
 struct named {				/* of a runner's last Hello */

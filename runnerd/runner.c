@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "run.h"
 #include "runnerd.h"
 
 #define RUNNERS_MAX	(1U << 20)	/* slots fit a ref */

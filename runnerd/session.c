@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "run.h"
 #include "runnerd.h"
 
 #define DETACH_MS	30000

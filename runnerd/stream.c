@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "run.h"
 #include "runnerd.h"
 
 #define HELLO_MS	15000	/* from Challenge to a verified Hello */

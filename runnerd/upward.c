@@ -12,6 +12,7 @@
 
 #include "journal.h"
 #include "log.h"
+#include "run.h"
 #include "runnerd.h"
 
 #define SENT_MAX	256		/* unanswered at taskd, of one runner */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "journal.h"
+#include "run.h"
 #include "runnerd.h"
 
 static struct runner	 runner;

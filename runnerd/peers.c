@@ -1,0 +1,46 @@
+/*
+ * peers.c - who came and who went (architecture 9): a peer that comes back is
+ * told what it may not know, what waited for one that went is put back.
+ */
+#include "journal.h"
+#include "run.h"
+#include "runnerd.h"
+
+void
+peers_up(struct peer *p)
+{
+	ask_peer_up(p);
+	if (p->proc == PROC_STORAGED)
+		runners_load();
+	else if (p->proc == PROC_PROVIDERD)
+		streams_verify();
+}
+
+void
+peers_down(struct peer *p)
+{
+	if (p->proc == PROC_RUNNER) {
+		streams_drop();
+		logs_drop();
+	} else if (p->proc == PROC_TASKD) {
+		runs_peer_down();
+		upward_unsent();
+	} else if (p->proc == PROC_SESSIOND)
+		sessions_peer_down();
+	else
+		followers_drop(p);
+}
+
+/* Once a second, everybody's. */
+void
+peers_janitor(void)
+{
+	ask_janitor();
+	streams_janitor();
+	runners_janitor();
+	sessions_janitor();
+	runs_janitor();
+	journals_janitor();
+	followers_janitor();
+	upward_resend();
+}
