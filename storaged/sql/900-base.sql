@@ -209,7 +209,7 @@ CREATE FUNCTION mn.page(docs text[], ids text[], more boolean, total bigint)
 RETURNS SETOF mn.answer
 LANGUAGE sql STABLE AS $$
 	SELECT coalesce(cardinality(docs), 0), '', '',
-	    '{"items":[' || array_to_string(docs, ',') || '],"has_more":' ||
+	    '{"items":[' || coalesce(array_to_string(docs, ','), '') || '],"has_more":' ||
 	    CASE WHEN more THEN 'true' ELSE 'false' END || ',"next_cursor":' ||
 	    CASE WHEN more THEN to_json(mn.cursor_make(
 		ids[cardinality(ids)]))::text ELSE 'null' END ||
