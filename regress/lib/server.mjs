@@ -26,7 +26,9 @@ const BAD = new RegExp([/^\S+ \S+ fatal:/, /forbidden system call/,
 const ENDED = ["completed", "failed", "canceled"];
 
 const program = (name) => path.join(O, name);
-const tail = (text, n = 40) => text.trimEnd().split("\n").slice(-n)
+// Without the parent's pings, which drown all else.
+const tail = (text, n = 40) => text.trimEnd().split("\n")
+    .filter((l) => !/debug: PROC_P[IO]NG|debug: PROC_REPORT/.test(l)).slice(-n)
     .map((l) => `#   ${l}`).join("\n");
 
 // One marionette-agent, that can be killed and started again in its state.
@@ -252,19 +254,26 @@ class Server {
 		}, ms, 50);
 	}
 
+	// 202 while it is on its way, 200 when it is there.
+	async turn(s, verb, wait) {
+		const r = await this.api.post(`/api/v1/sessions/${s.id}/${verb}` +
+		    `?wait=${wait}`, {});
+
+		if (r.status !== 200 && r.status !== 202)
+			throw new Error(`${verb}: ${r.status}: ${r.text}`);
+		return r.json;
+	}
+
 	suspend(s, wait = 30) {
-		return this.api.must(202, "POST",
-		    `/api/v1/sessions/${s.id}/suspend?wait=${wait}`, {});
+		return this.turn(s, "suspend", wait);
 	}
 
 	resume(s, wait = 30) {
-		return this.api.must(202, "POST",
-		    `/api/v1/sessions/${s.id}/resume?wait=${wait}`, {});
+		return this.turn(s, "resume", wait);
 	}
 
 	terminate(s, wait = 30) {
-		return this.api.must(202, "POST",
-		    `/api/v1/sessions/${s.id}/terminate?wait=${wait}`, {});
+		return this.turn(s, "terminate", wait);
 	}
 
 	task(s, prompt, more = {}) {
@@ -380,7 +389,7 @@ class Server {
 		const s = await this.local.must(200, "GET",
 		    "/admin/api/v1/status");
 
-		return Object.fromEntries(s.processes.map((p) => [p.name, p]));
+		return Object.fromEntries(s.items.map((p) => [p.name, p]));
 	}
 
 	async kill_worker(name, signal = "SIGKILL") {

@@ -171,9 +171,9 @@ test("errors: one envelope, the field named", async () => {
 	assert.equal(big.status, 413);
 });
 
-test("a prompt of 1 MiB passes, a longer one does not", async () => {
+test("a body of 1 MiB passes, a longer one does not", async () => {
 	const s = await puppet_session();
-	const prompt = `[${" ".repeat(1048500)}]`;
+	const prompt = `[${" ".repeat(1048400)}]`;
 	const t = await server.task(s, prompt);
 
 	assert.equal((await server.ended(t)).status, "completed");
@@ -291,9 +291,7 @@ test("waits: of tasks and sessions", async () => {
 	assert.equal((await wait).status, "completed");
 	refused(await api.get(`/api/v1/tasks/${held.id}?wait=forever`), 400,
 	    "validation_error", /wait/);
-	const down = await api.must(202, "POST",
-	    `/api/v1/sessions/${s.id}/suspend?wait=20`, {});
-	assert.equal(down.status, "suspended");
+	assert.equal((await server.suspend(s, 20)).status, "suspended");
 });
 
 test("a permission answered twice", async () => {

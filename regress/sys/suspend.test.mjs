@@ -22,6 +22,11 @@ async function puppet_session(more) {
 	sessions.push(s);
 	return server.is(s, "active");
 }
+// The question of another attempt.
+const asked_anew = (t, old) => until("a new question", async () => {
+	const p = await server.asked(t);
+	return p.run_id !== old.run_id && p;
+}, 45000);
 async function away() {
 	for (const s of sessions.splice(0))
 		await server.terminate(s);
@@ -33,20 +38,24 @@ test("suspend with a task at work: it goes on after resume", async () => {
 	    { append: ["log.txt", "began"] }, ASK,
 	    { append: ["log.txt", "ended"] }]));
 
-	await server.asked(t);
+	const before = await server.asked(t);
 	const down = await server.suspend(s);
 	assert.equal(down.status, "suspended");
 	assert.ok(down.suspended_at);
 	assert.equal(down.runner_id, null);
 	const waiting = await server.when(t, "to wait for its session",
-	    (x) => x.status === "pending" && x.waiting_for === "session");
+	    (x) => x.status === "pending" &&
+	    /session|permission/.test(x.waiting_for));
 	assert.equal(waiting.retry_count, 0);
 	const r = await runner.record();
 	assert.equal(r.status, "idle");
 	const up = await server.resume(s);
 	assert.equal(up.status, "active");
-	const p = await server.asked(t);
+	const p = await asked_anew(t, before);
 	assert.equal(p.status, "pending");
+	const q = await server.api.must(200, "GET",
+	    `/api/v1/permissions/${before.id}`);
+	assert.equal(q.status, "canceled");
 	await server.approve(p);
 	const end = await server.ended(t);
 	assert.equal(end.status, "completed");
@@ -62,14 +71,14 @@ test("suspended by a person, a new task resumes it; an old one does not",
 	const s = await puppet_session();
 	const old = await server.task(s, JSON.stringify([ASK]));
 
-	await server.asked(old);
+	const before = await server.asked(old);
 	await server.suspend(s);
 	await server.when(old, "to wait", (x) => x.status === "pending");
 	for (let i = 0; i < 10; i++)
 		assert.equal((await server.get_session(s)).status, "suspended");
 	const fresh = await server.task(s, '[{"out":"new"}]', { priority: 5 });
 	assert.equal((await server.ended(fresh)).status, "completed");
-	await server.approve(await server.asked(old));
+	await server.approve(await asked_anew(old, before));
 	assert.equal((await server.ended(old)).status, "completed");
 	await away();
 });
@@ -140,16 +149,12 @@ test("the agent is stopped with a session attached, and comes back",
 	const t = await server.task(s, JSON.stringify([
 	    { append: ["n.txt", "x"] }, ASK, { out: "on" }]));
 
-	await server.asked(t);
+	const before = await server.asked(t);
 	await runner.stop();
 	await runner.offline();
 	await runner.again();
 	// The run died with its agent and is tried again, not counted.
-	const p = await until("its question of the second attempt", async () => {
-		const q = await server.asked(t);
-		return (await server.runs(t)).length === 2 && q;
-	}, 45000);
-	await server.approve(p);
+	await server.approve(await asked_anew(t, before));
 	const end = await server.ended(t);
 	assert.equal(end.status, "completed");
 	assert.equal(end.retry_count, 0);

@@ -7,6 +7,7 @@
 //	{"ask": {id, tool, action, input}, "or": "stop"}
 //	{"append": [file, line]}	{"read": file}	{"env": name}
 //	{"flood": n}			n lines `flood i'
+//	{"fill": [text, n]}		a line of n times text
 //	{"spawn": argv, "detached": true}
 //	{"line": true}			waits for a line of stdin, prints it
 //	{"told": true}			prints line 1 of stdin
@@ -69,6 +70,7 @@ const DO = {
 	},
 	spawn: (v, s) => spawn(v[0], v.slice(1), { stdio: s.keep ? "inherit" :
 	    "ignore", detached: s.detached }).unref(),
+	fill: ([text, n]) => say(text.repeat(n)),
 	line: async () => say(`line ${await next()}`),
 	told: () => say(`told ${first}`),
 	ignore: (v) => process.on(v, () => say(`ignored ${v}`)),
