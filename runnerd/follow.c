@@ -29,11 +29,12 @@ struct follower {			/* until LOG_UNFOLLOW or LOG_END */
 	uint64_t	 line;
 	int64_t		 credit;	/* one line may overdraw it */
 	/* Of the LOG_READ under way. */
+	uint64_t	 read_ref;	/* 0: none, or its last row has come */
 	uint32_t	 end_attempt;
 	uint64_t	 end_line;
 	unsigned int	 told:1;	/* LOG_LINES were sent */
 	unsigned int	 again:1;	/* something happened meanwhile */
-	unsigned int	 have_end:1, ended:1, moved:1, cut_short:1;
+	unsigned int	 ended:1, moved:1, cut_short:1;
 };
 RB_HEAD(followers, follower);
 
@@ -141,38 +142,20 @@ static void
 read_more(struct follower *f, unsigned int seconds)
 {
 	struct msg_log_read	 m;
+	struct ask		*a;
 
-	f->again = f->have_end = f->ended = f->moved = f->cut_short = 0;
+	f->again = f->ended = f->moved = f->cut_short = 0;
 	m.tenant = f->tenant;
 	m.task = f->task;
 	m.attempt = f->attempt;
 	m.after = f->line;
 	m.limit = f->credit < READ_MIN ? READ_MIN : f->credit > LINES_MAX ?
 	    LINES_MAX : (uint32_t)f->credit;
-	f->stage = FOLLOW_READING;
-	if (ask_for(peer_of(f->proc), f->ref, PROC_STORAGED, MSG_LOG_READ, &m,
-	    seconds, read_done, NULL) == NULL)
-		f->stage = FOLLOW_WAITING;	/* the janitor tries again */
-}
-
-void
-on_log_row(struct peer *p, uint64_t ref, const struct msg_log_row *m)
-{
-	struct follower	*f;
-	struct ask	*a;
-
-	if ((a = ask_find(p, ref)) == NULL || a->told ||
-	    ask_client(a) == NULL ||
-	    (f = follower_find(a->client, a->client_ref)) == NULL)
-		return;
-	if (m->count == 0) {
-		f->have_end = 1;
-		f->ended = m->ended != 0;
-		f->end_attempt = m->attempt;
-		f->end_line = m->first;
-	} else if (!f->cut_short && deliver(f, m->attempt, m->first, m->count,
-	    m->lines, m->lines_len) == 1)
-		f->cut_short = 1;
+	a = ask_for(peer_of(f->proc), f->ref, PROC_STORAGED, MSG_LOG_READ, &m,
+	    seconds, read_done, NULL);
+	f->read_ref = a != NULL ? a->ref : 0;
+	/* Without room for a question the janitor tries again. */
+	f->stage = a != NULL ? FOLLOW_READING : FOLLOW_WAITING;
 }
 
 static int
@@ -217,27 +200,52 @@ settle(struct follower *f)
 		f->stage = FOLLOW_LIVE;
 }
 
+/*
+ * Rows come by the bulk pair and STORED by the other, which may be faster: the
+ * row with count 0 is what ends a read, STORED only tells what went wrong.
+ */
+void
+on_log_row(struct peer *p, uint64_t ref, const struct msg_log_row *m)
+{
+	struct follower	*f;
+
+	(void)p;
+	RB_FOREACH(f, followers, &followers)
+		if (f->read_ref == ref)
+			break;
+	if (f == NULL || ref == 0)
+		return;
+	if (m->count > 0) {
+		if (!f->cut_short && deliver(f, m->attempt, m->first,
+		    m->count, m->lines, m->lines_len) == 1)
+			f->cut_short = 1;
+		return;
+	}
+	f->read_ref = 0;
+	f->ended = m->ended != 0;
+	f->end_attempt = m->attempt;
+	f->end_line = m->first;
+	/* It is followed, whether there is a line yet or not. */
+	if (!f->told && send_lines(f, f->end_attempt, f->end_line + 1, 0,
+	    NULL, 0) == -1)
+		return;
+	settle(f);
+}
+
 static void
 read_done(struct ask *a, const struct answer *ans)
 {
 	struct follower	*f;
 	struct peer	*p;
 
-	if ((p = ask_client(a)) == NULL ||
-	    (f = follower_find(a->client, a->client_ref)) == NULL)
+	if ((p = ask_client(a)) == NULL || (f = follower_find(a->client,
+	    a->client_ref)) == NULL || f->read_ref != a->ref)
 		return;
-	if (ans->code[0] != '\0' || !f->have_end) {
-		api_refuse(p, f->ref, ans->code[0] != '\0' ? ans->code :
-		    "not_found", ans->text[0] != '\0' ? ans->text :
-		    "no such task");
-		follower_free(f);
+	if (ans->code[0] == '\0' && ans->rows > 0)
 		return;
-	}
-	/* It is followed, whether there is a line yet or not. */
-	if (!f->told && send_lines(f, f->end_attempt, f->end_line + 1, 0,
-	    NULL, 0) == -1)
-		return;
-	settle(f);
+	api_refuse(p, f->ref, ans->code[0] != '\0' ? ans->code : "not_found",
+	    ans->text[0] != '\0' ? ans->text : "no such task");
+	follower_free(f);
 }
 
 void

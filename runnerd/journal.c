@@ -278,6 +278,12 @@ appended(struct ask *a, const struct answer *ans)
 	int		 rc = 0;
 
 	j->asked = 0;
+	if (strcmp(ans->code, "not_found") == 0) {
+		/* Removed meanwhile; what comes again is just acknowledged. */
+		j->stage = JOURNAL_UNKNOWN;
+		journal_reset(j, GRPC_UNAVAILABLE, "try again");
+		return;
+	}
 	if (ans->code[0] != '\0') {
 		log_warnx("run %s: lines from %llu not stored: %s", j->run,
 		    (unsigned long long)c->first, ans->text);

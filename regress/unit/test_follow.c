@@ -75,14 +75,6 @@ api_refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
 	refusals++;
 }
 
-struct ask *
-ask_find(const struct peer *p, uint64_t ref)
-{
-	(void)p;
-	(void)ref;
-	return (&question);
-}
-
 struct peer *
 ask_client(const struct ask *a)
 {
@@ -101,6 +93,7 @@ ask_for(struct peer *client, uint64_t ref, enum proc to, enum msg_type type,
 	assert_int_equal(type, MSG_LOG_READ);
 	assert_int_equal(asked, 0);	/* one at a time */
 	asked = 1;
+	question.ref++;
 	question.client = client->proc;
 	question.client_ref = ref;
 	question.done = done;
@@ -177,7 +170,7 @@ row(uint32_t attempt, uint64_t first, uint32_t n)
 	m.count = n;
 	m.lines = (const uint8_t *)text;
 	m.lines_len = len;
-	on_log_row(&db, 1, &m);
+	on_log_row(&db, question.ref, &m);
 }
 
 static void
@@ -196,6 +189,7 @@ answer(void)
 {
 	struct msg_log_row	 end = { 0 };
 	struct answer		 ans = { 0 };
+	struct ask		 then;
 	unsigned int		 a, rows = 0;
 	uint64_t		 first;
 
@@ -211,10 +205,15 @@ answer(void)
 	end.attempt = seen_attempts;
 	end.first = seen[seen_attempts];
 	end.ended = (uint8_t)ended;
-	on_log_row(&db, 1, &end);
+	/* STORED goes another way than the rows: before or behind the last. */
 	ans.code = ans.text = "";
+	ans.rows = rows + 1;
+	then = question;
+	if (rand() % 2 == 0)
+		then.done(&then, &ans);
 	asked = looked = 0;
-	question.done(&question, &ans);
+	on_log_row(&db, question.ref, &end);
+	then.done(&then, &ans);
 }
 
 /* Committed, and told to followers some time later. */
