@@ -453,6 +453,15 @@ conn_stalls(struct conn *c, uint64_t now)
 	return (0);
 }
 
+/* Nearly full: whoever sits on a connection without a request makes room. */
+static int
+conn_makes_room(struct conn *c, uint64_t now)
+{
+	return (http_stats.conns > conn_max / 4 * 3 &&
+	    c->state == CONN_HTTP1 && http1_idle(c) &&
+	    c->deadline < now + TIME_IDLE - TIME_CROWDED);
+}
+
 void
 http_janitor(void)
 {
@@ -463,6 +472,8 @@ http_janitor(void)
 	TAILQ_FOREACH_SAFE(c, &conns, entry, next) {
 		if (conn_stalls(c, now))
 			conn_kill(c);
+		else if (conn_makes_room(c, now))
+			conn_finish(c);
 		else if (c->deadline != 0 && now >= c->deadline) {
 			if (c->state == CONN_HTTP1)
 				http1_late(c);

@@ -106,7 +106,7 @@ void	 http1_open(struct conn *), http1_free(struct conn *);
 size_t	 http1_input(struct conn *, const uint8_t *, size_t);
 void	 http1_eof(struct conn *), http1_late(struct conn *);
 void	 http1_flushed(struct conn *);
-int	 http1_busy(const struct conn *);
+int	 http1_busy(const struct conn *), http1_idle(const struct conn *);
 void	 http1_switch(struct exchange *, const char *, const char *);
 
 /* http2.c */

@@ -194,6 +194,14 @@ http1_busy(const struct conn *c)
 	return (c->h1->state == H1_BUSY);
 }
 
+/* Between two requests. */
+int
+http1_idle(const struct conn *c)
+{
+	return (c->h1->state == H1_HEAD && c->h1->scan.done == 0 &&
+	    c->h1->blanks == 0);
+}
+
 /* ---- the way out ---- */
 
 static void

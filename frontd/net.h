@@ -20,6 +20,7 @@
 #define TIME_HEAD	10000
 #define TIME_BODY	60000
 #define TIME_IDLE	75000
+#define TIME_CROWDED	5000		/* idle, when room is scarce */
 #define TIME_STALL	30000
 #define TIME_LINGER	2000
 #define TIME_BEAT	15000		/* SSE comment, WebSocket ping */

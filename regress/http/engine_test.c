@@ -170,6 +170,8 @@ main(int argc, char **argv)
 	secure(argv + 1);
 	if (getenv("MN_CONNS") != NULL)
 		conn_max_address = strtoul(getenv("MN_CONNS"), NULL, 10);
+	if (getenv("MN_CONN_MAX") != NULL)
+		conn_max = strtoul(getenv("MN_CONN_MAX"), NULL, 10);
 	host_allow("marionette.example");
 	host_origin_allow("https://console.example");
 	health_set(1);

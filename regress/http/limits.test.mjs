@@ -155,6 +155,25 @@ await test("many: no descriptors: accepting stops and goes on", async () => {
 
 await test("many: the engine is well", () => few.stop());
 
+const full = await start({ MN_FAST: "10", MN_CONN_MAX: "8" });
+
+await test("full: idle connections make room", async () => {
+	const held = [];
+	for (let i = 0; i < 8; i++) {
+		const c = await Raw.open(full.api);
+		c.write("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
+		await c.wait("a reply", () => c.got.includes("world"));
+		held.push(c);
+	}
+	// 75 of its seconds would be 7.5 of ours.
+	await until("room", async () =>
+	    (await get(full, "/hello")).status === 200, 3000);
+	for (const c of held)
+		c.end();
+});
+
+await test("full: the engine is well", () => full.stop());
+
 // What a process has in its writable memory, as one string.
 function memory(pid) {
 	const out = [];
