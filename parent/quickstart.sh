@@ -273,11 +273,18 @@ if [ -n "$file" ]; then
 	sed 's/^/    | /' "$file"
 fi
 
+# The runner is given back; files and conversation stay with the session.
+session=$("$MCTL" --server "http://localhost:$API" --api-key-file \
+    "$Q/api-key" -q sessions list --status active | head -n 1)
+[ -z "$session" ] || "$MCTL" --server "http://localhost:$API" \
+    --api-key-file "$Q/api-key" sessions suspend "$session" >/dev/null
+
 step "Done in $(($(date +%s) - started)) s.  Try next:"
 cat <<NEXT
     export MARIONETTE_API_URL=http://localhost:$API MARIONETTE_ADMIN_URL=http://localhost:$ADMIN
     export MARIONETTE_API_KEY=\$(cat .quickstart/api-key)
     build/mctl run $agent "prompt"            the same again, in a new session
+    build/mctl run --session ${session:-S} $agent "prompt"      go on in this one
     build/mctl sessions list                  sessions; tasks, permissions, runners too
     curl -s -H "Authorization: Bearer \$MARIONETTE_API_KEY" http://localhost:$API/api/v1/tasks
     man -l man/mctl.1
