@@ -225,7 +225,10 @@ claude_result(struct run *r, json_t *j)
 	cost = json_number_value(json_object_get(j, "total_cost_usd"));
 	if (cost >= 0 && cost < 1e9)
 		r->cost_microusd = (uint64_t)(cost * 1e6 + 0.5);
-	if (!json_is_false(json_object_get(j, "is_error")) && r->error == NULL) {
+	if (json_is_false(json_object_get(j, "is_error")) &&
+	    strcmp(claude_str(j, "subtype"), "success") == 0)
+		r->succeeded = 1;
+	else if (r->error == NULL) {
 		r->failed = 1;
 		r->error = claude_error(j);
 		r->error_code = xstrdup(json_object_get(j, "api_error_status")
@@ -244,7 +247,7 @@ claude_line(struct run *r, const char *line, size_t len)
 	char		*text = NULL;
 
 	if (len > 0 && line[0] == '{')
-		j = json_loadb(line, len, 0, NULL);
+		j = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
 	if (j != NULL)
 		text = claude_classify(j, &how);
 	how.text = text;

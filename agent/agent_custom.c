@@ -141,7 +141,7 @@ custom_line(struct run *r, const char *line, size_t len)
 	json_t		*j = NULL;
 
 	if (len > 0 && line[0] == '{')
-		j = json_loadb(line, len, 0, NULL);
+		j = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
 	type = custom_str(j, "type");
 	if (strcmp(type, "permission_request") == 0) {
 		how.kind = "permission";

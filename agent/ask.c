@@ -83,6 +83,24 @@ ask_id(struct run *r, const char *id)
 	}
 }
 
+/* Why nobody can be asked this; NULL when somebody can. */
+static const char *
+ask_unfit(const char *json)
+{
+	const char	*p;
+
+	if (json == NULL)
+		return ("It is not well-formed.");
+	if (strlen(json) > INPUT_MAX)
+		return ("It is larger than 900 KiB and cannot be shown to a "
+		    "person.");
+	for (p = json; *p != '\0'; p++)
+		if (*p == '\\' && *++p == 'u' && strncmp(p, "u0000", 5) == 0)
+			return ("It contains a NUL character, which cannot be "
+			    "shown to a person.");
+	return (NULL);
+}
+
 void
 ask_new(struct run *r, const char *id, const char *kind, const char *tool,
     json_t *input, const char *action)
@@ -91,6 +109,7 @@ ask_new(struct run *r, const char *id, const char *kind, const char *tool,
 	Marionette__V1__PermissionRequest	 b;
 	union { const char *c; char *v; } u = { kind };
 	struct ask				*a;
+	const char				*unfit;
 	char					*json;
 
 	a = xcalloc(1, sizeof(*a));
@@ -100,13 +119,11 @@ ask_new(struct run *r, const char *id, const char *kind, const char *tool,
 	a->input = json_incref(input);
 	TAILQ_INSERT_TAIL(&r->asks, a, entry);
 	json = json_dumps(input, JSON_COMPACT | JSON_ENCODE_ANY);
-	if (json == NULL || strlen(json) > INPUT_MAX) {
+	if ((unfit = ask_unfit(json)) != NULL) {
 		/* Nobody can judge what he cannot see. */
 		a->answered = 1;
-		run_system(r, "warn", "A tool call larger than 900 KiB was "
-		    "refused: a person could not be shown it.");
-		r->program->kind->answer(r, a, 0, "The input is larger than "
-		    "900 KiB and cannot be shown to a person.", NULL, NULL);
+		ask_log(r, "refused", a->tool, unfit);
+		r->program->kind->answer(r, a, 0, unfit, NULL, NULL);
 		free(json);
 		return;
 	}

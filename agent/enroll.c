@@ -17,12 +17,14 @@
 #include "log.h"
 #include "util.h"
 
+#define ENROLL_TIME	30	/* seconds for one try */
 #define ENROLL_CALL	"/marionette.v1.RunnerService/Enroll"
 
 /* Lives on enroll()'s stack. */
 struct enrolment {
 	struct h2		*h2;
 	struct grpc_call	*call;
+	struct event		*late;
 	char			*key;	/* PEM */
 	int			 done;
 	int			 refused;
@@ -172,6 +174,20 @@ enroll_wait(unsigned int seconds)
 	event_free(ev);
 }
 
+static void
+enroll_late(int fd, short what, void *arg)
+{
+	struct enrolment	*e = arg;
+
+	(void)fd;
+	(void)what;
+	log_warnx("server %s:%s does not answer", env->host, env->port);
+	if (e->h2 != NULL)
+		h2_close(e->h2);
+	e->h2 = NULL;
+	event_base_loopbreak(env->base);
+}
+
 static int
 enroll_try(struct enrolment *e, struct tls_config *tls)
 {
@@ -180,14 +196,17 @@ enroll_try(struct enrolment *e, struct tls_config *tls)
 		.tls = tls, .check = enroll_check, .up = enroll_up,
 		.down = enroll_down, .arg = e
 	};
+	struct timeval	 tv = { ENROLL_TIME, 0 };
 
+	e->late = evtimer_new(env->base, enroll_late, e);
+	event_add(e->late, &tv);
 	e->h2 = h2_open(&conf);
 	while (e->h2 != NULL && !e->done && !e->refused && !env->stopping)
 		event_base_dispatch(env->base);
-	if (e->h2 != NULL) {
+	event_free(e->late);
+	if (e->h2 != NULL)
 		h2_close(e->h2);
-		event_base_loop(env->base, EVLOOP_NONBLOCK);
-	}
+	event_base_loop(env->base, EVLOOP_NONBLOCK);
 	return (e->done);
 }
 

@@ -124,6 +124,11 @@ main_walls(void)
 		break;
 	case ROOM_UID:
 		env->sandbox_mode = xstrdup("uid");
+		/* They must get through to their directories, and no more. */
+		if (strncmp(env->ws_root, env->state_dir,
+		    strlen(env->state_dir)) == 0 &&
+		    fchmod(env->state_fd, 0711) == -1)
+			log_warn("state directory %s", env->state_dir);
 		log_warnx("namespaces are not allowed here: sessions are kept "
 		    "apart by their users only, and work in %s/<session>",
 		    env->ws_root);
@@ -158,11 +163,11 @@ main_farewell(void)
 	struct timeval	 tv = { STOP_LINGER, 0 };
 
 	turn_want();
-	if (link_is_up() && outbox_first() != 0) {
-		event_base_loopexit(env->base, &tv);
-		event_base_dispatch(env->base);
-	}
 	event_base_loop(env->base, EVLOOP_NONBLOCK);
+	event_base_loopexit(env->base, &tv);
+	while (link_is_up() && (outbox_first() != 0 || spool_queued() != 0) &&
+	    !event_base_got_exit(env->base))
+		event_base_loop(env->base, EVLOOP_ONCE);
 	link_stop();
 	event_base_loop(env->base, EVLOOP_NONBLOCK);
 }

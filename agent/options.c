@@ -233,8 +233,8 @@ option_one(struct agent *a, int c, json_t *labels, char **token)
 	case 'a': kind_add(a, optarg); break;
 	case 'l': option_label(labels, optarg); break;
 	case 'w': a->ws_root = xstrdup(optarg); break;
-	case 'd': break;	/* Never leaves the terminal anyway. */
 	case 'n': a->check_only = 1; break;
+	case 'd':	/* It never leaves its terminal; so only this. */
 	case 'v': a->verbose = 1; break;
 	case OPT_TOKEN_FILE:
 		if ((fd = open(optarg, O_RDONLY | O_CLOEXEC)) == -1)

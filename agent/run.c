@@ -53,6 +53,8 @@ run_status(struct run *r)
 {
 	if (r->status != NULL)
 		return (r->status);
+	if (r->succeeded)
+		return ("completed");
 	if (r->failed || r->error != NULL || !WIFEXITED(r->wait_status) ||
 	    WEXITSTATUS(r->wait_status) != 0)
 		return ("failed");
@@ -166,10 +168,17 @@ run_stillborn(struct run *r, const char *code)
 void
 run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 {
+	struct spool	*spool;
 	struct run	*r;
 
+	if ((spool = spool_new(t->run_id)) == NULL) {
+		/* Its log would be lost: better elsewhere, or later. */
+		record_unwound(t->run_id, t->attempt, "unknown");
+		return;
+	}
 	r = xcalloc(1, sizeof(*r));
 	TAILQ_INIT(&r->asks);
+	r->spool = spool;
 	r->fd_in = r->fd_ctl = r->fd_spec = r->out.fd = r->err.fd = -1;
 	r->session = s;
 	r->rec = record_new(t->run_id, t->session_id, t->attempt, t->epoch);
@@ -182,11 +191,6 @@ run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 	record_accepted(r->rec);
 	env->run = r;
 	r->program = kind_program(s->agent);
-	if ((r->spool = spool_new(t->run_id)) == NULL) {
-		/* No disk: the server keeps the run, and we stay honest. */
-		record_put(r->rec);
-		fatalx("spool: cannot be made, stopping");
-	}
 	if (r->program == NULL) {
 		r->error = xasprintf("This runner has no agent \"%s\".",
 		    s->agent);

@@ -101,6 +101,7 @@ struct run {
 	int			 exited;
 	int			 wait_status;
 	int			 failed;	/* the kind says so */
+	int			 succeeded;	/* or so, whatever its status */
 };
 
 /* session.c */

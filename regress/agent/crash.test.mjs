@@ -5,6 +5,8 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { test } from "node:test";
 import { until } from "../lib/wait.mjs";
+import { Relay } from "../lib/relay.mjs";
+import { run } from "../lib/proc.mjs";
 import { processes, program, scene } from "./harness.mjs";
 
 test("the server dies with a permission pending", async (t) => {
@@ -187,4 +189,76 @@ test("a torn journal is cut, not trusted", async (t) => {
 	await server.connected(2);
 	assert.equal(server.hellos[1].session_id, "sess_a");
 	assert.match(s.agent.err, /torn tail/);
+});
+
+test("a line that goes dead is noticed within 35 seconds", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const relay = await new Relay(s.server.port).listen(t);
+	s.start(["--server", `localhost:${relay.port}`]);
+	await s.server.connected(1);
+	for (const { client, server } of relay.pairs) {
+		client.unpipe(server);
+		server.unpipe(client);
+		client.pause();
+		server.pause();
+	}
+	await s.agent.says(/nothing heard/, 35000);
+	await s.server.connected(2);
+});
+
+test("the line is cut again and again: all lines, once", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\ni=0\n" +
+	    "while [ $i -lt 40 ]; do seq $((i * 1000)) $((i * 1000 + 999))\n" +
+	    "i=$((i + 1)); sleep 0.1; done\n");
+	const relay = await new Relay(s.server.port).listen(t);
+	s.start(["--server", `localhost:${relay.port}`,
+	    "--agent", `custom:p=${at}`]);
+	await s.server.connected(1);
+	await s.server.attach("sess_a", "custom:p");
+	s.server.execute("run_1", "sess_a", "x");
+	for (let n = 2; n < 5; n++) {
+		await until("lines", () => s.server.logs.get("run_1")?.length >
+		    n * 1500);
+		relay.cut();
+		await s.server.connected(n);
+	}
+	const log = await s.server.log("run_1");
+	assert.equal(log.length, 40000);
+	assert.ok(log.every((l, i) => l.content === `${i}`));
+	assert.deepEqual(s.server.errors, []);
+});
+
+test("a full disk: waits, says so, loses nothing", async (t) => {
+	if (process.getuid() !== 0)
+		return t.skip("not root");
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+	    "seq 1 100000\n");
+	fs.mkdirSync(s.state);
+	const mounted = await run(["mount", "-t", "tmpfs", "-o",
+	    "size=3m,mode=0700", "tmpfs", s.state]);
+	if (mounted.code !== 0)
+		return t.skip("cannot mount");
+	try {
+		s.server.o.log_ack = false;
+		s.start(["--agent", `custom:p=${at}`]);
+		await s.server.connected(1);
+		await s.server.attach("sess_a", "custom:p");
+		fs.writeFileSync(`${s.state}/ballast`, Buffer.alloc(2500000));
+		s.server.execute("run_1", "sess_a", "x");
+		await s.agent.says(/its output waits until there is room/);
+		fs.unlinkSync(`${s.state}/ballast`);
+		await run(["mount", "-o", "remount,size=30m", s.state]);
+		const log = await s.server.log("run_1");
+		assert.deepEqual(log.filter((l) => l.stream === "stdout")
+		    .map((l) => l.content),
+		    Array.from({ length: 100000 }, (_, i) => `${i + 1}`));
+		assert.ok(log.some((l) => /disk was full/.test(l.content)));
+		assert.deepEqual(s.server.errors, []);
+	} finally {
+		await s.agent?.stop();
+		await run(["umount", "-l", s.state]);
+	}
+	return undefined;
 });
