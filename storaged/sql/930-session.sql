@@ -306,8 +306,11 @@ BEGIN
 		RETURN;
 	END IF;
 	IF s.runner_id IS NOT NULL AND s.wish < p_wish THEN
+		-- A task made from now on wakes it again.
 		UPDATE session SET wish = p_wish,
 		    wish_reason = nullif(p_reason, ''),
+		    suspended_at = CASE WHEN p_wish = 1
+			THEN clock_timestamp() ELSE suspended_at END,
 		    updated_at = mn.later(updated_at)
 		WHERE id = s.id RETURNING * INTO s;
 	ELSIF s.runner_id IS NULL AND p_wish = 2 AND
@@ -464,8 +467,8 @@ BEGIN
 	    suspend_reason = CASE WHEN p_to <> 'resuming'
 		THEN coalesce(wish_reason, nullif(p_reason, '')) END,
 	    wish_reason = NULL,
-	    suspended_at = CASE WHEN p_to = 'suspended' THEN clock_timestamp()
-		ELSE suspended_at END,
+	    suspended_at = CASE WHEN p_to = 'suspended' AND wish <> 1
+		THEN clock_timestamp() ELSE suspended_at END,
 	    updated_at = mn.later(updated_at)
 	WHERE id = p_session AND tenant_id = p_tenant AND status = 'active'
 	    AND runner_id = p_runner AND epoch = p_epoch RETURNING * INTO s;

@@ -196,8 +196,7 @@ BEGIN
 		    WHERE o.id = p_run AND o.tenant_id = p_tenant), '');
 		RETURN;
 	END IF;
-	PERFORM mn.permission_run_end(r, v_cut OR p_status IN ('failed',
-	    'timeout'));
+	PERFORM mn.permission_run_end(r, p_status);
 	t := mn.run_end_task(r, p_task_status, p_result, p_error_code,
 	    p_error, p_next_run, p_counted, p_status = 'lost');
 	RETURN QUERY SELECT 1::bigint, '', '', mn.task_doc(t);

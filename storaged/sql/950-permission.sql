@@ -237,6 +237,11 @@ BEGIN
 	    answers = nullif(p_answers, ''), responded_at = clock_timestamp()
 	WHERE id = p.id RETURNING * INTO p;
 	PERFORM mn.permission_event(p, v_to);
+	-- The run was suspended meanwhile: its next attempt asks again.
+	IF NOT EXISTS (SELECT FROM run WHERE id = p.run_id
+	    AND status IN ('assigned', 'running')) THEN
+		PERFORM mn.permission_keep(p);
+	END IF;
 	RETURN QUERY SELECT (mn.permission_row(p, '', '')).*;
 END
 $$;
@@ -263,8 +268,9 @@ END
 $$;
 
 -- p_keep: an answer that was given and not heard serves the next attempt.
+-- p_cancel: what is unanswered ends.
 CREATE FUNCTION mn.permission_drop(p_tenant text, p_run text, p_request text,
-    p_keep boolean) RETURNS bigint
+    p_keep boolean, p_cancel boolean) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	p	mn_data.permission;
@@ -276,6 +282,7 @@ BEGIN
 	    AND (p_request IS NULL OR request = p_request) ORDER BY id
 	    FOR UPDATE LOOP
 		IF p.status = 'pending' THEN
+			CONTINUE WHEN NOT p_cancel;
 			UPDATE permission SET status = 'canceled'
 			WHERE id = p.id RETURNING * INTO p;
 			PERFORM mn.permission_event(p, 'canceled');
@@ -289,14 +296,19 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION mn.permission_run_end(r mn_data.run, p_keep boolean)
+-- Of a suspended run a person may still answer what was asked; of a run that
+-- was to end, nothing is wanted any more.
+CREATE FUNCTION mn.permission_run_end(r mn_data.run, p_status text)
 RETURNS void
 LANGUAGE sql VOLATILE AS $$
-	SELECT mn.permission_drop(r.tenant_id, r.id, NULL, p_keep)
+	SELECT mn.permission_drop(r.tenant_id, r.id, NULL,
+	    p_status NOT IN ('completed', 'canceled'),
+	    p_status <> 'suspended')
 $$;
 
 CREATE FUNCTION mn.permission_cancel(p_tenant text, p_run text,
     p_request text) RETURNS SETOF mn.answer
 LANGUAGE sql VOLATILE AS $$
-	SELECT mn.permission_drop(p_tenant, p_run, p_request, true), '', '', ''
+	SELECT mn.permission_drop(p_tenant, p_run, p_request, true, true),
+	    '', '', ''
 $$;
