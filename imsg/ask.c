@@ -216,9 +216,14 @@ ask_janitor(void)
 			a->again = 0;
 			ask_send(a);
 		}
-	RB_FOREACH_SAFE(a, asks, &all, next)
+	RB_FOREACH_SAFE(a, asks, &all, next) {
+		if (a->again != 0 && a->again <= now) {
+			a->again = 0;
+			ask_send(a);
+		}
 		if (!a->told && a->deadline != 0 && a->deadline <= now)
 			ask_late(a);
+	}
 }
 
 void
