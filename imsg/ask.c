@@ -216,14 +216,9 @@ ask_janitor(void)
 			a->again = 0;
 			ask_send(a);
 		}
-	RB_FOREACH_SAFE(a, asks, &all, next) {
-		if (a->again != 0 && a->again <= now) {
-			a->again = 0;
-			ask_send(a);
-		}
+	RB_FOREACH_SAFE(a, asks, &all, next)
 		if (!a->told && a->deadline != 0 && a->deadline <= now)
 			ask_late(a);
-	}
 }
 
 void

@@ -36,7 +36,6 @@ struct ask {
 	enum proc	 to;
 	enum msg_type	 type;
 	uint64_t	 deadline;	/* monotonic ms; 0 never */
-	uint64_t	 again;		/* ask again at, 0: do not */
 	ask_done	 done;		/* NULL: nobody wants to know */
 	void		*arg;		/* the asker's; freed by done */
 	/* For whom: copied by ask_for(), so that done can answer. */
