@@ -24,7 +24,7 @@ start() {
 		echo "$made" >"$users"
 	fi
 	mkdir -p "$STATE" || exit 1
-	"$build/marionetted" -n -f "$conf" || exit 1
+	"$build/marionetted" -n -f "$conf" 2>&1 | sed 's/^/    /'
 	setsid "$build/marionetted" -f "$conf" >>"$STATE/server.log" 2>&1 \
 	    </dev/null &
 	echo $! >"$STATE/server.pid"

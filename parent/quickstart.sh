@@ -39,16 +39,16 @@ die() {
 
 # ---- root, asked for once a purpose ----------------------------------------
 
-as_root() {	# why, command ...
-	why=$1
+as_root() {	# purpose, command ...
+	purpose=$1
 	shift
 	if [ "$(id -u)" -eq 0 ]; then
 		"$@"
 	elif command -v sudo >/dev/null; then
-		sudo -n true 2>/dev/null || say "root is needed $why (sudo):"
+		sudo -n true 2>/dev/null || say "root is needed $purpose (sudo):"
 		sudo "$@"
 	else
-		say "root is needed $why (su):"
+		say "root is needed $purpose (su):"
 		cmd=
 		for w in "$@"; do
 			cmd="$cmd '$(printf %s "$w" | sed "s/'/'\\\\''/g")'"
@@ -266,16 +266,15 @@ case $rc in
 4) say "you said no, so nothing was written; the agent was told" ;;
 *) die "the task did not end well (status $rc)" ;;
 esac
-file=$(find "$Q/agent" -name hello.md -newer "$Q/agent.pid" 2>/dev/null |
-    tail -n 1)
-if [ -n "$file" ]; then
+session=$("$MCTL" --server "http://localhost:$API" --api-key-file \
+    "$Q/api-key" -q sessions list --status active | head -n 1)
+file=$Q/agent/sessions/$session/workspace/hello.md
+if [ -f "$file" ]; then
 	step "The file that the agent wrote: ${file#"$TOP"/}"
 	sed 's/^/    | /' "$file"
 fi
 
 # The runner is given back; files and conversation stay with the session.
-session=$("$MCTL" --server "http://localhost:$API" --api-key-file \
-    "$Q/api-key" -q sessions list --status active | head -n 1)
 [ -z "$session" ] || "$MCTL" --server "http://localhost:$API" \
     --api-key-file "$Q/api-key" sessions suspend "$session" >/dev/null
 
