@@ -69,8 +69,11 @@ static void
 refuse(int fd, int tls)
 {
 	static const char	 busy[] = "HTTP/1.1 503 Service Unavailable\r\n"
+				    "Content-Type: application/json\r\n"
 				    "Retry-After: 1\r\nConnection: close\r\n"
-				    "Content-Length: 0\r\n\r\n";
+				    "\r\n{\"code\":\"unavailable\","
+				    "\"message\":\"too many connections, try"
+				    " again\",\"request_id\":\"-\"}\n";
 
 	http_stats.refused++;
 	if (!tls && send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL) == -1)

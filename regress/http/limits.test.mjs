@@ -119,7 +119,9 @@ await test("many: the ninth connection of an address is told, and no other",
 		held.push(await Raw.open(few.api));
 	const c = await Raw.open(few.api);
 	await c.wait("the end", () => c.closed);
-	if (!c.got.includes("503 Service Unavailable") ||
+	const said = JSON.parse(c.got.toString().split("\r\n\r\n")[1]);
+	if (said.code !== "unavailable" ||
+	    !c.got.includes("503 Service Unavailable") ||
 	    !c.got.includes("Retry-After"))
 		throw new Error(c.got.toString());
 	held[0].write("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
