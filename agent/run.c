@@ -229,13 +229,16 @@ run_environment(struct run *r, struct spec *spec, const char *home)
 			spec_env(spec, name, json_string_value(value));
 }
 
-/* Claude and others may live below /tmp; then it cannot be a private one. */
+/* What a run needs may live below /tmp; then it cannot be a private one. */
 static int
 run_private_tmp(const struct run *r)
 {
 	char	*real;
 	int	 yes;
 
+	if (env->mcp_config != NULL &&
+	    strncmp(env->mcp_config, "/tmp/", 5) == 0)
+		return (0);
 	if ((real = realpath(r->program->path, NULL)) == NULL)
 		return (1);
 	yes = strncmp(real, "/tmp/", 5) != 0 &&

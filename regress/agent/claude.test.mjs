@@ -7,6 +7,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { start_model } from "../lib/model.mjs";
+import { top } from "../lib/place.mjs";
 import { until } from "../lib/wait.mjs";
 import { lay_traps } from "../claude/hostile.mjs";
 import { processes, scene } from "./harness.mjs";
@@ -18,6 +19,16 @@ async function claude(t, o = {}) {
 	const s = await scene(t, { agents: [`claude=${process.env.CLAUDE}`],
 	    ...o });
 
+	if (o.mcp) {	// A program that every user can reach.
+		const mcp = path.join(s.dir, "mcp.mjs");
+
+		fs.copyFileSync(path.join(top, "regress/claude/mcp.mjs"), mcp);
+		fs.writeFileSync(path.join(s.dir, "mcp.json"), JSON.stringify({
+		    mcpServers: { marks: { command: process.execPath,
+			args: [mcp] } } }), { mode: 0o644 });
+		s.start(["--claude-mcp-config", path.join(s.dir, "mcp.json")]);
+		await s.server.connected(1);
+	}
 	s.model = await start_model(t, path.join(s.dir, "model"), { key_sha256:
 	    createHash("sha256").update(KEY).digest("hex"), bodies: true });
 	s.secret = { api_key: KEY, base_url: s.model.url };
@@ -238,4 +249,13 @@ test("a hostile workspace runs nothing unasked", async (t) => {
 	assert.equal(done.status, "completed");
 	assert.deepEqual(asked.map((q) => q.tool), ["Bash", "Write"]);
 	assert.deepEqual(fs.readdirSync(loot), []);
+});
+
+test("the tools of a configured MCP server ask like all others", async (t) => {
+	const s = await claude(t, { enrol: false, mcp: true });
+	const { asked, done } = await s.task("run_1", '[[mcp:marks.append:' +
+	    '{"path":"m.txt","line":"x"}]]');
+	assert.equal(done.status, "completed");
+	assert.deepEqual(asked.map((q) => q.tool), ["mcp__marks__append"]);
+	assert.equal(s.read("sess_a", "m.txt"), "x\n");
 });
