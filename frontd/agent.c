@@ -33,7 +33,8 @@ body_agent(struct body *b, int flags)
 	    "0123456789._-") == strlen(name))
 		return (s);
 	body_fail(b, "agent", "agent: expected claude, codex, gemini, opencode,"
-	    " demo or custom:NAME; GET /api/v1/agents tells what runners offer");
+	    " demo or custom:NAME; GET /api/v1/agents tells what runners"
+	    " offer");
 	return (NULL);
 }
 

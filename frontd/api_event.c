@@ -20,7 +20,8 @@ static void	 event_stop(struct follow *);
 static int	 event_resumable(const struct follow *);
 
 static const struct follow_kind	 event_kind = { PROC_SESSIOND,
-	EVENT_CREDIT_COUNT / 4, event_start, event_give, event_stop, event_resumable };
+	EVENT_CREDIT_COUNT / 4, event_start, event_give, event_stop,
+	event_resumable };
 
 static void
 event_start(struct follow *f)

@@ -65,7 +65,8 @@ static int
 refuse_unknown(struct request *req, const char *name, const char *known)
 {
 	refuse(req, "validation_error", "%.*s: unknown query parameter; known"
-	    " are: %s", text_cut(name, NAME_SHOWN), name, *known != '\0' ? known : "none");
+	    " are: %s", text_cut(name, NAME_SHOWN), name,
+	    *known != '\0' ? known : "none");
 	return (-1);
 }
 
