@@ -67,6 +67,8 @@ function postmaster() {
 // Both sessions at their moment: a question open, a tool at work.
 async function scene(name, more) {
 	const file = `${name}.txt`;
+	for (const side of sides)
+		side.starts = printed(side).length;
 	asking.task = await server.task(asking.session,
 	    `[[bash:echo asked >> ${file}]]`, more);
 	working.task = await server.task(working.session,
@@ -76,7 +78,6 @@ async function scene(name, more) {
 	await until("the tool to run", () => lines_of(working, file) !== "");
 	for (const side of sides)
 		side.file = file;
-	return file;
 }
 
 // To the end, whatever is asked on the way approved.
@@ -109,13 +110,27 @@ async function stored(task) {
 	return [...runs.values()];
 }
 
-// One line per approved call; the prompt was given once.
+// The texts are long: an error shows where they part.
+function same(have, want) {
+	let i = 0;
+
+	while (i < have.length && have[i] === want[i])
+		i++;
+	assert.ok(have === want, `stored ${have.length}, printed ` +
+	    `${want?.length}, different at ${i}: ` +
+	    `${JSON.stringify(have.slice(i, i + 100))}, printed ` +
+	    JSON.stringify(want?.slice(i, i + 100)));
+}
+
+// One line per approved call; the prompt was given once.  An answer that came
+// too late for the program that had asked is used by the next attempt: two
+// requests, but one approval.
 async function accounts(side, word) {
-	const approved = (await server.permissions(side.task))
-	    .filter((p) => p.status === "approved" && p.delivered_at);
+	const approved = new Set((await server.permissions(side.task))
+	    .filter((p) => p.status === "approved").map((p) => p.responded_at));
 	const lines = lines_of(side, side.file);
 
-	assert.equal(lines, `${word}\n`.repeat(approved.length));
+	assert.equal(lines, `${word}\n`.repeat(approved.size));
 	const prompt = (await server.get_task(side.task)).prompt;
 	assert.equal(model.prompts().filter((p) => p.includes(prompt)).length, 1,
 	    JSON.stringify(model.prompts()));
@@ -127,7 +142,7 @@ async function accounts(side, word) {
 		at = run;
 		assert.equal(s, n, "a line is missing or twice");
 	}
-	return approved.length;
+	return approved.size;
 }
 
 // A task made while things are down, again and again with the same key.
@@ -170,8 +185,9 @@ async function unharmed(restarted) {
 		assert.equal((await server.permissions(side.task)).length, 1);
 		assert.equal(model.requests(side.task.prompt)
 		    .filter((r) => r.kind === "main").length, 2);
-		assert.deepEqual(await stored(side.task),
-		    [printed(side).filter((t) => t.includes(side.file)).at(-1)]);
+		const have = await stored(side.task);
+		assert.equal(have.length, 1);
+		same(have[0], printed(side)[side.starts]);
 	}
 	const now = await server.processes();
 	for (const [name, p] of Object.entries(now))
@@ -233,16 +249,12 @@ async function began_again(kind, attempts) {
 		assert.deepEqual(runs.map((r) => r.status).sort(),
 		    ["completed", ...Array(attempts - 1).fill(kind)].sort());
 		const have = await stored(side.task);
-		const all = printed(side).slice(-attempts);
+		const all = printed(side).slice(side.starts);
 		assert.equal(have.length, attempts);
-		assert.equal(have.at(-1), all.at(-1));
-		for (let i = 0; i < attempts - 1; i++)
-			assert.ok(all[i].startsWith(have[i]),
-			    "stored lines are not what was printed");
+		for (let i = 0; i < attempts; i++)
+			same(have[i], i < attempts - 1 ?
+			    all[i].slice(0, have[i].length) : all[i]);
 	}
-	const old = await server.api.must(200, "GET",
-	    `/api/v1/permissions/${asking.first.id}`);
-	assert.equal(old.status, "canceled");
 }
 
 test("kill -9 of marionette-agent: another attempt goes on, not counted",

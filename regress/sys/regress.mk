@@ -1,0 +1,17 @@
+# regress.mk - a whole tree whose workers can be made to try what they must not.
+# The workers that ship are made without probe.o; the test looks.
+
+define probing
+$(O)/probe/$(1): $(O)/$(1) $(O)/obj/regress/sys/probe.o
+	@mkdir -p $$(@D)
+	@echo "ld $$@"
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $$@ $$(OBJS_$(1)) $$(GENOBJS_$(1)) \
+	    $(O)/obj/regress/sys/probe.o $(O)/libimsg.a $$(LIBS_$(1)) $(LIBS)
+endef
+$(foreach p,$(WORKERS),$(eval $(call probing,$(p))))
+
+$(O)/probe/marionetted: $(O)/marionetted
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+REGRESS	+= $(WORKERS:%=$(O)/probe/%) $(O)/probe/marionetted
