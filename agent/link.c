@@ -134,7 +134,7 @@ link_drop(const char *why)
 	if (lk.up || lk.offline == 0)
 		lk.offline = h != NULL && h2_last_rx(h) != 0 ?
 		    h2_last_rx(h) : now_mono();
-	if (lk.up || !lk.told || env->verbose)
+	if (!env->stopping && (lk.up || !lk.told || env->verbose))
 		log_warnx("server %s:%s: %s", env->host, env->port, why);
 	lk.told = 1;
 	lk.up = 0;
@@ -322,6 +322,8 @@ link_end(struct grpc_call *call, int status, const char *message, void *arg)
 		why = xasprintf("it refuses this runner (%s): %s; if it was "
 		    "removed there, enrol again with a new --state",
 		    env->runner_id, message);
+	else if (status == GRPC_UNAVAILABLE)
+		why = xstrdup(message);
 	else
 		why = xasprintf("stream ended: %s (status %d)", message,
 		    status);

@@ -204,6 +204,10 @@ main(int argc, char **argv)
 	main_signals();
 	if (!enrolled)
 		enroll();
+	else if (env->token != NULL) {
+		freezero(env->token, strlen(env->token));
+		env->token = NULL;
+	}
 	journal_open(main_replay);
 	spool_open_all();
 	session_start();

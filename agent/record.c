@@ -3,6 +3,7 @@
  * is known is never started again, whatever the server sends; it is answered
  * with what became of it.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -284,7 +285,7 @@ record_leftovers(void)
 		b.run_id = r->run_id;
 		b.attempt = r->attempt;
 		b.status = status;
-		b.exit_code = -1;
+		b.exit_code = 128 + SIGKILL;
 		b.error_code = code;
 		b.error = why;
 		b.log_last = spool_last(r->run_id);

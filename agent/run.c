@@ -88,8 +88,10 @@ run_explain(struct run *r, const char *status)
 		r->error = xstrdup(env->stopping ?
 		    "The runner's agent was stopped." :
 		    "The runner was without a server for too long.");
-	else if (strcmp(status, "failed") != 0)
-		r->error = xasprintf("Stopped: %s.", status);
+	else if (strcmp(status, "canceled") == 0)
+		r->error = xstrdup("The task was canceled.");
+	else if (strcmp(status, "suspended") == 0)
+		r->error = xstrdup("The session was suspended.");
 	else if (WIFSIGNALED(r->wait_status))
 		r->error = xasprintf("%s was killed by signal %d (%s).",
 		    r->program->name, WTERMSIG(r->wait_status),

@@ -372,3 +372,73 @@ test("a key: opened, used, masked, in no file", async (t) => {
 	assert.equal((await server.message_of("run_unwound", "run_2")).reason,
 	    "unknown");
 });
+
+test("a program where the session's user cannot go", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const closed = `${s.dir}/closed`;
+
+	fs.mkdirSync(closed, { mode: 0o700 });
+	const at = program(closed, "p", "#!/bin/sh\necho reached >>it\n");
+	s.start(["--agent", `custom:p=${at}`]);
+	await s.server.connected(1);
+	await s.server.attach("sess_a", "custom:p");
+	s.server.execute("run_1", "sess_a", "x");
+	const d = await s.server.message_of("run_completed", "run_1");
+	if (s.server.enrolled[0].sandbox_mode === "uid") {
+		assert.equal(d.error_code, "agent_missing");
+		return t.diagnostic("no namespaces here");
+	}
+	assert.equal(d.status, "completed", d.error);
+	assert.equal(s.read("sess_a", "it"), "reached\n");
+	return undefined;
+});
+
+test("workspaces in the state directory, where they are by default",
+    async (t) => {
+	const s = await scene(t, { enrol: false });
+
+	s.start(["--workspace-root", `${s.state}/sessions`]);
+	await s.server.connected(1);
+	await s.server.attach("sess_a", "demo");
+	s.server.execute("run_1", "sess_a", "x");
+	const q = await s.server.message_of("permission_request", "run_1");
+	s.server.answer("run_1", q.request_id, true);
+	assert.equal((await s.server.message_of("run_completed", "run_1"))
+	    .status, "completed");
+	assert.ok(fs.existsSync(
+	    `${s.state}/sessions/sess_a/workspace/hello.md`));
+});
+
+test("what nobody could be shown is refused, not asked", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", String.raw`#!/bin/sh
+read -r task
+cat <<'END'
+{"type":"permission_request","id":"1","tool":"T","input":"a\u0000b"}
+END
+read -r a; printf '%s\n' "$a"
+cat <<'END'
+{"type":"permission_request","id":"2","tool":"T","input":"\\u0000"}
+END
+read -r a; printf '%s\n' "$a"
+printf '{"type":"permission_request","id":"3","tool":"T","input":"'
+head -c 1000000 /dev/zero | tr '\0' z; echo '"}'
+read -r a; printf '%s\n' "$a"
+`);
+	const { server } = s;
+	s.start(["--agent", `custom:p=${at}`]);
+	await server.connected(1);
+	await server.attach("sess_a", "custom:p");
+	server.execute("run_1", "sess_a", "x");
+	server.answer("run_1", (await server.message_of("permission_request",
+	    "run_1")).request_id, true);
+	const log = (await server.log("run_1")).filter((l) =>
+	    /permission_answer/.test(l.content)).map((l) =>
+	    JSON.parse(l.content));
+	assert.deepEqual(log.map((a) => [a.id, a.approved]),
+	    [["1", false], ["2", true], ["3", false]]);
+	assert.match(log[0].reason, /NUL/);
+	assert.match(log[2].reason, /900 KiB/);
+	assert.deepEqual(server.of("permission_request").map((q) =>
+	    q.request_id), ["2"]);
+});
