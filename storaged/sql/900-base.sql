@@ -203,13 +203,13 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
--- A page: the documents of `ids', of which there are `found' and the first of
--- them at most 1 MiB together (but one at least) were rendered.
+-- A page of documents; ids are theirs, the cursor is made of the last.
 CREATE FUNCTION mn.page(docs text[], ids text[], more boolean, total bigint)
 RETURNS SETOF mn.answer
 LANGUAGE sql STABLE AS $$
 	SELECT coalesce(cardinality(docs), 0), '', '',
-	    '{"items":[' || coalesce(array_to_string(docs, ','), '') || '],"has_more":' ||
+	    '{"items":[' || coalesce(array_to_string(docs, ','), '') ||
+	    '],"has_more":' ||
 	    CASE WHEN more THEN 'true' ELSE 'false' END || ',"next_cursor":' ||
 	    CASE WHEN more THEN to_json(mn.cursor_make(
 		ids[cardinality(ids)]))::text ELSE 'null' END ||

@@ -14,10 +14,10 @@ LANGUAGE sql IMMUTABLE AS $$
 	    'cost_usd', trim_scale(p_cost / 1000000.0), 'duration_ms', p_ms)
 $$;
 
--- updated_at stands last: its text is the ETag.
+-- updated_at stands last and exactly as below: its text is the ETag.
 CREATE FUNCTION mn.session_doc(s mn_data.session) RETURNS text
 LANGUAGE sql STABLE AS $$
-	SELECT json_build_object(
+	SELECT left(json_build_object(
 	    'id', s.id, 'name', s.name, 'status', s.status, 'agent', s.agent,
 	    'agent_config_id', s.agent_config_id, 'is_byok', s.is_byok,
 	    'model', s.model, 'runner_id', s.runner_id,
@@ -39,8 +39,8 @@ LANGUAGE sql STABLE AS $$
 	    'labels', s.labels, 'annotations', s.annotations,
 	    'last_activity_at', mn.time(s.last_activity_at),
 	    'suspended_at', mn.time(s.suspended_at),
-	    'created_at', mn.time(s.created_at),
-	    'updated_at', mn.time(s.updated_at))::text
+	    'created_at', mn.time(s.created_at))::text, -1) ||
+	    ',"updated_at":"' || mn.time(s.updated_at) || '"}'
 $$;
 
 CREATE FUNCTION mn.task_doc(t mn_data.task) RETURNS text
@@ -178,10 +178,9 @@ $$;
 -- the first member, id.
 CREATE FUNCTION mn.event_doc(e mn_data.event) RETURNS text
 LANGUAGE sql STABLE AS $$
-	SELECT json_build_object(
-	    'id', e.id, 'type', e.type,
-	    'resource', json_build_object('id', e.resource_id, 'type',
+	SELECT '{"id":' || to_json(e.id) || ',' || substr(json_build_object(
+	    'type', e.type, 'resource', json_build_object('id', e.resource_id, 'type',
 		e.resource_type),
 	    'session_id', e.session_id, 'task_id', e.task_id,
-	    'data', e.data, 'time', mn.time(e.created_at))::text
+	    'data', e.data, 'time', mn.time(e.created_at))::text, 2)
 $$;

@@ -103,8 +103,7 @@ $$;
 
 -- What the task becomes with the end of its newest run.
 CREATE FUNCTION mn.run_end_task(r mn_data.run, p_status text, p_result text,
-    p_error_code text, p_error text, p_next_run text, p_counted integer,
-    p_lost boolean) RETURNS mn_data.task
+    p_next_run text, p_counted integer, p_lost boolean) RETURNS mn_data.task
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	t	mn_data.task;
@@ -124,9 +123,9 @@ BEGIN
 	    lost_count = lost_count + p_lost::integer,
 	    result = coalesce(nullif(p_result, ''), result),
 	    error_code = CASE WHEN p_status IN ('failed', 'canceled')
-		THEN coalesce(nullif(p_error_code, ''), p_status) END,
+		THEN coalesce(r.error_code, p_status) END,
 	    error = CASE WHEN p_status IN ('failed', 'canceled')
-		THEN coalesce(nullif(p_error, ''), cancel_reason) END,
+		THEN coalesce(r.error, cancel_reason) END,
 	    tokens_input = tokens_input + r.tokens_input,
 	    tokens_output = tokens_output + r.tokens_output,
 	    cost_microusd = cost_microusd + r.cost_microusd,
@@ -197,8 +196,8 @@ BEGIN
 		RETURN;
 	END IF;
 	PERFORM mn.permission_run_end(r, p_status);
-	t := mn.run_end_task(r, p_task_status, p_result, p_error_code,
-	    p_error, p_next_run, p_counted, p_status = 'lost');
+	t := mn.run_end_task(r, p_task_status, p_result, p_next_run,
+	    p_counted, p_status = 'lost');
 	RETURN QUERY SELECT 1::bigint, '', '', mn.task_doc(t);
 END
 $$;

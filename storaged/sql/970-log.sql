@@ -206,10 +206,10 @@ BEGIN
 			v_attempt := b.attempt;
 			v_after := b.first + i;
 			i := i + 1;
-			CONTINUE WHEN v_level IS NOT NULL AND NOT
-			    mn.json(v_line)->>'level' = ANY (v_level);
-			CONTINUE WHEN v_stream IS NOT NULL AND NOT
-			    mn.json(v_line)->>'stream' = ANY (v_stream);
+			CONTINUE WHEN v_level IS NOT NULL AND NOT coalesce(
+			    mn.json(v_line)->>'level' = ANY (v_level), false);
+			CONTINUE WHEN v_stream IS NOT NULL AND NOT coalesce(
+			    mn.json(v_line)->>'stream' = ANY (v_stream), false);
 			v_docs := v_docs || v_line;
 			v_bytes := v_bytes + octet_length(v_line);
 		END LOOP;

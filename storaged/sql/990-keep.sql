@@ -23,8 +23,9 @@ BEGIN
 END
 $$;
 
--- Rows of every table, and nothing that changes a table.  Partitions are
--- reached through the log table alone.
+-- Rows of every table, and nothing that changes a table.  No column that says
+-- whose a row is may be updated.  Partitions are reached through the log table
+-- alone.
 CREATE FUNCTION mn.grant_to(p_role text) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -42,13 +43,18 @@ BEGIN
 	    'task', 'run', 'permission', 'kept_answer', 'event',
 	    'event_gone', 'log', 'runner', 'runner_token', 'agent_config',
 	    'data_key', 'action_log'] LOOP
-		EXECUTE format('GRANT SELECT, INSERT, UPDATE ON mn_data.%I '
-		    'TO %I', t, p_role);
+		EXECUTE format('GRANT SELECT, INSERT ON mn_data.%I TO %I', t,
+		    p_role);
+		CONTINUE WHEN t IN ('event', 'log', 'action_log');
+		EXECUTE format('GRANT UPDATE (%s) ON mn_data.%I TO %I',
+		    (SELECT string_agg(quote_ident(attname), ', ')
+			FROM pg_attribute
+			WHERE attrelid = ('mn_data.' || t)::regclass
+			AND attnum > 0 AND NOT attisdropped
+			AND attname NOT IN ('tenant_id', 'shared')), t, p_role);
 	END LOOP;
 	EXECUTE format('GRANT DELETE ON mn_data.idempotency, '
 	    'mn_data.kept_answer, mn_data.event TO %I', p_role);
-	EXECUTE format('REVOKE UPDATE ON mn_data.event, mn_data.log, '
-	    'mn_data.action_log FROM %I', p_role);
 	EXECUTE format('REVOKE EXECUTE ON FUNCTION mn.grant_to(text) FROM %I',
 	    p_role);
 END
