@@ -181,13 +181,14 @@ result_print(struct job *j)
 	task_tell(j->m, f->end);
 }
 
+/* Its runner is free for the next one when this returns, if all is well. */
 static void
 session_end(struct job *j)
 {
 	json_t	*doc;
 	char	*path;
 
-	path = xasprintf("/api/v1/sessions/%s/terminate", j->session);
+	path = xasprintf("/api/v1/sessions/%s/terminate?wait=10", j->session);
 	doc = api_send(j->m, "POST", path, NULL, NULL);
 	json_decref(doc);
 	free(path);
