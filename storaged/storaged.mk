@@ -9,11 +9,4 @@ $(GEN)/sql_files.c: $(SQLFILES) storaged/embed.awk storaged/storaged.mk
 
 GENOBJS_storaged += $(GEN)/sql_files.o
 
-# Speaks to a real storaged as the parent and as the owners; run by
-# regress/sql/run.sh.
-$(O)/regress/storaged_test: regress/sql/storaged_test.c $(O)/libimsg.a $(GENHDRS)
-	@mkdir -p $(@D)
-	@echo "cc $<"
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDHARDEN) -o $@ $< $(O)/libimsg.a $(LIBS)
-
 $(O)/obj/storaged/%.o: CPPFLAGS += $(shell pkg-config --cflags libpq)

@@ -57,12 +57,15 @@ chmod 755 "$D/start" "$D/kill"
 psql -h "$D" -U owner -d postgres -qc 'CREATE DATABASE marionette'
 
 export OWNER="host=$D dbname=marionette user=owner"
-export WORKER="host=$D dbname=marionette user=marionette"
+export WORKER="host=$D dbname=marionette user=marionette" ROOT="$D"
+# With a root of its own, the socket's directory, as with the parent.
+[ "$(id -u)" = 0 ] && WORKER="host=/ dbname=marionette user=marionette"
 export STORAGED="$O/storaged"
 export START="$D/start" KILL="$D/kill"
 export PGOPTIONS='-c search_path=mn,mn_data -c client_min_messages=warning'
 export PSQL="psql -X -q -h $D -U owner -d marionette -v ON_ERROR_STOP=1"
 rc=0
+${MAKE:-make} -s O="$O" "$O/storaged" "$O/regress/storaged_test" >/dev/null
 
 # 1. storaged makes the schema and does its work.
 "$O/regress/storaged_test" >"$D/out" 2>"$D/err" || rc=1

@@ -2,8 +2,9 @@
  * storaged_test.c - speaks to a real storaged as its parent and as the owners,
  * over socketpairs: batches, a poisoned batch, PostgreSQL killed under it, the
  * advisory lock taken over, events in order.  Environment: STORAGED (the
- * program), OWNER and WORKER (conninfo), KILL and START (shell commands that
- * kill -9 and start PostgreSQL), PSQL (a command that runs SQL as the owner).
+ * program), OWNER and WORKER (conninfo), ROOT (its root directory when we are
+ * root), KILL and START (shell commands that kill -9 and start PostgreSQL),
+ * PSQL (a command that runs SQL as the owner).
  * Prints `ok' and `not ok' lines.
  */
 #include <sys/socket.h>
@@ -23,7 +24,6 @@
 #include "peer.h"
 
 #define IN_SIZE		(16U << 20)
-#define JAIL_TEST	1	/* seccomp without root */
 
 struct frame {
 	uint32_t	 len;
@@ -181,6 +181,16 @@ static union {
 static size_t	 used;		/* bytes of c->in to be dropped */
 static struct chan *used_of;
 
+static void
+drop_used(void)
+{
+	if (used_of == NULL)
+		return;
+	memmove(used_of->in, used_of->in + used, used_of->len - used);
+	used_of->len -= used;
+	used_of = NULL;
+}
+
 /* The next message within ms: its type, MSG_NONE when there is none. */
 static enum msg_type
 hear(struct chan *c, int ms, uint64_t *ref)
@@ -190,11 +200,7 @@ hear(struct chan *c, int ms, uint64_t *ref)
 	uint64_t	 end = now_ms() + (uint64_t)ms;
 	ssize_t		 n;
 
-	if (used_of != NULL) {
-		memmove(used_of->in, used_of->in + used, used_of->len - used);
-		used_of->len -= used;
-		used_of = NULL;
-	}
+	drop_used();
 	for (;;) {
 		if (c->len >= sizeof(f)) {
 			memcpy(&f, c->in, sizeof(f));
@@ -262,7 +268,7 @@ peer_connect(struct child *ch, enum proc who, uint32_t generation)
 }
 
 static void
-child_start(struct child *ch, int jail)
+child_start(struct child *ch)
 {
 	struct msg_proc_start		 start = { 0 };
 	struct msg_proc_configured	 done = { 0 };
@@ -285,8 +291,12 @@ child_start(struct child *ch, int jail)
 	start.name = "storaged";
 	start.table = msg_table_hash;
 	start.table_len = sizeof(msg_table_hash);
-	start.root = "/";
-	start.jail = (uint8_t)jail;
+	start.root = env("ROOT");
+	start.jail = 1;
+	if (geteuid() == 0) {
+		start.jail = 2;
+		start.uid = start.gid = 65534;
+	}
 	start.verbose = getenv("VERBOSE") != NULL;
 	say(&ch->parent, MSG_PROC_START, 0, &start);
 	option(ch, "conninfo-owner", env("OWNER"));
@@ -559,7 +569,7 @@ test_takeover(struct child *first)
 	uint64_t	 t0 = now_ms();
 
 	memset(&second, 0, sizeof(second));
-	child_start(&second, JAIL_TEST);
+	child_start(&second);
 	ok(child_ready(&second, 10000), "a second storaged becomes ready");
 	ok(now_ms() - t0 >= 1900, "not before two seconds of patience");
 	id_make(id, "alog");
@@ -567,6 +577,7 @@ test_takeover(struct child *first)
 	code = answer(&second.control[PROC_TASKD], 5, 5000, NULL);
 	ok(code != NULL && code[0] == '\0', "and writes");
 	ok(child_end(first, SIGKILL) != 0, "the first one was alive");
+	drop_used();
 	*first = second;
 }
 
@@ -599,7 +610,7 @@ main(void)
 
 	memset(&ch, 0, sizeof(ch));
 	signal(SIGPIPE, SIG_IGN);
-	child_start(&ch, JAIL_TEST);
+	child_start(&ch);
 	ok(child_ready(&ch, 15000), "storaged becomes ready");
 	ok(hear(&ch.control[PROC_SESSIOND], 3000, &ref) == MSG_EVENT_HORIZON,
 	    "sessiond is told the horizon first");
