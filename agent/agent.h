@@ -14,15 +14,11 @@
 #include "runner.pb-c.h"
 
 #define AGENT_PROGRAMS_MAX	32
-#define AGENT_KINDS_MAX		AGENT_PROGRAMS_MAX
 
-struct event;
 struct event_base;
 struct kind;
-struct room;
 struct run;
 struct session;
-struct tls;
 struct tls_config;
 
 /* A coding agent that can be run here; lives as long as the process. */
@@ -84,6 +80,9 @@ int	 identity_pinned(const char *chain, size_t, const char *pin,
 	    const char *host, char *why, size_t);
 int	 identity_is_ca(const uint8_t *der, size_t, const char *pin);
 uint8_t	*identity_sign(const char *keyfile, const uint8_t *, size_t, size_t *);
+
+/* jail.c: after the walls were tried */
+void	 jail_enter(void);
 
 /* enroll.c */
 void	 enroll(void);

@@ -3,10 +3,10 @@
  * agents there for its sessions, each in a room of its own.
  *
  * Its jail: it must start programs, build namespaces and change users, so it
- * cannot be confined as the workers are.  What it does: no core dumps, not
- * readable by other processes of its user, secrets in locked memory, every
- * descriptor closed on exec, an own session for each run; what it starts gets
- * no privileges back (no_new_privs, empty bounding set, own uid, namespaces).
+ * cannot be confined as the workers are.  What it does: jail.c; no core dumps,
+ * not readable by other processes of its user, secrets in locked memory, every
+ * descriptor closed on exec.  What it starts gets no privileges at all
+ * (no_new_privs, empty bounding set, own uid, namespaces: room.c).
  */
 #include <errno.h>
 #include <malloc.h>
@@ -196,6 +196,7 @@ main(int argc, char **argv)
 	place_init();
 	main_walls();
 	main_harden();
+	jail_enter();
 	if ((env->base = event_base_new()) == NULL)
 		fatalx("memory: events");
 	enrolled = state_load();

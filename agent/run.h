@@ -11,15 +11,14 @@
 
 #include "agent.h"
 #include "kind.h"
+#include "linebuf.h"
 #include "record.h"
 #include "spool.h"
 
 #define ASK_ID_MAX	128
-#define LINE_MAX_BYTES	(16 * 1024 * 1024)
 
 struct evbuffer;
 struct event;
-struct room;
 
 /* From AttachSession to DetachSession, over restarts of the agent. */
 struct session {
@@ -41,21 +40,6 @@ struct ask {
 	char			*tool;
 	json_t			*input;
 	int			 answered;
-};
-
-struct lines {			/* linebuf.c */
-	char	*buf;
-	size_t	 len;
-	size_t	 size;
-	size_t	 seen;		/* no newline before here */
-	int	 over;		/* the rest of an over-long line is dropped */
-};
-
-struct stream {
-	struct event	*ev;
-	struct lines	 lines;
-	const char	*name;
-	int		 fd;
 };
 
 /* From ExecuteTask to RunCompleted. */
@@ -158,11 +142,5 @@ void	 ask_new(struct run *, const char *id, const char *kind,
 void	 ask_withdrawn(struct run *, const char *program_id);
 void	 ask_answer(const Marionette__V1__PermissionAnswer *);
 void	 ask_end_all(struct run *);
-
-/* linebuf.c */
-typedef void	(*lines_cb)(struct run *, struct stream *, const char *, size_t);
-void	 lines_add(struct run *, struct stream *, const char *, size_t,
-	    lines_cb);
-void	 lines_end(struct run *, struct stream *, lines_cb);
 
 #endif
