@@ -70,6 +70,7 @@ conn_lost(struct conn *c, const char *why)
 	c->pg = NULL;
 	c->state = CONN_DOWN;
 	c->outstanding = 0;
+	c->broken = 0;
 	if (c->down != NULL)
 		c->down(c);
 	tv.tv_sec = c->backoff_ms / 1000;
@@ -86,25 +87,38 @@ conn_flush(struct conn *c)
 
 	if (c->pg == NULL || c->state < CONN_PREPARING)
 		return;
+	if (c->broken) {
+		conn_lost(c, PQerrorMessage(c->pg));
+		return;
+	}
 	if ((rc = PQflush(c->pg)) == 1)
 		event_add(c->ev_write, NULL);
 	else if (rc == -1)
 		conn_lost(c, PQerrorMessage(c->pg));
 }
 
+/* What libpq would not take is no question with an answer to wait for. */
+void
+conn_sent(struct conn *c, int rc)
+{
+	if (rc == 1)
+		c->outstanding++;
+	else
+		c->broken = 1;
+}
+
 void
 conn_sync(struct conn *c)
 {
-	if (PQpipelineSync(c->pg) == 1)
-		c->outstanding++;
+	conn_sent(c, PQpipelineSync(c->pg));
 	conn_flush(c);
 }
 
 void
 conn_query(struct conn *c, const char *sql, int n, const char *const *values)
 {
-	if (PQsendQueryParams(c->pg, sql, n, NULL, values, NULL, NULL, 0) == 1)
-		c->outstanding++;
+	conn_sent(c, PQsendQueryParams(c->pg, sql, n, NULL, values, NULL, NULL,
+	    0));
 }
 
 /* Every statement that may travel here, and one Sync. */
@@ -119,12 +133,11 @@ prepare_all(struct conn *c)
 		if ((msg_descs[t].flags & MSG_F_SQL) == 0 ||
 		    (msg_descs[t].flags & c->prepare) == 0)
 			continue;
-		if (PQsendPrepare(c->pg, msg_descs[t].lower,
+		conn_sent(c, PQsendPrepare(c->pg, msg_descs[t].lower,
 		    statement_text((enum msg_type)t, sql, sizeof(sql)), 0,
-		    NULL) == 1)
-			c->outstanding++;
-		if (PQsendDescribePrepared(c->pg, msg_descs[t].lower) == 1)
-			c->outstanding++;
+		    NULL));
+		conn_sent(c, PQsendDescribePrepared(c->pg,
+		    msg_descs[t].lower));
 	}
 	conn_sync(c);
 }

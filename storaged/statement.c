@@ -224,7 +224,6 @@ void
 statement_send(struct conn *c, struct stmt *s)
 {
 	s->sent = 1;
-	if (PQsendQueryPrepared(c->pg, msg_descs[s->type].lower, s->nparams,
-	    s->values, s->lengths, s->formats, 0) == 1)
-		c->outstanding++;
+	conn_sent(c, PQsendQueryPrepared(c->pg, msg_descs[s->type].lower,
+	    s->nparams, s->values, s->lengths, s->formats, 0));
 }

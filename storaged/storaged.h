@@ -61,6 +61,7 @@ struct conn {
 	PGconn			*pg;
 	struct event		*ev_read, *ev_write, *ev_timer;
 	unsigned int		 outstanding;	/* queries and Syncs */
+	unsigned int		 broken;	/* libpq refused a question */
 	unsigned int		 prepared;	/* results of preparation seen */
 	unsigned int		 backoff_ms;
 	unsigned int		 failures;
@@ -111,6 +112,7 @@ int		 answer_may_pass(const char *sqlstate);
 /* connection.c */
 void		 conn_start(struct conn *);
 void		 conn_lost(struct conn *, const char *why);
+void		 conn_sent(struct conn *, int rc);
 void		 conn_sync(struct conn *);
 void		 conn_query(struct conn *, const char *sql, int n,
 		    const char *const *values);

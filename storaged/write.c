@@ -31,6 +31,7 @@ static int		 commit_failed;
 static char		 failed_state[6];
 static uint64_t		 hold_until;	/* a pause before the next batch */
 static uint64_t		 gone_since;
+static uint64_t		 batch_since;
 static unsigned int	 settling[PROC_MAX];	/* orphans in the batch */
 static struct event	*ev_pause;
 
@@ -191,6 +192,7 @@ write_turn(void)
 		statement_send(&conn, s);
 	}
 	begin_results(TAILQ_FIRST(&batch));
+	batch_since = worker_mono_ms();
 	conn_sync(&conn);
 }
 
@@ -369,6 +371,15 @@ write_forget(enum proc from)
 		}
 }
 
+/* No database, or one that has stopped in the middle of a batch. */
+static int
+is_gone(uint64_t now)
+{
+	if (!write_is_ours())
+		return (gone_since != 0 && now - gone_since >= GONE);
+	return (batched > 0 && now - batch_since >= GONE);
+}
+
 /*
  * Without a database nothing waits for ever: what was never sent is refused
  * and may be asked again; of what was sent the outcome is not known, and it
@@ -381,7 +392,7 @@ write_janitor(void)
 	uint64_t	 now = worker_mono_ms();
 
 	conn_janitor(&conn);
-	if (write_is_ours() || gone_since == 0 || now - gone_since < GONE)
+	if (!is_gone(now))
 		return;
 	TAILQ_FOREACH_SAFE(s, &queue, entry, next) {
 		if (s->sent || now - s->since < GONE)

@@ -87,4 +87,14 @@ for f in regress/sql/*.test.sql; do
 	grep -E '^(not )?ok|^#' "$D/out" || :
 	if grep -q '^not ok' "$D/out"; then rc=1; fi
 done
+
+# 3. A schema that this program does not know.
+$PSQL -c "INSERT INTO mn_meta.applied VALUES (899, 'x', '99.0')"
+"$O/regress/storaged_test" newer 2>"$D/err" || rc=1
+if grep -q 'schema is 899 (marionette 99.0).*schemas up to' "$D/err"; then
+	echo "ok - and both versions are named"
+else
+	echo "not ok - and both versions are named"
+	rc=1
+fi
 exit $rc

@@ -513,11 +513,11 @@ BEGIN
 		v_xid := split_part(p_after, '.', 1)::bigint;
 		v_seq := split_part(p_after, '.', 2)::bigint;
 		SELECT xid INTO v_gone FROM event_gone;
-		IF v_xid < v_gone THEN
+		IF v_xid <= v_gone AND v_gone > 0 THEN
 			RETURN QUERY SELECT '', '', '', '', '', 'gone',
 			    'older events were removed; the oldest kept '
 			    'position is given', json_build_object('oldest',
-			    v_gone || '.' || 9223372036854775)::text;
+			    v_gone + 1 || '.0')::text;
 			RETURN;
 		END IF;
 	ELSIF p_after <> '' THEN

@@ -1,0 +1,58 @@
+-- What is removed for its age, and what is said of it.
+\set QUIET on
+\pset format unaligned
+\pset tuples_only on
+\c - owner
+SET search_path = mn, mn_data;
+SET mn.tenant = '*';
+CREATE TABLE mn_data.log_20200101 (LIKE mn_data.log INCLUDING DEFAULTS);
+ALTER TABLE mn_data.log ATTACH PARTITION mn_data.log_20200101
+    FOR VALUES FROM ('2020-01-01') TO ('2020-01-02');
+INSERT INTO mn_data.idempotency VALUES ('k', 'old', '', 'x',
+    now() - interval '25 hours'), ('k', 'new', '', 'x', now());
+INSERT INTO mn_data.event (id, tenant_id, type, resource_type, resource_id,
+    labels, data, created_at) VALUES ('e1', 'k', 't', 'r', 'i', '{}', '{}',
+    now() - interval '40 days') RETURNING xid AS old \gset
+INSERT INTO mn_data.event (id, tenant_id, type, resource_type, resource_id,
+    labels, data) VALUES ('e2', 'k', 't', 'r', 'i', '{}', '{}')
+    RETURNING xid || '.' || seq AS new \gset
+\c - marionette
+SET search_path = mn, mn_data;
+CREATE FUNCTION pg_temp.ok(cond boolean, what text) RETURNS text
+LANGUAGE sql AS $$
+	SELECT CASE WHEN cond THEN 'ok - ' ELSE 'not ok - ' END || what
+$$;
+SET mn.tenant = '*';
+SELECT mn.janitor(30) \g /dev/null
+SELECT pg_temp.ok(to_regclass('mn_data.log_20200101') IS NULL,
+    'an old day of the log is dropped');
+SELECT pg_temp.ok(string_agg(key, ' ') = 'new',
+    'Idempotency-Keys are kept 24 hours') FROM mn_data.idempotency
+    WHERE tenant_id = 'k';
+SET mn.tenant = 'k';
+SELECT pg_temp.ok(string_agg(body::json->>'id', ' ') = 'e2',
+    'an old event is removed') FROM mn.event_page('k', '', 10);
+SELECT pg_temp.ok(code = 'gone' AND doc::json->>'oldest' LIKE '%.0',
+    'reading after it: gone, and the oldest position')
+    FROM mn.event_page('k', :'old' || '.0', 10);
+SELECT pg_temp.ok(count(*) = 0, 'reading after what is kept')
+    FROM mn.event_page('k', :'new', 10);
+-- A log whose first lines are gone.
+SET mn.tenant = 'a';
+SELECT pg_temp.ok(code = 'validation_error', 'LOG_PAGE, no position')
+    FROM mn.log_page('a', 'task_0000000000000000000000001',
+    '{"after":"x"}');
+\c - owner
+SET mn.tenant = '*';
+DELETE FROM mn_data.log WHERE task_id = 'task_0000000000000000000000001'
+    AND first = 1;
+\c - marionette
+SET search_path = mn, mn_data;
+SET mn.tenant = 'a';
+SELECT CASE WHEN code = 'gone' AND doc::json->>'oldest' = '1.4' THEN 'ok'
+    ELSE 'not ok' END || ' - LOG_PAGE before the oldest line'
+    FROM mn.log_page('a', 'task_0000000000000000000000001',
+    '{"after":"1.1"}');
+SELECT CASE WHEN json_array_length(doc::json->'items') = 2 THEN 'ok'
+    ELSE 'not ok' END || ' - LOG_PAGE from the first that is kept'
+    FROM mn.log_page('a', 'task_0000000000000000000000001', '{}');
