@@ -10,7 +10,13 @@ cmd=$1 STATE=$2 RUN=$3
 here=$(dirname "$0")
 
 server_pid() { cat "$STATE/server.pid" 2>/dev/null; }
-is_server() { [ "$(cat "/proc/$1/comm" 2>/dev/null)" = marionetted ]; }
+is_server() {	# alive, and not a zombie that nobody reaps
+	case $(cat "/proc/$1/stat" 2>/dev/null) in
+	*") Z "*) return 1 ;;
+	"$1 (marionetted) "*) return 0 ;;
+	esac
+	return 1
+}
 
 start() {
 	build=$1 conf=$2 users=$3

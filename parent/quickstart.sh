@@ -95,9 +95,14 @@ wait_for() {	# seconds, what, command ...
 	done
 	return 0
 }
-pid_is() {	# pid, name: alive and the program that we started?
-	[ -n "$1" ] && [ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$2" ]
+pid_is() {	# pid, name: alive, no zombie, and the program that we started?
+	case $(cat "/proc/${1:-none}/stat" 2>/dev/null) in
+	*") Z "*) return 1 ;;
+	"$1 ($2) "*) return 0 ;;
+	esac
+	return 1
 }
+pid_is_not() { ! pid_is "$@"; }
 saved() { cat "$Q/$1" 2>/dev/null; }
 
 # ---- stop and clean --------------------------------------------------------
@@ -108,7 +113,8 @@ stop() {
 	pid=$(saved agent.pid)
 	if pid_is "$pid" marionette-agen; then
 		kill "$pid"
-		wait_for 15 "the agent" sh -c "! kill -0 $pid" || kill -9 "$pid"
+		wait_for 15 "the agent" pid_is_not "$pid" marionette-agen ||
+		    kill -9 "$pid"
 	fi
 	rm -f "$Q/agent.pid"
 	if [ -n "$ROOTLESS" ]; then
@@ -217,7 +223,10 @@ step "API key and runner"
 if ! [ -s "$Q/api-key" ] || ! "$MCTL" --server "http://localhost:$API" \
     --api-key-file "$Q/api-key" me >/dev/null 2>&1; then
 	(umask 077; "$MCTL" --socket "$RUN/control.sock" -q admin keys create \
-	    --name quickstart >"$Q/api-key") || die "no API key could be made"
+	    --name quickstart >"$Q/api-key" 2>"$Q/mctl.err") || {
+		cat "$Q/mctl.err" >&2
+		die "no API key could be made"
+	}
 fi
 say "API key in .quickstart/api-key"
 pid=$(saved agent.pid)
@@ -229,7 +238,10 @@ if ! pid_is "$pid" marionette-agen; then
 	if ! [ -d "$Q/agent" ]; then
 		token=$("$MCTL" --socket "$RUN/control.sock" -q admin \
 		    runner-tokens create --name quickstart --max-uses 1 \
-		    --expires-in 10m) || die "no runner token could be made"
+		    --expires-in 10m 2>"$Q/mctl.err") || {
+			cat "$Q/mctl.err" >&2
+			die "no runner token could be made"
+		}
 		set -- "$@" --token-fd 3
 	else
 		token=
@@ -249,6 +261,14 @@ wait_for 30 "the runner" runner_is_up || die "the runner does not come online"
 say "a runner on this machine is enrolled, over mutual TLS"
 
 # ---- the task --------------------------------------------------------------
+
+# A session that an earlier, broken-off run left would hold the only runner.
+for s in $("$MCTL" --server "http://localhost:$API" --api-key-file \
+    "$Q/api-key" -q sessions list --status active --status pending \
+    --status resuming); do
+	"$MCTL" --server "http://localhost:$API" --api-key-file "$Q/api-key" \
+	    sessions suspend "$s" >/dev/null 2>&1
+done
 
 step "Running a task with the agent \"$agent\" ($why)"
 prompt='Write hello.md: greet the reader in one line, and list what is in the workspace.'

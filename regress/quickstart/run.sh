@@ -13,6 +13,7 @@ cleanup() {
 	umount -R "$root" 2>/dev/null
 	rm -rf --one-file-system "$root"
 }
+chmod 755 "$root"
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 rc=0
@@ -70,8 +71,9 @@ inside "$(env_of) cd marionette && YES=1 make quickstart; echo status \$?;
     echo CURL; . ./.quickstart/ports;
     build/mctl --server http://localhost:\$API --api-key-file .quickstart/api-key tasks list;
     build/mctl --socket /run/marionette-quickstart/control.sock server privsep;
-    make quickstart-stop; echo stopped \$?; ps() { ls /proc | grep -c '^[0-9]'; };
-    cat /proc/[0-9]*/comm | sort -u | tr '\\n' ' '; echo PROCESSES;
+    make quickstart-stop; echo stopped \$?;
+    grep -hv ') Z ' /proc/[0-9]*/stat | cut -d' ' -f2 | sort -u |
+	tr '\\n' ' '; echo PROCESSES;
     make quickstart-clean; echo cleaned \$?;
     ls -d .quickstart build /var/lib/marionette* /run/marionette* 2>/dev/null; grep ^_mn_ /etc/passwd;
     git status --porcelain; echo END" >"$out" 2>&1
@@ -104,7 +106,9 @@ s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(5)
 time.sleep(600)
 PY
 busy=$!
-inside "cd marionette && (sleep 1; while ! grep -qs 'Write' /tmp/tty; do sleep 0.2; done; echo y) |
+# What was typed before the question does not count, so it is waited for.
+inside "cd marionette && (while ! grep -qs 'Allow Write' /tmp/tty; do sleep 0.2; done; echo y;
+    while ! grep -qs 'Remove it all' /tmp/tty; do sleep 0.2; done) |
     script -qfec 'make quickstart' /tmp/tty >/dev/null 2>&1; cat /tmp/tty;
     echo; echo UNANSWERED; make quickstart </dev/null; echo status \$?;
     make quickstart-clean" >"$out" 2>&1
