@@ -125,15 +125,6 @@ grpc_finish(struct grpc_call *c)
 	h2_kick(c->h2);
 }
 
-void
-grpc_cancel(struct grpc_call *c)
-{
-	c->silent = 1;
-	nghttp2_submit_rst_stream(c->h2->ngh, NGHTTP2_FLAG_NONE, c->id,
-	    NGHTTP2_CANCEL);
-	h2_kick(c->h2);
-}
-
 size_t
 grpc_queued(const struct grpc_call *c)
 {

@@ -63,8 +63,6 @@ struct grpc_call *grpc_open(struct h2 *, const char *path, const char *key,
 int		 grpc_send(struct grpc_call *, const uint8_t *, size_t);
 /* No more from us. */
 void		 grpc_finish(struct grpc_call *);
-/* Ends it from our side: no call-back comes any more. */
-void		 grpc_cancel(struct grpc_call *);
 size_t		 grpc_queued(const struct grpc_call *);
 
 #endif
