@@ -1,6 +1,4 @@
-/*
- * storaged.h - what the files of storaged share.
- */
+/* storaged.h - what the files of storaged share. */
 #ifndef STORAGED_H
 #define STORAGED_H
 
@@ -16,8 +14,7 @@
 #define PARAM_MAX	24	/* fields of a statement */
 
 /*
- * A statement that an owner asked for: a copy of the message as parameters,
- * from on_statement() until it is answered.
+ * What an owner asked for, as parameters, until it is answered.
  */
 struct stmt {
 	TAILQ_ENTRY(stmt)	 entry;
@@ -104,10 +101,8 @@ void		 statement_tenant(struct conn *, const char *);
 void		 answer_rows(struct stmt *, const PGresult *);
 void		 answer_refuse(const struct stmt *, const char *code,
 		    const char *text, unsigned int retry_after);
-/* The same by SQLSTATE; logged when it is nobody's fault but ours. */
 void		 answer_failed(const struct stmt *, const PGresult *);
-/* Could the same statement pass at another time? */
-int		 answer_may_pass(const char *sqlstate);
+int		 answer_may_pass(const char *sqlstate);	/* later? */
 
 /* connection.c */
 void		 conn_start(struct conn *);
@@ -125,8 +120,7 @@ void		 write_add(struct stmt *);
 void		 write_turn(void);
 void		 write_janitor(void);
 void		 write_forget(enum proc);
-/* The lock is held: nobody else commits for this server. */
-int		 write_is_ours(void);
+int		 write_is_ours(void);	/* the lock is held */
 /* Statements of a dead owner are still under way. */
 int		 write_is_settling(enum proc);
 void		 write_count(unsigned int *n, size_t *bytes);
@@ -146,7 +140,7 @@ void		 read_janitor(void);
 void		 read_forget(enum proc);
 unsigned int	 read_count(void);
 
-/* feed.c: events in commit order to sessiond; the database's janitor. */
+/* feed.c: events to sessiond; the database's janitor. */
 void		 feed_start(void);
 void		 feed_reset(void);
 void		 feed_kick(void);
