@@ -1,7 +1,7 @@
 /*
  * h2.c - the connection under the gRPC calls: TLS (libtls), HTTP/2 (nghttp2)
- * and the event loop.  A connection on which nothing came for 25 seconds, though
- * pings were sent, is dead.  Nothing is freed inside a call-back of nghttp2:
+ * and the event loop.  A connection on which nothing came for 25 seconds,
+ * though pings were sent, is dead.  Nothing is freed inside a call-back of nghttp2:
  * what ends is marked, and the kick event does it from the loop.
  */
 #include <errno.h>

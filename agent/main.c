@@ -136,7 +136,8 @@ main_walls(void)
 	default:
 		env->sandbox_mode = xstrdup("none");
 		log_warnx("neither users of their own nor namespaces are to be "
-		    "had here: sessions are not kept apart, and work in %s/<session>", env->ws_root);
+		    "had here: sessions are not kept apart, and work in "
+		    "%s/<session>", env->ws_root);
 		break;
 	}
 }
