@@ -309,9 +309,16 @@ on_permission_withdrawn(struct peer *p, uint64_t ref,
     const struct msg_permission_withdrawn *m)
 {
 	struct permission	*q;
+	struct task		*t;
 
 	if (early_keep(p, ref, MSG_PERMISSION_WITHDRAWN, m))
 		return;
+	/* Suspended while it asked: the question stands, and may wake it. */
+	t = task_of_run(m->run);
+	if (t != NULL && t->run.kill == KILL_SUSPEND) {
+		run_noted(ref, env->life);
+		return;
+	}
 	TAILQ_FOREACH(q, &all, entry)
 		if (strcmp(q->run, m->run) == 0 &&
 		    strcmp(q->request, m->request) == 0) {

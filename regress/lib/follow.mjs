@@ -6,8 +6,18 @@ import { EventSource } from "eventsource";
 import WebSocket from "ws";
 import { until } from "./wait.mjs";
 
+const living = new Set();
+
+// Those that a test left open, which would keep its process from ending.
+export function close_followers() {
+	for (const f of living)
+		f.close();
+	living.clear();
+}
+
 class Follower {
 	constructor() {
+		living.add(this);
 		this.items = [];	// {type, id, data}: data is parsed JSON
 		this.opened = 0;
 		this.errors = [];
@@ -86,7 +96,7 @@ export function follow_ws(url, { token, protocols = [], ca } = {}) {
 			last.type = last.data.type;
 		last.id = last.data?.position ?? last.data?.id;
 	});
-	f.close = () => f.socket.close();
+	f.close = () => f.socket.terminate();
 	f.cut = () => f.socket.terminate();
 	return f;
 }

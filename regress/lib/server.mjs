@@ -10,6 +10,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { after, test } from "node:test";
 import { Contract } from "./contract.mjs";
+import { close_followers } from "./follow.mjs";
 import { Api } from "./http.mjs";
 import { start_model } from "./model.mjs";
 import { free_ports, top } from "./place.mjs";
@@ -490,6 +491,8 @@ export function tests(server) {
 		} catch (e) {
 			console.error(server.tails());
 			throw e;
+		} finally {
+			close_followers();
 		}
 	});
 }

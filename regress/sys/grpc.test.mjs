@@ -341,9 +341,8 @@ test("tokens: none, wrong, used up, expired, revoked", async () => {
 
 test("two enrolments with one use: one wins", async () => {
 	const token = await server.runner_token({ max_uses: 1 });
-	const all = await Promise.allSettled(await Promise.all(Array.from(
-	    { length: 5 }, async () => enroll(await request(),
-	    { "x-runner-token": token }))));
+	const all = await Promise.allSettled(Array.from({ length: 5 },
+	    async () => enroll(await request(), { "x-runner-token": token })));
 
 	assert.equal(all.filter((x) => x.status === "fulfilled").length, 1);
 });

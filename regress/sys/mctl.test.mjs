@@ -13,9 +13,10 @@ import { until } from "../lib/wait.mjs";
 const server = await start_server();
 const test = tests(server);
 const runner = await server.runner({ agents: { demo, "custom:puppet": puppet } });
+const admin_key = await server.key({ scopes: ["*", "admin:*"] });
 const HTTP = { MARIONETTE_API_URL: server.url,
     MARIONETTE_ADMIN_URL: server.admin_url,
-    MARIONETTE_API_KEY: server.api.o.token };
+    MARIONETTE_API_KEY: admin_key.key };
 const WAYS = [["the socket", ["--socket", server.socket], {}],
     ["HTTP", [], HTTP]];
 const ASK = { ask: { id: "q", tool: "Deploy", action: "put it there",
@@ -131,12 +132,11 @@ test("run, approved at a terminal and denied without one", async () => {
 	    { env: { PATH:
 	    process.env.PATH, HOME: server.dir, TERM: "xterm", ...HTTP },
 	    ms: 45000 });
+	for (const s of await server.api.all("/api/v1/sessions?status=active"))
+		await server.terminate(s);
 	assert.equal(seen.code, 0, seen.out + seen.err);
 	const none = await code(4, ["run", "demo", "Write hello.md"]);
 	assert.match(none.err, /denied/);
-	const kept = (await server.api.all("/api/v1/sessions?status=active"));
-	for (const s of kept)
-		await server.terminate(s);
 });
 
 test("exit codes", async () => {

@@ -1,0 +1,263 @@
+// The life of the whole server: reloaded, stopped while it is used, started
+// again, and its parent killed.  What people and runners hold on to (keys,
+// sessions, runs, conversations, positions) goes on.
+
+import assert from "node:assert/strict";
+import crypto from "node:crypto";
+import fs from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { follow_sse } from "../lib/follow.mjs";
+import { claude_program, ends_well, puppet, start_server, tests }
+    from "../lib/server.mjs";
+import { until, within } from "../lib/wait.mjs";
+
+const server = await start_server({ conf: ["heartbeat 2"] });
+const test = tests(server);
+const model = await server.model();
+const runner = await server.runner({ agents: { claude: claude_program(),
+    "custom:puppet": puppet } });
+const ASK = { ask: { id: "q", tool: "T", action: "a", input: {} } };
+const admin = (password) => server.api.as({ url: server.admin_url,
+    basic: `admin:${password}` }).get("/admin/api/v1/keys");
+
+// Everything that the parent started, and what these started.
+function tree(pid) {
+	const own = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+	    .trim().split(" ").filter(Boolean).map(Number);
+
+	return own.flatMap((p) => [p, ...tree(p)]);
+}
+
+function lives(pid) {
+	try {
+		return !/^State:\s*[ZX]/m.test(fs.readFileSync(
+		    `/proc/${pid}/status`, "utf8"));
+	} catch {
+		return false;
+	}
+}
+
+const postmaster_file = () => path.join(server.dir,
+    "s/postgres/postmaster.pid");
+
+test("SIGHUP takes a changed password; a broken file changes nothing",
+    async () => {
+	const text = fs.readFileSync(server.conf, "utf8");
+	const hash = (p) => crypto.createHash("sha256").update(p).digest("hex");
+	const old = server.admin_password;
+	const before = await server.processes();
+
+	assert.equal((await admin(old)).status, 200);
+	fs.writeFileSync(server.conf, text.replace(hash(old), hash("new one")));
+	server.proc.signal("SIGHUP", false);
+	await until("the new password", async () =>
+	    (await admin("new one")).status === 200);
+	const no = await admin(old);
+	assert.equal(no.status, 401);
+	assert.equal(no.json.code, "invalid_auth");
+	fs.writeFileSync(server.conf, text.replace(hash(old), hash("third")) +
+	    "\nlisten everything\n");
+	server.proc.signal("SIGHUP", false);
+	await server.proc.says(/the old one stays/);
+	const n = text.split("\n").length + 1;
+	assert.match(server.proc.err, new RegExp(`m\\.conf:${n}: .*expected`));
+	assert.equal((await admin("new one")).status, 200);
+	assert.equal((await admin("third")).status, 401);
+	fs.writeFileSync(server.conf, text);
+	server.proc.signal("SIGHUP", false);
+	await until("the first password", async () =>
+	    (await admin(old)).status === 200);
+	// Nobody was started anew for it, and clients noticed nothing.
+	for (const [name, p] of Object.entries(await server.processes()))
+		assert.equal(p.pid, before[name].pid, name);
+	assert.equal((await server.api.get("/api/v1/me")).status, 200);
+});
+
+// A request that is only half sent: the rest follows when asked to.
+function half(port, head, body) {
+	const s = net.connect(port, "127.0.0.1");
+	const got = new Promise((done, fail) => {
+		let text = "";
+		s.on("data", (d) => { text += d; });
+		s.on("error", fail);
+		s.on("close", () => done(text));
+	});
+
+	s.write(`${head.join("\r\n")}\r\ncontent-length: ${body.length}\r\n` +
+	    `\r\n${body.slice(0, 10)}`);
+	return { rest: () => s.write(body.slice(10)), got };
+}
+
+test("SIGTERM: what is under way is finished, then everything ends",
+    async () => {
+	const s = await server.session({ agent: "custom:puppet" });
+	await server.is(s, "active");
+	const t = await server.task(s, JSON.stringify([
+	    { append: ["t.txt", "x"] }, ASK, { out: "after" }]));
+	const p = await server.asked(t);
+	const body = JSON.stringify({ session_id: s.id, prompt:
+	    '[{"out":"posted"}]', labels: { made: "while stopping" } });
+	const post = half(server.ports.api, ["POST /api/v1/tasks HTTP/1.1",
+	    "host: localhost", `authorization: Bearer ${server.api.o.token}`,
+	    "content-type: application/json", "connection: close"], body);
+	const events = follow_sse(`${server.url}/api/v1/events`,
+	    { token: server.api.o.token });
+	await until("a follower", () => events.opened === 1);
+	const all = tree(server.proc.pid);
+	assert.ok(all.length > 12);
+	const from = Date.now();
+	const halt = server.halt();
+	await server.proc.says(/stopping: requests under way are finished/);
+	post.rest();
+	const said = await within("the half request", 10000, post.got);
+	assert.match(said, /^HTTP\/1\.1 201 /);
+	const made = JSON.parse(said.slice(said.indexOf("\r\n\r\n")));
+	events.close();
+	const status = await halt;
+	assert.deepEqual(status, { code: 0, signal: null });
+	assert.ok(Date.now() - from < 15000, "it took too long");
+	assert.deepEqual(all.filter(lives), []);
+	assert.ok(!fs.existsSync(postmaster_file()), "PostgreSQL was not " +
+	    "stopped in order");
+	assert.ok(!fs.existsSync(server.socket));
+	assert.match(server.log(), /marionetted info: stopped/);
+
+	await server.start();
+	await runner.online(60000);
+	// The run went on without us, and so does everything else.
+	await server.approve(p);
+	assert.equal((await server.ended(t)).status, "completed");
+	assert.equal(runner.read(s, "t.txt"), "x\n");
+	assert.equal((await server.runs(t)).length, 1);
+	assert.equal((await server.ended(made)).status, "completed");
+	await server.terminate(s);
+}, 120000);
+
+const types = ["session.created", "session.active", "task.created",
+    "task.running", "task.completed", "session.terminated"];
+const follow = (after) => follow_sse(`${server.url}/api/v1/events` +
+    (after ? `?after=${encodeURIComponent(after)}` : ""),
+    { token: server.api.o.token, types });
+
+test("a restart: keys, sessions, conversations, positions, sealed credentials",
+    async () => {
+	const config = await server.local.must(201, "POST",
+	    "/admin/api/v1/agent-configs", { name: "house", agent: "claude",
+	    api_key: "sk-ant-house-key-0001", base_url: model.url });
+	const reader = await server.key({ name: "reader",
+	    scopes: ["sessions:read"] });
+	const gone = await server.key({ name: "gone" });
+	await server.local.must(200, "POST",
+	    `/admin/api/v1/keys/${gone.id}/revoke`, { reason: "test" });
+	const first = follow();
+	await until("a follower", () => first.opened === 1);
+	const s = await server.session({ agent: "claude", agent_config_id:
+	    config.id, labels: { a: "b" } });
+	const { task } = await server.run(s, "The word is plum [[text:noted]]");
+	const idem = { "idempotency-key": "over the restart" };
+	const later = await server.api.post("/api/v1/tasks", { session_id: s.id,
+	    prompt: "[[recall]] later" }, idem);
+	await server.ended(later.json);
+	await first.has("the last event", (i) => i.data.type ===
+	    "task.completed" && i.data.task_id === later.json.id);
+	first.close();
+	const at = first.items.at(-1);
+	const lines = await server.lines(task);
+
+	assert.equal((await server.halt()).code, 0);
+	await server.start();
+	await runner.online(60000);
+
+	assert.deepEqual((await reader.api.must(200, "GET", "/api/v1/me")).scopes,
+	    ["sessions:read"]);
+	const refused = await gone.api.get("/api/v1/me");
+	assert.equal(refused.json.code, "token_revoked");
+	const now = await server.is(s, "active");
+	assert.deepEqual(now.labels, { a: "b" });
+	assert.equal(now.runner_id, runner.id);
+	assert.equal((await server.get_task(task)).result, "noted");
+	assert.deepEqual(await server.lines(task), lines);
+	const again = await server.api.post("/api/v1/tasks", { session_id: s.id,
+	    prompt: "[[recall]] later" }, idem);
+	assert.equal(again.json.id, later.json.id);
+	assert.equal(again.headers["idempotent-replayed"], "true");
+	// The stored credential is opened again, the conversation goes on.
+	const next = await server.run(s, "And now? [[recall]]");
+	assert.match(next.task.result, /The word is plum/);
+	// Positions of before are good: nothing missed, nothing repeated.
+	const second = follow(at.id);
+	await second.has("the next end", (i) => i.data.type ===
+	    "task.completed" && i.data.task_id === next.task.id);
+	second.close();
+	const ids = [...first.items, ...second.items].map((i) => i.data.id);
+	assert.equal(new Set(ids).size, ids.length);
+	assert.deepEqual(second.items.filter((i) => i.data.task_id ===
+	    next.task.id).map((i) => i.data.type),
+	    ["task.created", "task.running", "task.completed"]);
+	await server.terminate(s);
+}, 120000);
+
+test("kill -9 of the parent: nothing of it is left, runs go on, it starts"
+    + " again at once", async () => {
+	const s = await server.session({ agent: "custom:puppet" });
+	await server.is(s, "active");
+	const t = await server.task(s, JSON.stringify([
+	    { append: ["k.txt", "x"] }, ASK, { flood: 300 }, { out: "end" }]));
+	const p = await server.asked(t);
+	const queued = await server.task(s, '[{"out":"queued"}]');
+	const all = tree(server.proc.pid);
+	const dead = server.halt("SIGKILL");
+	const from = Date.now();
+	await until("all of it to be gone", () => all.every((x) => !lives(x)),
+	    2000, 20);
+	await dead;
+	assert.ok(Date.now() - from < 4000);
+	await server.start();
+	await runner.online(60000);
+	await server.approve(p);
+	const end = await server.ended(t);
+	assert.equal(end.status, "completed");
+	assert.equal(runner.read(s, "k.txt"), "x\n");
+	assert.equal((await server.runs(t)).length, 1);
+	const lines = await server.lines(t, "&stream=stdout");
+	assert.equal(lines.filter((l) => /^flood/.test(l.content)).length, 300);
+	assert.equal((await server.ended(queued)).status, "completed");
+	await server.terminate(s);
+}, 120000);
+
+test("kill -9 of the parent, whose PostgreSQL lives on: it is stopped first",
+    async () => {
+	const pid = Number(fs.readFileSync(postmaster_file(), "utf8")
+	    .split("\n")[0]);
+	const s = await server.session({ agent: "custom:nobody" });
+
+	// It hears of its parent's death only when it goes on, later.
+	process.kill(pid, "SIGSTOP");
+	server.proc.signal("SIGKILL", false);
+	await until("the parent to be gone", () => !lives(server.proc.pid));
+	server.logs.push(server.proc.out + server.proc.err);
+	setTimeout(() => process.kill(pid, "SIGCONT"), 1500);
+	await server.start();
+	assert.ok(!lives(pid));
+	assert.match(server.log(), new RegExp(
+	    `stopping its old postmaster \\(pid ${pid}\\)`));
+	assert.equal((await server.get_session(s)).id, s.id);
+	await server.terminate(s);
+	await runner.online(60000);
+}, 90000);
+
+test("SIGTERM twice: at once", async () => {
+	const events = follow();
+	await until("a follower", () => events.opened === 1);
+	const from = Date.now();
+	server.proc.signal("SIGTERM", false);
+	const status = await server.halt();
+	events.close();
+	assert.equal(status.code, 0);
+	assert.ok(Date.now() - from < 8000);
+	await server.start();
+	await runner.online(60000);
+}, 90000);
+
+ends_well(server);
