@@ -19,12 +19,43 @@ static struct {
 static unsigned int nadmins;
 static uint8_t	 master[32];
 static int	 has_master;
+static uint8_t	 told[32];		/* digest of all of it */
 
 void
 admin_reset(void)
 {
+	explicit_bzero(admins, sizeof(admins));
 	nadmins = 0;
 	has_master = 0;
+}
+
+/*
+ * The frontends remember for a minute who was let in: after a reload that
+ * changed something they ask again.
+ */
+void
+admin_configured(int reload)
+{
+	static const enum proc		 web[] = { PROC_API, PROC_ADMIN };
+	static const char *const	 keys[] = { "admin", "master" };
+	struct msg_auth_revoked		 m;
+	crypto_generichash_state	 st;
+	uint8_t				 now[32];
+	size_t				 i, k;
+
+	crypto_generichash_init(&st, NULL, 0, sizeof(now));
+	crypto_generichash_update(&st, (const uint8_t *)admins,
+	    sizeof(admins));
+	if (has_master)
+		crypto_generichash_update(&st, master, sizeof(master));
+	crypto_generichash_final(&st, now, sizeof(now));
+	if (reload && memcmp(now, told, sizeof(now)) != 0)
+		for (i = 0; i < 2; i++)
+			for (k = 0; k < 2; k++) {
+				m.key = keys[k];
+				send_auth_revoked(peer_of(web[i]), 0, &m);
+			}
+	memcpy(told, now, sizeof(told));
 }
 
 /* `name hash'. */

@@ -144,6 +144,7 @@ static const struct worker sessiond = {
 	.option = option,
 	.secret = secret,
 	.listener = listener,
+	.configured = admin_configured,
 	.pre_jail = password_fork,
 	.post_jail = post_jail,
 	.peer_up = peer_up,

@@ -95,7 +95,7 @@ void	 identity_tickets(const struct identity *, uint8_t [][TICKET_MAX],
 extern const enum proc	 owners[5];
 
 /* admin.c: configured administrators and the master key */
-void	 admin_reset(void);
+void	 admin_reset(void), admin_configured(int reload);
 void	 admin_add(const uint8_t *, size_t);
 void	 admin_master(const uint8_t *, size_t);
 int	 admin_is_master(const uint8_t [32]);
