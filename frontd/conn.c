@@ -485,7 +485,7 @@ http_janitor(void)
 	stream_tick();
 }
 
-/* Nothing new: idle connections end, others after their answer. */
+/* Nothing new: idle connections end, those with a request after its answer. */
 void
 http_drain(void)
 {
@@ -499,7 +499,7 @@ http_drain(void)
 		if (c->state == CONN_HTTP2)
 			http2_drain(c);
 		else if (c->state == CONN_DETECT ||
-		    (c->state == CONN_HTTP1 && !http1_busy(c)))
+		    (c->state == CONN_HTTP1 && http1_idle(c)))
 			conn_finish(c);
 	}
 }
