@@ -9,7 +9,7 @@ import { until } from "../lib/wait.mjs";
 
 const KEY = "sk-ant-test-suspend-0001";
 const server = await start_server({ conf: ["heartbeat 2"] });
-const test = tests(server);
+const checked = tests(server);
 const model = await server.model();
 const runner = await server.runner({ agents: { claude: claude_program(),
     "custom:puppet": puppet } });
@@ -31,6 +31,14 @@ async function away() {
 	for (const s of sessions.splice(0))
 		await server.terminate(s);
 }
+// The runner holds one session: none is left over for the next test.
+const test = (name, f, ms) => checked(name, async (t) => {
+	try {
+		await f(t);
+	} finally {
+		await away();
+	}
+}, ms);
 
 test("suspend with a task at work: it goes on after resume", async () => {
 	const s = await puppet_session();
@@ -63,7 +71,6 @@ test("suspend with a task at work: it goes on after resume", async () => {
 	const runs = await server.runs(t);
 	assert.equal(runs.length, 2);
 	assert.equal(end.retry_count, 0);
-	await away();
 });
 
 test("suspended by a person, a new task resumes it; an old one does not",
@@ -80,7 +87,6 @@ test("suspended by a person, a new task resumes it; an old one does not",
 	assert.equal((await server.ended(fresh)).status, "completed");
 	await server.approve(await asked_anew(old, before));
 	assert.equal((await server.ended(old)).status, "completed");
-	await away();
 });
 
 test("suspend and resume twice, at once, and in the wrong state", async () => {
@@ -102,7 +108,6 @@ test("suspend and resume twice, at once, and in the wrong state", async () => {
 	    prompt: "x" });
 	assert.equal(t.status, 409);
 	assert.equal(t.json.code, "invalid_state");
-	sessions.length = 0;
 });
 
 test("the runner is busy with another session: tasks wait and say so",
@@ -119,7 +124,6 @@ test("the runner is busy with another session: tasks wait and say so",
 	    (await server.get_session(two)).status_reason);
 	await server.terminate(one);
 	assert.equal((await server.ended(t)).status, "completed");
-	await away();
 });
 
 test("the runner is away: tasks wait and say so, then go on", async () => {
@@ -140,7 +144,6 @@ test("the runner is away: tasks wait and say so, then go on", async () => {
 	const end = await server.ended(t);
 	assert.equal(end.status, "completed");
 	assert.equal(await server.printed(end), "read kept.txt: kept\n\n");
-	await away();
 });
 
 test("the agent is stopped with a session attached, and comes back",
@@ -159,7 +162,6 @@ test("the agent is stopped with a session attached, and comes back",
 	assert.equal(end.status, "completed");
 	assert.equal(end.retry_count, 0);
 	assert.equal(runner.read(s, "n.txt"), "x\nx\n");
-	await away();
 }, 120000);
 
 test("terminate in each state", async () => {
@@ -169,7 +171,7 @@ test("terminate in each state", async () => {
 	// Active and idle.
 	const active = await puppet_session();
 	const dir = runner.at(active);
-	assert.ok(fs.existsSync(dir));
+	await until("its directory", () => fs.existsSync(dir));
 	assert.equal((await server.terminate(active)).status, "terminated");
 	// Active with a task at work, one asking, one queued.
 	const busy = await puppet_session();
@@ -196,13 +198,13 @@ test("terminate in each state", async () => {
 	// Terminated: again.
 	assert.equal((await server.terminate(first)).status, "terminated");
 	// Deleted: gone from lists and by id, and from the runner.
+	sessions.length = 0;
 	assert.ok([202, 204].includes((await server.api.delete(
 	    `/api/v1/sessions/${second.id}`)).status));
 	await until("it to be gone", async () => !(await server.api.all(
 	    "/api/v1/sessions")).some((s) => s.id === second.id));
 	await until("its files to be gone", () =>
 	    !fs.existsSync(runner.at(second)));
-	sessions.length = 0;
 }, 90000);
 
 test("a question nobody answers suspends the session; the answer resumes it"
@@ -240,7 +242,6 @@ test("a question nobody answers suspends the session; the answer resumes it"
 	assert.equal((await server.ended(again)).status, "completed");
 	fs.writeFileSync(server.conf, text);
 	server.proc.signal("SIGHUP", false);
-	await away();
 }, 90000);
 
 test("idle sessions are suspended when they say so", async () => {
@@ -250,7 +251,6 @@ test("idle sessions are suspended when they say so", async () => {
 	assert.match((await server.get_session(s)).suspend_reason, /idle/);
 	const { task } = await server.run(s, '[{"out":"woken"}]');
 	assert.equal(task.status, "completed");
-	await away();
 });
 
 test("Claude Code: suspended in the middle, it continues its conversation",
@@ -273,7 +273,6 @@ test("Claude Code: suspended in the middle, it continues its conversation",
 	// The prompt was given once: the second attempt only went on.
 	assert.equal(model.prompts().filter((p) => p.includes("once.txt"))
 	    .length, 1);
-	await away();
 }, 120000);
 
 test("providerd is killed: the session waits for its key, and goes on with a"
@@ -281,7 +280,6 @@ test("providerd is killed: the session waits for its key, and goes on with a"
 	const s = await server.session({ agent: "claude", api_key: KEY,
 	    base_url: model.url });
 	sessions.push(s);
-	await server.is(s, "active");
 	await server.run(s, "[[text:first]]");
 	const working = await server.task(s, "[[bash:echo with-key >> k.txt]]");
 	const p = await server.asked(working);
@@ -307,7 +305,6 @@ test("providerd is killed: the session waits for its key, and goes on with a"
 	const no = await server.api.put(
 	    `/api/v1/sessions/${puppets.id}/credential`, { api_key: KEY });
 	assert.equal(no.status, 409);
-	await away();
 }, 120000);
 
 test("the whole server is stopped and started: nothing is forgotten",
@@ -328,7 +325,6 @@ test("the whole server is stopped and started: nothing is forgotten",
 	// The run went on in its runner: it was not started again.
 	assert.equal(runner.read(s, "r.txt"), "x\n");
 	assert.equal((await server.runs(t)).length, 1);
-	await away();
 }, 120000);
 
 ends_well(server);
