@@ -45,7 +45,8 @@ class AgentProcess {
 	argv(token) {
 		const { o, server } = this;
 
-		return [program("marionette-agent"), "--server",
+		return [...(o.wrap ?? []), program("marionette-agent"),
+		    "--server",
 		    o.address ?? `localhost:${server.ports.runner}`, "--state",
 		    this.state, "--name", this.name,
 		    ...Object.entries(o.agents).flatMap(([k, v]) =>
@@ -184,8 +185,9 @@ class Server {
 	}
 
 	async start() {
-		this.proc = start([program("marionetted"), "-v", "-f",
-		    this.conf], { stdio: ["ignore", "pipe", "pipe"] });
+		this.proc = start([...(this.o.wrap?.(this) ?? []),
+		    program("marionetted"), "-v", "-f", this.conf],
+		    { stdio: ["ignore", "pipe", "pipe"] });
 		await until("the server to be ready", async () => {
 			if (this.proc.status !== null)
 				throw new Error(`it ended: ${this.proc.told()}`);
@@ -217,7 +219,8 @@ class Server {
 		    .token;
 	}
 
-	// o: name, agents {kind: path}, args, env, address.
+	// o: name, agents {kind: path}, args, env, address, wrap (what the
+	// program is started through).
 	async runner(o = {}) {
 		const name = o.name ?? `r${this.runners.length + 1}`;
 		const r = new AgentProcess(this, { ...o, name });
@@ -455,7 +458,8 @@ class Server {
 }
 
 // A running server for the whole file.  options: conf (further lines), ports,
-// expected (RegExp: bad lines that this file provokes).
+// expected (RegExp: bad lines that this file provokes), wrap (server -> argv
+// that marionetted is started through).
 export async function start_server(options = {}) {
 	const server = new Server(options);
 
