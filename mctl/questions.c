@@ -73,8 +73,11 @@ answer_alone(struct job *j, json_t *perm)
 
 	str_printf(&s, "mctl: %s: ", j->yes ? "approved (--yes)" :
 	    "denied (no terminal to ask at; --yes approves)");
-	text_safe(&s, tool, strlen(tool), 0);
-	str_puts(&s, ": ");
+	/* The action is the agent's own line; most begin with the tool. */
+	if (strncmp(action, tool, strlen(tool)) != 0) {
+		text_safe(&s, tool, strlen(tool), 0);
+		str_puts(&s, ": ");
+	}
 	text_safe(&s, action, strlen(action), 0);
 	fprintf(stderr, "%s\n", s.data);
 	str_free(&s);
