@@ -110,6 +110,12 @@ words() {
 		grep -qw "$k" man/marionette.conf.5 ||
 		    echo "$k is not in marionette.conf.5"
 	done
+# Every statement across tenants is named where operators read of it.
+	awk '/^[A-Z]/ && / system/ { print $1 }' imsg/messages.master |
+	    while read -r m; do
+		grep -qw "$m" man/marionette-security.7 ||
+		    echo "$m crosses tenants and is not in marionette-security.7"
+	done
 }
 manuals() {
 	for m in man/*.[1-9]; do
