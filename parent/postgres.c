@@ -102,6 +102,14 @@ own_dir(const char *path, mode_t mode, gid_t gid)
 		fatal("%s", path);
 }
 
+static void
+args_free(char **argv)
+{
+	for (; *argv != NULL; argv++)
+		if (*argv != pg.data)
+			free(*argv);
+}
+
 /* Roles and database, by the single-user server: nothing listens yet. */
 static void
 create_database(void)
@@ -126,6 +134,7 @@ create_database(void)
 	argv[7] = NULL;
 	if (run_program(argv, &pg.account, fds[0]) != 0)
 		fatalx("database embedded: its database cannot be made");
+	args_free(argv);
 	close(fds[0]);
 }
 
@@ -154,6 +163,7 @@ initialise(void)
 	if (run_program(argv, &pg.account, -1) != 0)
 		fatalx("database embedded: initdb failed, see above (a half "
 		    "made %s must be removed by hand)", pg.data);
+	args_free(argv);
 	create_database();
 	write_file(done, 0644, "1\n");
 }
