@@ -195,6 +195,7 @@ child_options(struct child *ch)
 	case PROC_RUNNERD:
 		option_number(p, "heartbeat-seconds", c->heartbeat);
 		option_number(p, "lost-after-seconds", c->lost_after);
+		option_number(p, "skip-tls", c->skip_tls);
 		break;
 	case PROC_PROVIDERD:
 		providerd_secrets(p);

@@ -425,8 +425,8 @@ keep(struct journal *j, uint64_t stream, const uint8_t *raw, size_t len)
 }
 
 void
-journal_batch(uint64_t stream, const char *runner,
-    const Marionette__V1__LogBatch *b, const uint8_t *raw, size_t len)
+journal_batch(uint64_t stream, const Marionette__V1__LogBatch *b,
+    const uint8_t *raw, size_t len)
 {
 	struct journal	*j;
 
@@ -447,7 +447,7 @@ journal_batch(uint64_t stream, const char *runner,
 	case JOURNAL_OPEN:
 		break;
 	}
-	if (strcmp(j->runner, runner) != 0)
+	if (!logs_are_of(stream, j->runner))
 		logs_end(stream, GRPC_PERMISSION_DENIED,
 		    "run_id: not a run of this runner");
 	else

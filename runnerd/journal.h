@@ -33,12 +33,14 @@ int64_t	 lines_overlap(uint64_t first, uint64_t count, uint64_t next);
 /* Is line up_to of this run committed, or known to be lost for ever? */
 int	 journal_has(const char *run, uint64_t up_to);
 /* Takes a batch from a Logs stream; the stream is told what comes of it. */
-void	 journal_batch(uint64_t stream, const char *runner,
-	    const Marionette__V1__LogBatch *, const uint8_t *raw, size_t len);
+void	 journal_batch(uint64_t stream, const Marionette__V1__LogBatch *,
+	    const uint8_t *raw, size_t len);
 void	 journals_janitor(void);
 
 /* logs.c: answers to a Logs stream, which may be gone. */
 void	 logs_batch(uint64_t stream, const uint8_t *, size_t);
+/* May this stream bring lines of that runner's? */
+int	 logs_are_of(uint64_t stream, const char *runner);
 void	 logs_ack(uint64_t stream, const char *run, uint64_t up_to);
 void	 logs_credit(uint64_t stream, size_t bytes);
 void	 logs_end(uint64_t stream, int status, const char *text);

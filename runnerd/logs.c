@@ -1,6 +1,7 @@
 /*
  * logs.c - Logs streams of frontd(runner), by its ref, on the bulk pair.  A
- * stream belongs to the runner whose certificate it came with.  Credit for a
+ * stream belongs to the runner whose certificate it came with; with `skip tls'
+ * one without belongs to the runner whose run it names first.  Credit for a
  * batch is returned when the batch is committed, so a slow database slows the
  * runner; a stream that was half-closed ends when nothing is owed any more.
  */
@@ -12,11 +13,12 @@
 #include "runnerd.h"
 
 #define LOGS_PER_RUNNER	8
+#define LOGS_NAMELESS	256
 
 struct logs {				/* until either side closes it */
 	RB_ENTRY(logs)	 entry;
 	uint64_t	 ref;
-	struct runner	*runner;
+	struct runner	*runner;	/* NULL: nobody's yet */
 	size_t		 owed;		/* bytes not yet credited */
 	int		 closing;	/* the runner has half-closed it */
 };
@@ -60,7 +62,8 @@ logs_end(uint64_t ref, int status, const char *text)
 	if ((s = logs_find(ref)) == NULL)
 		return;
 	if (status != GRPC_OK)
-		log_info("logs of runner %s: %s", s->runner->id, text);
+		log_info("logs of runner %s: %s", s->runner != NULL ?
+		    s->runner->id : "?", text);
 	close_down(ref, status, text);
 	RB_REMOVE(logstreams, &all, s);
 	free(s);
@@ -108,22 +111,23 @@ logs_credit(uint64_t ref, size_t bytes)
 static const char *
 logs_open(uint64_t ref, const struct msg_logs_open *m, int *status)
 {
-	struct runner	*r;
+	struct runner	*r = NULL;
 	struct logs	*s;
 	unsigned int	 n = 0;
+	int		 named = m->cert_hash_len == 32;
 
 	*status = GRPC_UNAUTHENTICATED;
-	if (m->cert_hash_len != 32)
+	if (!named && !settings.skip_tls)
 		return ("a client certificate is required; enrol first");
 	if (!runners_are_loaded()) {
 		*status = GRPC_UNAVAILABLE;
 		return ("the server is starting; try again");
 	}
-	if ((r = runner_by_cert(m->cert_hash)) == NULL)
+	if (named && (r = runner_by_cert(m->cert_hash)) == NULL)
 		return ("this client certificate is not known; enrol again");
 	RB_FOREACH(s, logstreams, &all)
 		n += s->runner == r;
-	if (n >= LOGS_PER_RUNNER) {
+	if (n >= (named ? LOGS_PER_RUNNER : LOGS_NAMELESS)) {
 		*status = GRPC_RESOURCE_EXHAUSTED;
 		return ("too many Logs streams of this runner");
 	}
@@ -150,6 +154,18 @@ on_logs_open(struct peer *p, uint64_t ref, const struct msg_logs_open *m)
 	}
 }
 
+int
+logs_are_of(uint64_t ref, const char *runner)
+{
+	struct logs	*s;
+
+	if ((s = logs_find(ref)) == NULL)
+		return (0);
+	if (s->runner == NULL)
+		s->runner = runner_find(runner);
+	return (s->runner != NULL && strcmp(s->runner->id, runner) == 0);
+}
+
 /* Also what was kept while its run was looked up. */
 void
 logs_batch(uint64_t ref, const uint8_t *body, size_t len)
@@ -164,7 +180,7 @@ logs_batch(uint64_t ref, const uint8_t *body, size_t len)
 		logs_end(ref, GRPC_INVALID_ARGUMENT, why);
 		return;
 	}
-	journal_batch(ref, s->runner->id, b, body, len);
+	journal_batch(ref, b, body, len);
 	wire_free(&b->base);
 }
 

@@ -28,6 +28,7 @@ enum grpc { GRPC_OK = 0, GRPC_INVALID_ARGUMENT = 3, GRPC_DEADLINE_EXCEEDED = 4,
 
 struct settings {
 	unsigned int	 heartbeat, lost_after;	/* seconds */
+	int		 skip_tls;	/* a runner need not show a certificate */
 	uint8_t		 ticket[TICKET_KEY_SIZE];
 	int		 has_ticket;
 };

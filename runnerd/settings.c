@@ -17,14 +17,21 @@ settings_option(const char *name, const char *value)
 	const char	*why;
 	unsigned int	 n;
 
-	n = (unsigned int)strtonum(value, 1, 86400, &why);
+	n = (unsigned int)strtonum(value, strcmp(name, "skip-tls") == 0 ? 0 :
+	    1, 86400, &why);
 	if (why != NULL)
 		fatalx("option %s: %s is %s", name, value, why);
 	if (strcmp(name, "heartbeat-seconds") == 0)
 		settings.heartbeat = n;
 	else if (strcmp(name, "lost-after-seconds") == 0)
 		settings.lost_after = n;
-	else
+	else if (strcmp(name, "skip-tls") == 0) {
+		if (n != 0 && !settings.skip_tls)
+			log_warnx("skip tls: runners need no certificate, and "
+			    "who sees the wire reads prompts and logs; for "
+			    "development only");
+		settings.skip_tls = n != 0;
+	} else
 		fatalx("option %s: unknown", name);
 }
 

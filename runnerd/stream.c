@@ -3,6 +3,8 @@
  * Connect we speak first (Challenge); nothing but Hello is heard until
  * providerd has verified its signature.  A second Connect of a runner replaces
  * the first.  What is wrong on a stream ends that stream with a gRPC status.
+ * With `skip tls' a Connect without a certificate is whose Hello says, since
+ * that is signed with the key of the certificate that we know.
  */
 #include <sodium.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@
 
 #define HELLO_MS	15000	/* from Challenge to a verified Hello */
 #define UNREADY_MAX	4	/* streams of one runner before their Hello */
-#define ENROLL_MAX	256
+#define ENROLL_MAX	256	/* streams of nobody known */
 
 enum stage { STAGE_ENROLL, STAGE_ENROLLING, STAGE_HELLO, STAGE_VERIFYING,
 	STAGE_READY };
@@ -23,7 +25,7 @@ struct stream {				/* until either side closes it */
 	RB_ENTRY(stream) entry;
 	uint64_t	 ref;
 	enum stage	 stage;
-	struct runner	*runner;	/* Connect: whose certificate it is */
+	struct runner	*runner;	/* Connect; NULL until a Hello names it */
 	uint64_t	 deadline;	/* monotonic ms; 0 none */
 	uint8_t		 token_hash[32];
 	uint8_t		 nonce[32];
@@ -182,7 +184,8 @@ count(const struct runner *r, int enrolling)
 
 	RB_FOREACH(s, streams, &streams)
 		n += enrolling ? s->stage <= STAGE_ENROLLING :
-		    s->runner == r && s->stage != STAGE_READY;
+		    s->runner == r && s->stage >= STAGE_HELLO &&
+		    s->stage != STAGE_READY;
 	return (n);
 }
 
@@ -207,16 +210,18 @@ static const char *
 open_connect(struct stream *s, const struct msg_stream_open *m,
     enum grpc *status)
 {
+	int	 named = m->cert_hash_len == 32;
+
 	*status = GRPC_UNAUTHENTICATED;
-	if (m->cert_hash_len != 32)
+	if (!named && !settings.skip_tls)
 		return ("a client certificate is required; enrol first");
 	if (!runners_are_loaded()) {
 		*status = GRPC_UNAVAILABLE;
 		return ("the server is starting; try again");
 	}
-	if ((s->runner = runner_by_cert(m->cert_hash)) == NULL)
+	if (named && (s->runner = runner_by_cert(m->cert_hash)) == NULL)
 		return ("this client certificate is not known; enrol again");
-	if (count(s->runner, 0) >= UNREADY_MAX) {
+	if (count(s->runner, 0) >= (named ? UNREADY_MAX : ENROLL_MAX)) {
 		*status = GRPC_RESOURCE_EXHAUSTED;
 		return ("too many streams of this runner");
 	}
@@ -333,16 +338,41 @@ streams_verify(void)
 			    s->runner->id);
 }
 
+/* Of a stream without a certificate: whom it says it is. */
+static int
+take_name(struct stream *s, const char *id)
+{
+	struct runner	*r;
+
+	if ((r = runner_find(id)) == NULL) {
+		stream_end(s, GRPC_UNAUTHENTICATED,
+		    "this runner is not known; enrol again");
+		return (-1);
+	}
+	if (count(r, 0) >= UNREADY_MAX) {
+		stream_end(s, GRPC_RESOURCE_EXHAUSTED,
+		    "too many streams of this runner");
+		return (-1);
+	}
+	s->runner = r;
+	return (0);
+}
+
 static void
 take_hello(struct stream *s, Marionette__V1__RunnerMessage *m)
 {
 	const Marionette__V1__Hello	*h;
 
 	if (m->body_case != MARIONETTE__V1__RUNNER_MESSAGE__BODY_HELLO ||
-	    strcmp(m->hello->runner_id, s->runner->id) != 0) {
+	    (s->runner != NULL &&
+	    strcmp(m->hello->runner_id, s->runner->id) != 0)) {
 		wire_free(&m->base);
 		stream_end(s, GRPC_INVALID_ARGUMENT,
 		    "Hello: expected first, with the certificate's runner_id");
+		return;
+	}
+	if (s->runner == NULL && take_name(s, m->hello->runner_id) == -1) {
+		wire_free(&m->base);
 		return;
 	}
 	h = m->hello;
@@ -379,7 +409,8 @@ take_message(struct stream *s, const uint8_t *body, size_t len)
 	char				 why[WIRE_WHY];
 
 	if ((m = wire_message(body, len, why)) == NULL) {
-		log_warnx("runner %s: %s", s->runner->id, why);
+		log_warnx("runner %s: %s", s->runner != NULL ? s->runner->id :
+		    "?", why);
 		stream_end(s, GRPC_INVALID_ARGUMENT, why);
 		return;
 	}

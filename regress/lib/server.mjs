@@ -178,7 +178,8 @@ class Server {
 		return [`state directory "${dir}/s"`, `run directory "${dir}/r"`,
 		    `listen api on localhost port ${p.api} plaintext`,
 		    `listen admin on localhost port ${p.admin} plaintext`,
-		    `listen runner on localhost port ${p.runner} tls`,
+		    `listen runner on localhost port ${p.runner} ` +
+			(this.o.plaintext ? "plaintext" : "tls"),
 		    `admin user "admin" password "sha256:${hash}"`,
 		    `master key file "${dir}/master.key"`,
 		    ...(this.o.conf ?? []), ""].join("\n");
@@ -457,7 +458,8 @@ class Server {
 	}
 }
 
-// A running server for the whole file.  options: conf (further lines), ports,
+// A running server for the whole file.  options: plaintext (the runner
+// listener's, with `skip tls' in conf), conf (further lines), ports,
 // expected (RegExp: bad lines that this file provokes), wrap (server -> argv
 // that marionetted is started through).
 export async function start_server(options = {}) {
