@@ -6,6 +6,7 @@
 
 #include <malloc.h>
 #include <seccomp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,6 +162,42 @@ metrics(char *buf, size_t size)
 	return (n + api_metrics(buf + n, size - n));
 }
 
+static int
+check_read(struct pem *pem, const char *path)
+{
+	FILE	*f;
+
+	if ((f = fopen(path, "r")) == NULL) {
+		log_warn("tls: %s", path);
+		return (-1);
+	}
+	pem->len = fread(pem->data, 1, sizeof(pem->data), f);
+	fclose(f);
+	return (0);
+}
+
+/*
+ * frontd -C certificate key [ca]: can they be used?  The parent asks before it
+ * starts anything or takes a new configuration.
+ */
+static int
+check(int argc, char **argv)
+{
+	struct tls_material	 m;
+	int			 rc;
+
+	log_init("frontd", 0, 0);
+	if (argc < 4 || check_read(&cert, argv[2]) == -1 ||
+	    check_read(&key, argv[3]) == -1 ||
+	    (argc > 4 && check_read(&ca, argv[4]) == -1))
+		return (1);
+	m = (struct tls_material){ cert.data, key.data, ca.data, cert.len,
+	    key.len, ca.len };
+	rc = tls_setup(&m);
+	explicit_bzero(&key, sizeof(key));
+	return (rc == -1 ? 1 : 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -181,5 +218,7 @@ main(int argc, char **argv)
 		.drain = http_drain,
 	};
 
+	if (argc > 1 && strcmp(argv[1], "-C") == 0)
+		return (check(argc, argv));
 	return (worker_main(argc, argv, &frontd));
 }

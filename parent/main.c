@@ -25,6 +25,19 @@ usage(void)
 	exit(2);
 }
 
+/* The files that a configuration names; -1, having said what is wrong. */
+static int
+files_check(const struct conf *c)
+{
+	if (c->password_file != NULL && access(c->password_file, R_OK) == -1) {
+		log_warn("database password file %s", c->password_file);
+		return (-1);
+	}
+	if (tls_check(c) == -1)
+		return (-1);
+	return (keys_load(c, &env->keys));
+}
+
 static void
 reload(void)
 {
@@ -37,13 +50,18 @@ reload(void)
 		    "the old one stays");
 		return;
 	}
+	if (files_check(fresh) == -1) {
+		log_warnx("reload: a file cannot be used, see above; the old "
+		    "configuration stays");
+		conf_free(fresh);
+		return;
+	}
 	/*
 	 * Directories, listeners and the kind of database are fixed for the
 	 * life of the process; a restart takes them.
 	 */
 	conf_free(env->conf);
 	env->conf = fresh;
-	keys_load(fresh, &env->keys);
 	for (i = 0; i < PROC_MAX; i++)
 		if (env->child[i].state == CHILD_READY)
 			child_options(&env->child[i]);
@@ -112,7 +130,8 @@ start(void)
 	int				 i;
 
 	state_open(env->conf);
-	keys_load(env->conf, &env->keys);
+	if (files_check(env->conf) == -1)
+		exit(1);
 	if ((env->base = event_base_new()) == NULL)
 		fatalx("event base");
 	signal(SIGPIPE, SIG_IGN);

@@ -89,7 +89,7 @@ const char *state_path(const char *name);	/* in the state directory */
 const char *run_path(const char *name);
 /* Of user prefix + name; our own when not root. */
 void	 account_find(const struct conf *, const char *name, struct account *);
-void	 keys_load(const struct conf *, struct keys *);
+int	 keys_load(const struct conf *, struct keys *);
 /* Runs a program to its end; its exit status, -1 when it cannot start. */
 int	 run_program(char *const argv[], const struct account *, int in);
 /* A whole file; NULL with errno.  The caller wipes and frees. */
@@ -102,6 +102,10 @@ const char *program_path(const char *name);
 void	 listeners_open(const struct conf *);
 void	 listeners_send(struct peer *);
 void	 listeners_log(const struct conf *);
+
+/* ---- tls.c ---- */
+/* Can the files that it names be used?  -1, having said what is wrong. */
+int	 tls_check(const struct conf *);
 
 /* ---- process.c, edge.c, configure.c ---- */
 

@@ -245,17 +245,21 @@ certificate_names(const struct conf *c, char *out, size_t size)
 		}
 }
 
-static void
+static int
 master_key_load(const struct conf *c, struct keys *k)
 {
 	uint8_t	 hash[crypto_hash_sha256_BYTES], *text;
 	size_t	 len;
+	int	 rc = 0;
 
-	k->master[0] = '\0';
-	if (c->master_key == NULL)
-		return;
-	if ((text = read_file(c->master_key, 4096, &len)) == NULL)
-		fatal("master key file %s", c->master_key);
+	if (c->master_key == NULL) {
+		k->master[0] = '\0';
+		return (0);
+	}
+	if ((text = read_file(c->master_key, 4096, &len)) == NULL) {
+		log_warn("master key file %s", c->master_key);
+		return (-1);
+	}
 	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
 		text[--len] = '\0';
 	/* Either the key itself or, as it should be stored, its hash. */
@@ -264,10 +268,13 @@ master_key_load(const struct conf *c, struct keys *k)
 	else if (strncmp((char *)text, "mk_", 3) == 0 && len >= 40) {
 		crypto_hash_sha256(hash, text, len);
 		text_hex(k->master, hash, sizeof(hash));
-	} else
-		fatalx("master key file %s: `mk_...' or `sha256:' and 64 "
+	} else {
+		log_warnx("master key file %s: `mk_...' or `sha256:' and 64 "
 		    "hexadecimal digits are expected", c->master_key);
+		rc = -1;
+	}
 	freezero(text, 4097);
+	return (rc);
 }
 
 /*
@@ -299,7 +306,8 @@ position_key_load(struct keys *k)
 	freezero(text, 129);
 }
 
-void
+/* -1, having said why, and nothing changed: a file of the operator's is bad. */
+int
 keys_load(const struct conf *c, struct keys *k)
 {
 	char	 dir[PATH_MAX], names[4096], *argv[6];
@@ -323,6 +331,6 @@ keys_load(const struct conf *c, struct keys *k)
 	for (i = 0; i < PROC_MAX; i++)
 		if (k->ticket[i][0] == 0 && k->ticket[i][1] == 0)
 			randombytes_buf(k->ticket[i], sizeof(k->ticket[i]));
-	master_key_load(c, k);
 	position_key_load(k);
+	return (master_key_load(c, k));
 }
