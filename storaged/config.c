@@ -145,7 +145,9 @@ config_done(int reload)
 	if (conf.owner == NULL || conf.worker == NULL)
 		fatalx("options conninfo and conninfo-owner are needed");
 	if ((opts = PQconninfoParse(conf.worker, &why)) == NULL)
-		fatalx("option conninfo: %s", why != NULL ? why : "no memory");
+		fatalx("database: %.*s", why != NULL ?
+		    (int)strcspn(why, "\n") : 9, why != NULL ? why :
+		    "no memory");
 	if ((user = option_of(opts, "user")) != NULL)
 		strlcpy(conf.user, user, sizeof(conf.user));
 	host = option_of(opts, "host");

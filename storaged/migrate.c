@@ -241,7 +241,9 @@ migrate(void)
 			told = 0;
 		} else {
 			if (told++ % 10 == 0)
-				log_warnx("database: %s%s", PQerrorMessage(pg),
+				log_warnx("database: %.*s %s",
+				    (int)strcspn(PQerrorMessage(pg), "\n"),
+				    PQerrorMessage(pg),
 				    is_hopeless(PQerrorMessage(pg)) ?
 				    "(waiting for somebody to put it right)" :
 				    "(waiting for it)");
