@@ -88,6 +88,16 @@ test("Write", async () => {
 	assert.equal(runner.read(session, "note.txt"), "written by Write");
 });
 
+test("an input with a NUL in it is asked like any other", async () => {
+	const call = JSON.stringify({ file_path: "/workspace/nul.txt",
+	    content: "a\u0000b" });
+	const { task, asked } = await run(`[[tool:Write:${call}]]`, no);
+
+	assert.equal(task.status, "completed");
+	assert.deepEqual(asked.map((p) => p.tool), ["Write"]);
+	assert.ok(!runner.has(session, "nul.txt"));
+});
+
 test("two tools in sequence, each asked", async () => {
 	const { task, asked } = await run(
 	    "[[seq:bash=echo one >> seq.txt|bash=echo two >> seq.txt]]");
