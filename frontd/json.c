@@ -94,16 +94,18 @@ too_deep(const char *s, size_t len)
 static void
 refuse_syntax(struct request *req, json_error_t *error)
 {
-	const char	*hint = "";
+	const char	*hint = "", *text = error->text;
 	char		*near;
 
 	if ((near = strstr(error->text, " near '")) != NULL)
 		*near = '\0';
+	if (json_error_code(error) == json_error_null_character)
+		text = "the character \\u0000 is not allowed";
 	if (strstr(req->body, "skip_tls") != NULL)
 		hint = "; TLS is a matter of marionette.conf: the line there"
 		    " is `skip tls'";
 	refuse(req, "invalid_json", "the body is not a JSON object: line %d,"
-	    " column %d: %s%s", error->line, error->column, error->text, hint);
+	    " column %d: %s%s", error->line, error->column, text, hint);
 }
 
 /* An empty body is an empty object.  -1: answered. */
