@@ -64,7 +64,16 @@ test("SIGHUP takes a changed password; a broken file changes nothing",
 	assert.match(server.proc.err, new RegExp(`m\\.conf:${n}: .*expected`));
 	assert.equal((await admin("new one")).status, 200);
 	assert.equal((await admin("third")).status, 401);
+	// A file that is gone is no reason to end either.
+	const file = path.join(server.dir, "master.key");
 	fs.writeFileSync(server.conf, text);
+	fs.renameSync(file, `${file}.away`);
+	server.proc.signal("SIGHUP", false);
+	await server.proc.says(/the old configuration stays/);
+	assert.match(server.proc.err, /master key file \S+: No such file/);
+	assert.equal((await server.api.as({ url: server.admin_url,
+	    token: server.master_key }).get("/admin/api/v1/keys")).status, 200);
+	fs.renameSync(`${file}.away`, file);
 	server.proc.signal("SIGHUP", false);
 	await until("the first password", async () =>
 	    (await admin(old)).status === 200);
