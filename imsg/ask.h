@@ -15,7 +15,8 @@
 
 #include "peer.h"
 
-#define ASK_BYTES_MAX	(64U << 20)	/* of all questions together */
+/* Of all questions together: they fit a peer's queue when all are resent. */
+#define ASK_BYTES_MAX	(PEER_QUEUE_HARD / 2)
 
 /* What came of it: code "" is success.  Lent. */
 struct answer {

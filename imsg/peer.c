@@ -4,7 +4,6 @@
  * callback says so; the parent is then told who did it.
  */
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,19 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "log.h"
 #include "peer.h"
-
-#define FRAME_FD	0x1
-#define READ_SIZE	(256U << 10)	/* a turn's share of one channel */
-
-struct frame {
-	uint32_t	 len;		/* with the header */
-	uint16_t	 type;
-	uint16_t	 flags;
-	uint64_t	 ref;
-};
-_Static_assert(sizeof(struct frame) == FRAME_HEADER, "frame layout");
 
 static struct event_base	*base;
 static enum proc		 self;
@@ -33,7 +22,6 @@ static const struct peer_ops	*ops;
 static struct peer		 peers[PROC_MAX];
 
 static void	 channel_readable(evutil_socket_t, short, void *);
-static void	 channel_writable(evutil_socket_t, short, void *);
 
 static void
 channel_init(struct channel *c, struct peer *p, int bulk)
@@ -70,8 +58,6 @@ peer_of(enum proc proc)
 static void
 channel_close(struct channel *c)
 {
-	struct fdmark	*mark;
-
 	if (c->fd == -1)
 		return;
 	if (c->ev_read != NULL)
@@ -79,11 +65,7 @@ channel_close(struct channel *c)
 	if (c->ev_write != NULL)
 		event_free(c->ev_write);
 	close(c->fd);
-	while ((mark = TAILQ_FIRST(&c->marks)) != NULL) {
-		TAILQ_REMOVE(&c->marks, mark, entry);
-		close(mark->fd);
-		free(mark);
-	}
+	channel_drop_fds(c);
 	while (c->nfds > 0)
 		close(c->fds[--c->nfds]);
 	freezero(c->in, c->in_size);
@@ -140,62 +122,6 @@ peer_is_full(const struct peer *p)
 	return (peer_queued(p) > PEER_QUEUE_SOFT);
 }
 
-/* Room for n more bytes at out_tail. */
-static uint8_t *
-out_room(struct channel *c, size_t n)
-{
-	uint8_t	*p;
-	size_t	 used = c->out_tail - c->out_head, size;
-
-	if (used + n > PEER_QUEUE_HARD) {
-		errno = ENOBUFS;
-		return (NULL);
-	}
-	if (c->out_head > 0 && c->out_tail + n > c->out_size) {
-		memmove(c->out, c->out + c->out_head, used);
-		c->out_head = 0;
-		c->out_tail = used;
-	}
-	if (c->out_tail + n > c->out_size) {
-		for (size = c->out_size == 0 ? 16384 : c->out_size;
-		    size < c->out_tail + n; size *= 2)
-			;
-		if ((p = recallocarray(c->out, c->out_size, size, 1)) == NULL)
-			fatal("channel");
-		c->out = p;
-		c->out_size = size;
-	}
-	return (c->out + c->out_tail);
-}
-
-static int
-queue_frame(struct channel *c, const struct frame *f, const struct msg_desc *d,
-    const void *m, const uint8_t *packed, int fd)
-{
-	struct fdmark	*mark;
-	uint8_t		*p;
-
-	if ((p = out_room(c, f->len)) == NULL)
-		return (-1);
-	memcpy(p, f, sizeof(*f));
-	if (packed != NULL)
-		memcpy(p + sizeof(*f), packed, f->len - sizeof(*f));
-	else
-		msg_pack(d, m, p + sizeof(*f));
-	if (fd != -1) {
-		if ((mark = calloc(1, sizeof(*mark))) == NULL)
-			fatal("channel");
-		mark->pos = c->out_pos + (c->out_tail - c->out_head);
-		mark->len = f->len;
-		mark->fd = fd;
-		TAILQ_INSERT_TAIL(&c->marks, mark, entry);
-	}
-	c->out_tail += f->len;
-	if ((d->flags & MSG_F_SECRET) != 0)
-		c->secret = 1;
-	return (0);
-}
-
 static int
 send_any(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
     const uint8_t *packed, size_t len, int fd)
@@ -217,7 +143,7 @@ send_any(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
 	f.type = (uint16_t)type;
 	f.flags = fd != -1 ? FRAME_FD : 0;
 	f.ref = ref;
-	return (queue_frame(c, &f, d, m, packed, fd));
+	return (channel_queue(c, &f, d, m, packed, fd));
 }
 
 int
@@ -240,86 +166,22 @@ peer_send_packed(struct peer *p, uint64_t ref, enum msg_type type,
 	return (send_any(p, ref, type, NULL, buf, len, -1));
 }
 
-/* One sendmsg: up to the next frame with a descriptor, or just that frame. */
-static ssize_t
-send_some(struct channel *c)
+static void
+channel_end(struct channel *c, const char *why)
 {
-	union {
-		struct cmsghdr	 hdr;
-		char		 buf[CMSG_SPACE(sizeof(int))];
-	}		 cmsg;
-	struct fdmark	*mark = TAILQ_FIRST(&c->marks);
-	struct msghdr	 mh;
-	struct iovec	 iov;
-	ssize_t		 n;
+	struct peer	*p = c->peer;
 
-	memset(&mh, 0, sizeof(mh));
-	iov.iov_base = c->out + c->out_head;
-	iov.iov_len = c->out_tail - c->out_head;
-	mh.msg_iov = &iov;
-	mh.msg_iovlen = 1;
-	if (mark != NULL && mark->pos > c->out_pos)
-		iov.iov_len = (size_t)(mark->pos - c->out_pos);
-	else if (mark != NULL && mark->pos == c->out_pos) {
-		iov.iov_len = mark->len;
-		memset(&cmsg, 0, sizeof(cmsg));
-		mh.msg_control = &cmsg;
-		mh.msg_controllen = sizeof(cmsg.buf);
-		cmsg.hdr.cmsg_len = CMSG_LEN(sizeof(int));
-		cmsg.hdr.cmsg_level = SOL_SOCKET;
-		cmsg.hdr.cmsg_type = SCM_RIGHTS;
-		memcpy(CMSG_DATA(&cmsg.hdr), &mark->fd, sizeof(int));
-	}
-	n = sendmsg(c->fd, &mh, MSG_NOSIGNAL);
-	if (n > 0 && mh.msg_control != NULL) {
-		/* The descriptor went with the first byte. */
-		TAILQ_REMOVE(&c->marks, mark, entry);
-		close(mark->fd);
-		free(mark);
-	}
-	return (n);
+	channel_close(c);
+	ops->closed(p, why);
 }
 
 static void
-channel_flush(struct channel *c)
+flush_one(struct channel *c)
 {
-	ssize_t	 n;
-
-	while (c->fd != -1 && c->out_head < c->out_tail) {
-		if ((n = send_some(c)) == -1) {
-			if (errno == EINTR)
-				continue;
-			if (errno == EAGAIN) {
-				if (c->ev_write != NULL)
-					event_add(c->ev_write, NULL);
-				return;
-			}
-			/* The reader is gone; reading will say so. */
-			c->out_head = c->out_tail;
-			return;
-		}
-		if (c->secret)
-			explicit_bzero(c->out + c->out_head, (size_t)n);
-		c->out_head += (size_t)n;
-		c->out_pos += (uint64_t)n;
-	}
-	if (c->out_head == c->out_tail) {
-		c->out_head = c->out_tail = 0;
-		c->secret = 0;
-		if (c->out_size > READ_SIZE) {
-			freezero(c->out, c->out_size);
-			c->out = NULL;
-			c->out_size = 0;
-		}
-	}
-}
-
-static void
-channel_writable(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	channel_flush(arg);
+	if (c->dead)
+		channel_end(c, "it does not read: its queue is full");
+	else if (c->out_head < c->out_tail)
+		channel_flush(c);
 }
 
 void
@@ -328,20 +190,9 @@ peers_flush(void)
 	int	 i;
 
 	for (i = 0; i < PROC_MAX; i++) {
-		if (peers[i].ctl.out_head < peers[i].ctl.out_tail)
-			channel_flush(&peers[i].ctl);
-		if (peers[i].bulk.out_head < peers[i].bulk.out_tail)
-			channel_flush(&peers[i].bulk);
+		flush_one(&peers[i].ctl);
+		flush_one(&peers[i].bulk);
 	}
-}
-
-static void
-channel_end(struct channel *c, const char *why)
-{
-	struct peer	*p = c->peer;
-
-	channel_close(c);
-	ops->closed(p, why);
 }
 
 /* A descriptor for a frame that wants one, in order of arrival. */
@@ -367,7 +218,7 @@ frame_handle(struct channel *c, const struct frame *f, uint8_t *body)
 		uint64_t	 align;
 	}			 m;
 	const struct msg_desc	*d = &msg_descs[f->type];
-	int			 fd = -1;
+	int			 fd = -1, was = c->fd;
 
 	if (!msg_may(f->type, c->peer->proc, self))
 		return ("not its message");
@@ -380,9 +231,13 @@ frame_handle(struct channel *c, const struct frame *f, uint8_t *body)
 	if ((f->flags & FRAME_FD) != 0 && (fd = claim_fd(c)) == -1)
 		return ("missing descriptor");
 	log_debug("%s from %s", d->name, c->peer->name);
-	if (proc_dispatch(c->peer, f->ref, f->type, &m, fd) == -1)
+	if (proc_dispatch(c->peer, f->ref, f->type, &m, fd) == -1) {
+		if (fd != -1)
+			close(fd);
 		return ("no handler");
-	if ((d->flags & MSG_F_SECRET) != 0)
+	}
+	/* A handler that closed the channel has freed the body with it. */
+	if ((d->flags & MSG_F_SECRET) != 0 && c->fd == was && c->in_len > 0)
 		explicit_bzero(body, f->len - sizeof(*f));
 	return (NULL);
 }
@@ -472,7 +327,8 @@ receive_some(struct channel *c)
 	struct msghdr	 mh;
 	struct iovec	 iov;
 	ssize_t		 n;
-	size_t		 count;
+	size_t		 count, i;
+	int		 fd;
 
 	in_room(c);
 	memset(&mh, 0, sizeof(mh));
@@ -488,10 +344,16 @@ receive_some(struct channel *c)
 		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
 			continue;
 		count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		if (count > CHANNEL_FDS - c->nfds)
-			count = CHANNEL_FDS - c->nfds;
-		memcpy(&c->fds[c->nfds], CMSG_DATA(h), count * sizeof(int));
-		c->nfds += (unsigned int)count;
+		for (i = 0; i < count; i++) {
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int),
+			    sizeof(fd));
+			if (c->nfds < CHANNEL_FDS)
+				c->fds[c->nfds++] = fd;
+			else {
+				close(fd);
+				mh.msg_flags |= MSG_CTRUNC;
+			}
+		}
 	}
 	c->in_len += (size_t)n;
 	if ((mh.msg_flags & MSG_CTRUNC) != 0) {
@@ -523,6 +385,25 @@ channel_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	if ((why = channel_frames(c, 0, &done)) != NULL)
 		channel_end(c, why);
+}
+
+/* The last words of a channel whose other end is gone. */
+static void
+channel_drain(struct channel *c)
+{
+	int		 fd = c->fd;
+	unsigned int	 done;
+
+	while (c->fd == fd && fd != -1 && receive_some(c) > 0)
+		if (channel_frames(c, 0, &done) != NULL)
+			return;
+}
+
+void
+peer_drain(struct peer *p)
+{
+	channel_drain(&p->ctl);
+	channel_drain(&p->bulk);
 }
 
 int

@@ -67,6 +67,8 @@ void	 peer_init(struct event_base *, enum proc self,
 struct peer *peer_of(enum proc);
 /* Takes fd over as a control (0) or bulk (1) channel. */
 void	 peer_open(struct peer *, int bulk, int fd, uint32_t generation);
+/* Handles what the peer still said before it died (promise 21). */
+void	 peer_drain(struct peer *);
 /* Closes both channels, drops what was not sent. */
 void	 peer_close(struct peer *);
 int	 peer_is_up(const struct peer *);
@@ -76,8 +78,9 @@ size_t	 peer_queued(const struct peer *);
 /*
  * Queues a message; fd (or -1) is closed after it was sent.  0, or -1: ENOTCONN
  * the peer is down, EMSGSIZE or EINVAL the message is not fit to be sent,
- * ENOBUFS the queue is at its hard limit.  Sending what the table does not
- * allow is fatal.
+ * ENOBUFS the queue is at its hard limit, and the channel is given up: closed()
+ * is called by the next peers_flush().  Sending what the table does not allow is
+ * fatal.
  */
 int	 peer_send(struct peer *, uint64_t ref, enum msg_type, const void *m,
 	    int fd);

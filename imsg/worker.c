@@ -223,8 +223,10 @@ on_proc_peer(struct peer *parent, uint64_t ref, const struct msg_proc_peer *m,
 	p = peer_of((enum proc)m->peer);
 	/* The old generation goes down before the new one comes up. */
 	if ((p->ctl.fd != -1 && p->ctl.generation != m->generation) ||
-	    (p->bulk.fd != -1 && p->bulk.generation != m->generation))
+	    (p->bulk.fd != -1 && p->bulk.generation != m->generation)) {
+		peer_drain(p);
 		peer_went_down(p);
+	}
 	peer_open(p, m->bulk, fd, m->generation);
 	if (p->ctl.fd != -1 && (edge == 1 || p->bulk.fd != -1))
 		peer_came_up(p);

@@ -17,6 +17,7 @@ struct change {
 	char		 key_ref[ID_SIZE];	/* new with it, or "" */
 	uint32_t	 wait;
 	uint16_t	 status;	/* of success */
+	enum goal	 goal;
 	uint8_t		*doc;
 	size_t		 doc_len;
 };
@@ -35,6 +36,7 @@ change_new(const struct ticket *t, const char *action, const char *session,
 	strlcpy(c->request_id, request_id, sizeof(c->request_id));
 	c->status = status;
 	c->wait = wait;
+	c->goal = GOAL_WISH;
 	return (c);
 }
 
@@ -52,7 +54,10 @@ on_session_row(struct peer *p, uint64_t ref, const struct msg_session_row *m)
 	struct change	*c;
 	int		 is_change;
 
-	session_stored(m);
+	/* A row of the load may be older than one that came meanwhile. */
+	if (a == NULL || a->type != MSG_SESSION_LOAD ||
+	    session_find(m->session) == NULL)
+		session_stored(m);
 	if (a == NULL)
 		return;
 	is_change = a->type == MSG_SESSION_PUT || a->type == MSG_SESSION_KEY ||
@@ -90,7 +95,11 @@ change_answer(struct peer *p, uint64_t ref, struct change *c,
 
 	if (p == NULL)
 		return;
-	if (!waiter_add(p, ref, s, c->wait))
+	if (waiter_add(p, ref, s, c->wait, c->goal))
+		return;
+	if (c->goal == GOAL_REMOVE && s == NULL)
+		document(p, ref, 204, 0, (const uint8_t *)"", 0);
+	else
 		document(p, ref, c->status, replayed, doc, len);
 }
 
@@ -197,7 +206,7 @@ on_session_get(struct peer *p, uint64_t ref, const struct msg_session_get *m)
 		return;
 	s = session_find(m->session);
 	if (s != NULL && strcmp(s->tenant, t.tenant) == 0 &&
-	    waiter_add(p, ref, s, m->wait))
+	    waiter_add(p, ref, s, m->wait, GOAL_READ))
 		return;
 	rd.tenant = t.tenant;
 	rd.session = m->session;
@@ -237,6 +246,7 @@ wish(struct peer *p, uint64_t ref, const uint8_t *ticket, size_t len,
 	static const char *const	 actions[] = { "session.resume",
 	    "session.suspend", "session.terminate" };
 	struct msg_session_wish		 m;
+	struct change			*c;
 	struct ticket			 t;
 
 	if (!authorised(p, ref, ticket, len, SCOPE_W(SCOPE_SESSIONS), &t))
@@ -247,8 +257,11 @@ wish(struct peer *p, uint64_t ref, const uint8_t *ticket, size_t len,
 	m.reason = w->reason;
 	m.remove = (uint8_t)w->remove;
 	m.actor = t.name;
-	change(p, ref, MSG_SESSION_WISH, &m, change_new(&t, actions[w->wish],
-	    w->session, w->request_id, 202, w->wait));
+	c = change_new(&t, actions[w->wish], w->session, w->request_id, 202,
+	    w->wait);
+	if (w->remove)
+		c->goal = GOAL_REMOVE;
+	change(p, ref, MSG_SESSION_WISH, &m, c);
 }
 
 void

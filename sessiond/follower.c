@@ -3,12 +3,15 @@
  * low mark it is read from storage, page by page; from there on it is served
  * from the ring.  It has credit for so many events and gets no more; a slow one
  * falls behind into storage by itself.  None missed, none repeated.
+ *
+ * All of them are looked at only in a turn that has something for them.
  */
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "hub.h"
 #include "log.h"
 #include "sessiond.h"
 
@@ -16,7 +19,7 @@
 #define PAGE		200
 
 struct follower {
-	TAILQ_ENTRY(follower)	 entry;
+	RB_ENTRY(follower)	 entry;
 	enum proc		 client;
 	uint64_t		 ref;
 	char			 tenant[33];
@@ -30,8 +33,22 @@ struct follower {
 	unsigned int		 greeted:1;
 };
 
-static TAILQ_HEAD(, follower)	 followers = TAILQ_HEAD_INITIALIZER(followers);
-static unsigned int		 nfollowers;
+RB_HEAD(followers, follower);
+
+static struct followers	 all = RB_INITIALIZER(&all);
+static unsigned int	 nfollowers;
+static int		 due;
+
+static int
+follower_cmp(struct follower *a, struct follower *b)
+{
+	if (a->client != b->client)
+		return (a->client < b->client ? -1 : 1);
+	return (a->ref < b->ref ? -1 : a->ref > b->ref);
+}
+
+RB_PROTOTYPE(followers, follower, entry, follower_cmp);
+RB_GENERATE(followers, follower, entry, follower_cmp)
 
 unsigned int
 followers_count(void)
@@ -39,10 +56,22 @@ followers_count(void)
 	return (nfollowers);
 }
 
+void
+followers_due(void)
+{
+	due = 1;
+}
+
 static void
 follower_free(struct follower *f)
 {
-	TAILQ_REMOVE(&followers, f, entry);
+	struct ask	*a;
+
+	/* Its page, when it comes, is for nobody. */
+	if (f->ask_ref != 0 && (a = ask_find(peer_of(PROC_STORAGED),
+	    f->ask_ref)) != NULL)
+		a->arg = NULL;
+	RB_REMOVE(followers, &all, f);
 	nfollowers--;
 	free(f->types);
 	free(f->labels);
@@ -52,23 +81,11 @@ follower_free(struct follower *f)
 static struct follower *
 follower_find(const struct peer *p, uint64_t ref)
 {
-	struct follower	*f;
+	struct follower	 key;
 
-	TAILQ_FOREACH(f, &followers, entry)
-		if (f->client == p->proc && f->ref == ref)
-			return (f);
-	return (NULL);
-}
-
-static struct follower *
-follower_of_page(uint64_t ask_ref)
-{
-	struct follower	*f;
-
-	TAILQ_FOREACH(f, &followers, entry)
-		if (f->ask_ref == ask_ref)
-			return (f);
-	return (NULL);
+	key.client = p->proc;
+	key.ref = ref;
+	return (RB_FIND(followers, &all, &key));
 }
 
 static int
@@ -193,13 +210,16 @@ offer(struct follower *f, const struct position *at, const char *tenant,
 	f->credit--;
 }
 
+static void	 pump(struct follower *);
+
 static void
 page_done(struct ask *a, const struct answer *ans)
 {
-	struct follower	*f = follower_of_page(a->ref);
+	struct follower	*f = a->arg;
 
 	if (f == NULL)
 		return;
+	a->arg = NULL;
 	f->ask_ref = 0;
 	if (*ans->code != '\0') {
 		refuse_answer(peer_of(f->client), f->ref, ans);
@@ -209,23 +229,22 @@ page_done(struct ask *a, const struct answer *ans)
 	/* Nothing more in storage up to what the ring held back then. */
 	if (ans->rows == 0 && position_cmp(&f->low_then, &f->at) > 0)
 		f->at = f->low_then;
-	followers_pump();
+	pump(f);
 }
 
 void
 on_event_row(struct peer *p, uint64_t ref, const struct msg_event_row *m)
 {
 	struct ask	*a = ask_find(p, ref);
-	struct follower	*f;
 	struct position	 at;
 	char		 labels[4097];
 
-	if (a == NULL || (f = follower_of_page(a->ref)) == NULL ||
+	if (a == NULL || a->done != page_done || a->arg == NULL ||
 	    position_parse(&at, m->position) == -1)
 		return;
 	memcpy(labels, m->labels, m->labels_len);
 	labels[m->labels_len] = '\0';
-	offer(f, &at, m->tenant, m->type, labels, m->body, m->body_len);
+	offer(a->arg, &at, m->tenant, m->type, labels, m->body, m->body_len);
 }
 
 static void
@@ -240,20 +259,22 @@ read_page(struct follower *f)
 	m.after = after;
 	m.limit = f->credit < PAGE ? f->credit : PAGE;
 	f->low_then = *hub_low();
+	/* No room for a question: the next turn, or the tick, tries again. */
 	if ((a = ask(PROC_STORAGED, MSG_EVENT_PAGE, &m, 30, page_done,
-	    NULL)) != NULL)
+	    f)) != NULL)
 		f->ask_ref = a->ref;
 }
 
 static void
 pump(struct follower *f)
 {
-	struct event	*e;
+	const struct event_item	*e;
 
 	if (!hub_is_open() || f->ask_ref != 0)
 		return;
 	greet(f);
-	if (f->credit == 0)
+	/* Who does not read is left where it is (promise 21). */
+	if (f->credit == 0 || peer_is_full(peer_of(f->client)))
 		return;
 	if (position_cmp(&f->at, hub_low()) < 0) {
 		read_page(f);
@@ -266,11 +287,14 @@ pump(struct follower *f)
 }
 
 void
-followers_pump(void)
+followers_turn(void)
 {
 	struct follower	*f, *next;
 
-	TAILQ_FOREACH_SAFE(f, &followers, entry, next)
+	if (!due)
+		return;
+	due = 0;
+	RB_FOREACH_SAFE(f, followers, &all, next)
 		pump(f);
 }
 
@@ -301,6 +325,8 @@ on_event_follow(struct peer *p, uint64_t ref, const struct msg_event_follow *m)
 		    "that an event of yours had");
 		return;
 	}
+	if ((f = follower_find(p, ref)) != NULL)
+		follower_free(f);
 	if (nfollowers == FOLLOWERS_MAX) {
 		refuse(p, ref, "rate_limited", "too many followers of events");
 		return;
@@ -315,7 +341,7 @@ on_event_follow(struct peer *p, uint64_t ref, const struct msg_event_follow *m)
 	f->at = at;
 	f->at_now = *m->after == '\0';
 	f->credit = m->credit;
-	TAILQ_INSERT_TAIL(&followers, f, entry);
+	RB_INSERT(followers, &all, f);
 	nfollowers++;
 	pump(f);
 }
@@ -350,7 +376,7 @@ followers_peer_down(const struct peer *p)
 {
 	struct follower	*f, *next;
 
-	TAILQ_FOREACH_SAFE(f, &followers, entry, next)
+	RB_FOREACH_SAFE(f, followers, &all, next)
 		if (f->client == p->proc)
 			follower_free(f);
 }

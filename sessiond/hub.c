@@ -6,13 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hub.h"
 #include "log.h"
 #include "sessiond.h"
 
 #define RING_EVENTS	8192
 #define RING_BYTES	(8U << 20)
 
-TAILQ_HEAD(events, event);
+TAILQ_HEAD(events, event_item);
 
 static struct events		 ring = TAILQ_HEAD_INITIALIZER(ring);
 static unsigned int		 count;
@@ -39,7 +40,7 @@ hub_high(void)
 }
 
 static size_t
-event_bytes(const struct event *e)
+event_bytes(const struct event_item *e)
 {
 	return (sizeof(*e) + strlen(e->type) + strlen(e->labels) +
 	    e->body_len);
@@ -48,7 +49,7 @@ event_bytes(const struct event *e)
 static void
 drop_oldest(void)
 {
-	struct event	*e = TAILQ_FIRST(&ring);
+	struct event_item	*e = TAILQ_FIRST(&ring);
 
 	low = e->at;
 	TAILQ_REMOVE(&ring, e, entry);
@@ -61,10 +62,10 @@ drop_oldest(void)
 }
 
 /* The first event after `at', which is not below the low mark; or NULL. */
-struct event *
+struct event_item *
 hub_after(const struct position *at)
 {
-	struct event	*e, *found = NULL;
+	struct event_item	*e, *found = NULL;
 
 	/* Followers are near the end: look from there. */
 	TAILQ_FOREACH_REVERSE(e, &ring, events, entry) {
@@ -87,35 +88,35 @@ on_event_horizon(struct peer *p, uint64_t ref, const struct msg_event_horizon *m
 		fatalx("storaged: horizon %s", m->position);
 	while (!TAILQ_EMPTY(&ring))
 		drop_oldest();
+	/* Events are numbered from 1: the horizon itself, n.0, is before. */
 	low = at;
-	/* The first event at the horizon itself is after this. */
-	if (low.seq > 0)
-		low.seq--;
-	else if (low.xid > 0) {
-		low.xid--;
-		low.seq = UINT64_MAX;
-	}
 	if (!open_ || position_cmp(&high, &low) < 0)
 		high = low;
 	open_ = 1;
-	followers_pump();
+	followers_due();
 }
 
 void
 on_event_committed(struct peer *p, uint64_t ref,
     const struct msg_event_committed *m)
 {
-	struct event	*e;
+	struct event_item	*e;
+	struct position		 at;
 
 	(void)p;
 	(void)ref;
+	if (position_parse(&at, m->position) == -1)
+		fatalx("storaged: position %s", m->position);
+	/* Known, or below a horizon that was told: storage has it. */
+	if (!open_ || position_cmp(&at, &low) <= 0 ||
+	    (!TAILQ_EMPTY(&ring) && position_cmp(&at, &high) <= 0))
+		return;
 	if ((e = calloc(1, sizeof(*e))) == NULL ||
 	    (e->type = strdup(m->type)) == NULL ||
 	    (e->labels = malloc(m->labels_len + 1)) == NULL ||
-	    (e->body = malloc(m->body_len)) == NULL)
+	    (e->body = malloc(m->body_len + 1)) == NULL)
 		fatal("event");
-	if (position_parse(&e->at, m->position) == -1)
-		fatalx("storaged: position %s", m->position);
+	e->at = at;
 	strlcpy(e->tenant, m->tenant, sizeof(e->tenant));
 	memcpy(e->labels, m->labels, m->labels_len);
 	e->labels[m->labels_len] = '\0';
@@ -128,4 +129,5 @@ on_event_committed(struct peer *p, uint64_t ref,
 		high = e->at;
 	while (count > RING_EVENTS || bytes > RING_BYTES)
 		drop_oldest();
+	followers_due();
 }

@@ -99,15 +99,15 @@ on_key_list(struct peer *p, uint64_t ref, const struct msg_key_list *m)
 	relay(p, ref, MSG_KEY_PAGE, &page);
 }
 
+/* Also called late: the key may be refused by nobody until then. */
 static void
 revoked(struct ask *a, const struct answer *ans)
 {
 	struct msg_auth_revoked	 m;
 	struct peer		*p = ask_client(a);
-	char			*key = a->arg;
 
+	m.key = a->arg;
 	if (*ans->code == '\0') {
-		m.key = key;
 		send_auth_revoked(peer_of(PROC_API), 0, &m);
 		send_auth_revoked(peer_of(PROC_ADMIN), 0, &m);
 	}
@@ -115,7 +115,11 @@ revoked(struct ask *a, const struct answer *ans)
 		refuse_answer(p, a->client_ref, ans);
 	else if (p != NULL)
 		document(p, a->client_ref, 200, 0, ans->doc, ans->doc_len);
-	free(key);
+	if (strcmp(ans->code, "outcome_unknown") == 0) {
+		a->client = PROC_PARENT;	/* answered */
+		return;
+	}
+	free(a->arg);
 	a->arg = NULL;
 }
 
@@ -123,6 +127,7 @@ void
 on_key_revoke(struct peer *p, uint64_t ref, const struct msg_key_revoke *m)
 {
 	struct msg_key_end	 end;
+	struct ask		*a;
 	struct ticket		 t;
 	char			*key;
 
@@ -135,12 +140,13 @@ on_key_revoke(struct peer *p, uint64_t ref, const struct msg_key_revoke *m)
 	end.actor = t.name;
 	if ((key = strdup(m->key)) == NULL)
 		fatal("key");
-	if (ask_for(p, ref, PROC_STORAGED, MSG_KEY_END, &end, ASK_SECONDS,
-	    revoked, key) == NULL) {
+	if ((a = ask_for(p, ref, PROC_STORAGED, MSG_KEY_END, &end, ASK_SECONDS,
+	    revoked, key)) == NULL) {
 		free(key);
 		refuse(p, ref, "unavailable", "too much is waiting for the "
 		    "database; try again");
 		return;
 	}
+	a->late = 1;
 	audit(&t, "key.revoke", m->key, m->request_id, m->reason);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hub.h"
 #include "log.h"
 #include "sessiond.h"
 
@@ -89,7 +90,8 @@ peer_down(struct peer *p)
 static void
 turn(void)
 {
-	followers_pump();
+	sessions_tell_some();
+	followers_turn();
 }
 
 static void
@@ -98,6 +100,7 @@ janitor(void)
 	ask_janitor();
 	sessions_tick();
 	waiters_tick();
+	followers_due();
 }
 
 static size_t

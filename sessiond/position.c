@@ -4,12 +4,14 @@
  * tenants and that only the same tenant can give back: a MAC of the position,
  * and the position masked with a stream made from that MAC.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "hub.h"
 #include "sessiond.h"
 #include "text.h"
 
@@ -23,11 +25,12 @@ position_parse(struct position *at, const char *s)
 
 	if (*s < '0' || *s > '9')
 		return (-1);
+	errno = 0;
 	at->xid = strtoull(s, &end, 10);
 	if (*end != '.' || end[1] < '0' || end[1] > '9')
 		return (-1);
 	at->seq = strtoull(end + 1, &end, 10);
-	return (*end == '\0' ? 0 : -1);
+	return (*end == '\0' && errno == 0 ? 0 : -1);
 }
 
 void

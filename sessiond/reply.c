@@ -97,7 +97,7 @@ document(struct peer *p, uint64_t ref, uint16_t status, int replayed,
 }
 
 static void
-relay_done(struct ask *a, const struct answer *ans)
+relay_answer(struct ask *a, const struct answer *ans, uint16_t status)
 {
 	struct peer	*p;
 
@@ -106,20 +106,39 @@ relay_done(struct ask *a, const struct answer *ans)
 	if (*ans->code != '\0')
 		refuse_answer(p, a->client_ref, ans);
 	else
-		document(p, a->client_ref, 200, 0, ans->doc, ans->doc_len);
+		document(p, a->client_ref, status, 0, ans->doc, ans->doc_len);
 }
 
-/* A read whose document goes to the client as it is. */
-int
-relay(struct peer *p, uint64_t ref, enum msg_type type, const void *m)
+static void
+relay_done(struct ask *a, const struct answer *ans)
 {
-	if (ask_for(p, ref, PROC_STORAGED, type, m, ASK_SECONDS, relay_done,
-	    NULL) == NULL) {
+	relay_answer(a, ans, 200);
+}
+
+static void
+relay_accepted(struct ask *a, const struct answer *ans)
+{
+	relay_answer(a, ans, 202);
+}
+
+/* A read whose document goes to the client as it is, with this status. */
+int
+relay_as(struct peer *p, uint64_t ref, uint16_t status, enum msg_type type,
+    const void *m)
+{
+	if (ask_for(p, ref, PROC_STORAGED, type, m, ASK_SECONDS, status == 202 ?
+	    relay_accepted : relay_done, NULL) == NULL) {
 		refuse(p, ref, "unavailable", "too much is waiting for the "
 		    "database; try again");
 		return (-1);
 	}
 	return (0);
+}
+
+int
+relay(struct peer *p, uint64_t ref, enum msg_type type, const void *m)
+{
+	return (relay_as(p, ref, 200, type, m));
 }
 
 /* Who did what; never on the way of the answer. */

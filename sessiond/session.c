@@ -14,6 +14,31 @@ static const char *const	 status_names[STATUS_MAX] = { "pending",
 
 RB_GENERATE(sessions, session, entry, session_cmp)
 
+/*
+ * Terminated is for good, but a row of before may reach us after runnerd's word
+ * that it is over: the last ones are remembered, so that none comes back.
+ */
+#define BURIED_MAX	1024
+static char			 buried[BURIED_MAX][ID_SIZE];
+static unsigned int		 nburied;
+
+static void
+bury(const char *id)
+{
+	strlcpy(buried[nburied++ % BURIED_MAX], id, ID_SIZE);
+}
+
+static int
+is_buried(const char *id)
+{
+	unsigned int	 i;
+
+	for (i = 0; i < BURIED_MAX && i < nburied; i++)
+		if (strcmp(buried[i], id) == 0)
+			return (1);
+	return (0);
+}
+
 int
 session_cmp(struct session *a, struct session *b)
 {
@@ -87,12 +112,15 @@ session_set_status(struct session *s, enum status st, const char *runner,
 		s->idle_since = worker_mono_ms();
 		s->told_leaving = s->quiet = s->releasing = 0;
 	} else {
-		s->wish = WISH_NONE;
+		/* What else is wished stays, as in mn.session_detach(). */
+		if (st == SUSPENDED && s->wish == WISH_SUSPEND)
+			s->wish = WISH_NONE;
 		s->place_at = 0;
 	}
 	session_tell(s);
 	strlcpy(id, s->id, sizeof(id));
 	if (st == TERMINATED) {
+		bury(id);
 		key_drop(s->key_ref);
 		session_free(s);
 	}
@@ -149,39 +177,54 @@ row_is_late(const struct session *s, const struct msg_session_row *m,
 	return (st == ACTIVE && m->epoch <= s->released);
 }
 
+/* What does not depend on its status; 1: a runner wants to know of it. */
+static int
+take_settings(struct session *s, const struct msg_session_row *m)
+{
+	int	 news;
+
+	news = strcmp(s->model, m->model) != 0 ||
+	    strcmp(s->agent_config, m->agent_config) != 0 ||
+	    strcmp(s->key_ref, m->key_ref) != 0;
+	strlcpy(s->model, m->model, sizeof(s->model));
+	strlcpy(s->agent_config, m->agent_config, sizeof(s->agent_config));
+	s->idle_timeout = m->idle_timeout;
+	set_policy(s, m->policy, m->policy_len);
+	set_key(s, m->key_ref);
+	return (news);
+}
+
 /* Takes a committed row over; NULL when that session is (now) terminated. */
 struct session *
 session_stored(const struct msg_session_row *m)
 {
 	struct session	*s = session_find(m->session);
 	enum status	 st = status_parse(m->status);
-	int		 fresh = s == NULL, key;
+	int		 fresh = s == NULL, news;
 
-	if (fresh && st == TERMINATED)
+	if (fresh && (st == TERMINATED || is_buried(m->session)))
 		return (NULL);
 	if (fresh)
 		s = session_new(m);
-	strlcpy(s->model, m->model, sizeof(s->model));
-	strlcpy(s->home, m->home, sizeof(s->home));
-	strlcpy(s->agent_config, m->agent_config, sizeof(s->agent_config));
-	s->idle_timeout = m->idle_timeout;
-	s->suspended_ms = m->suspended_ms;
-	set_policy(s, m->policy, m->policy_len);
-	key = strcmp(s->key_ref, m->key_ref) != 0;
-	set_key(s, m->key_ref);
-	if (row_is_late(s, m, st))
-		return (s);
-	if (s->wish != (enum wish)m->wish)
-		s->told_leaving = s->quiet = 0;
-	s->wish = (enum wish)m->wish;
-	if (fresh || st != s->status || m->epoch != s->epoch) {
-		session_set_status(s, st, m->runner, m->epoch);
+	news = take_settings(s, m);
+	if (!row_is_late(s, m, st)) {
+		strlcpy(s->home, m->home, sizeof(s->home));
+		s->suspended_ms = m->suspended_ms;
+		if (s->wish != (enum wish)m->wish)
+			s->told_leaving = s->quiet = 0;
+		s->wish = (enum wish)m->wish;
+		if (fresh || st != s->status || m->epoch != s->epoch)
+			session_set_status(s, st, m->runner, m->epoch);
 		if (st == TERMINATED)
 			return (NULL);
+		/* A new status may have dropped it. */
 		s->wish = (enum wish)m->wish;
-	} else if (key)
+	}
+	if (!env->loaded)
+		return (s);
+	if (!fresh)
 		session_tell(s);
-	if (key && s->status == ACTIVE)
+	if (news && s->status == ACTIVE)
 		session_attachment(s);
 	return (s);
 }
@@ -191,7 +234,7 @@ session_stored(const struct msg_session_row *m)
 static void
 loaded(struct ask *a, const struct answer *ans)
 {
-	struct session	*s, *next;
+	struct session	*s;
 	unsigned int	 n = 0;
 
 	(void)a;
@@ -204,8 +247,6 @@ loaded(struct ask *a, const struct answer *ans)
 	sessions_peer_up(peer_of(PROC_TASKD));
 	sessions_peer_up(peer_of(PROC_RUNNERD));
 	sessions_peer_up(peer_of(PROC_PROVIDERD));
-	RB_FOREACH_SAFE(s, sessions, &env->sessions, next)
-		session_settle(s);
 }
 
 /* Once, when storaged is first there; afterwards rows keep us up to date. */

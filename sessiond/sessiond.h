@@ -55,14 +55,15 @@ struct session {
 	char		 reason[257];	/* why it waits, as stored */
 	uint64_t	 wanted_ms;	/* newest task that waits, 0 none */
 	uint64_t	 idle_since;	/* monotonic ms */
-	uint64_t	 place_at;	/* monotonic ms of the next try */
+	uint64_t	 place_at;	/* monotonic ms of the next try to place,
+					   revive or wish again */
 	uint64_t	 leaving_since;	/* monotonic ms */
 	unsigned int	 busy:1;
-	unsigned int	 told_leaving:1;
+	unsigned int	 told_leaving:1;	/* to taskd */
 	unsigned int	 quiet:1;	/* taskd has nothing running on it */
 	unsigned int	 releasing:1;	/* SESSION_RELEASE was sent */
-	unsigned int	 reviving:1;	/* SESSION_REVIVE is asked */
-	unsigned int	 wishing:1;	/* our own SESSION_WISH is asked */
+	unsigned int	 wishing:1;	/* our own SESSION_WISH or _REVIVE is
+					   asked */
 };
 RB_HEAD(sessions, session);
 RB_PROTOTYPE(sessions, session, entry, session_cmp);
@@ -83,6 +84,8 @@ void	 refuse_answer(struct peer *, uint64_t, const struct answer *);
 void	 document(struct peer *, uint64_t, uint16_t, int, const uint8_t *,
 	    size_t);
 int	 relay(struct peer *, uint64_t, enum msg_type, const void *);
+int	 relay_as(struct peer *, uint64_t, uint16_t, enum msg_type,
+	    const void *);
 void	 audit(const struct ticket *, const char *, const char *,
 	    const char *, const char *);
 
@@ -125,46 +128,19 @@ const char *status_name(enum status);
 void	 session_settle(struct session *);
 void	 session_tell(const struct session *);
 void	 session_attachment(const struct session *);
-void	 session_wish(struct session *, enum wish, const char *);
-void	 session_waits_because(struct session *, const char *);
-void	 sessions_peer_up(struct peer *);
 void	 sessions_tick(void);
 
+/* tell.c: every session to who came up */
+void	 sessions_peer_up(struct peer *);
+void	 sessions_tell_some(void);
+void	 session_claim(const struct session *);
+
 /* waiter.c */
+enum goal { GOAL_READ, GOAL_WISH, GOAL_REMOVE };	/* what was asked */
 int	 waiter_add(struct peer *, uint64_t, const struct session *,
-	    uint32_t);
+	    uint32_t, enum goal);
 void	 waiters_wake(const char *);
 void	 waiters_tick(void);
 void	 waiters_peer_down(const struct peer *);
-
-/* hub.c, follower.c, position.c */
-struct position {
-	uint64_t	 xid, seq;
-};
-#define POSITION_SIZE	64
-int	 position_parse(struct position *, const char *);
-void	 position_text(const struct position *, char [POSITION_SIZE]);
-int	 position_cmp(const struct position *, const struct position *);
-void	 position_hide(const struct position *, const char *,
-	    char [POSITION_SIZE]);
-int	 position_show(struct position *, const char *, const char *);
-
-struct event {
-	TAILQ_ENTRY(event) entry;
-	struct position	 at;
-	char		 tenant[33];
-	char		*type;
-	char		*labels;
-	uint8_t		*body;
-	size_t		 body_len;
-};
-struct event *hub_after(const struct position *);
-const struct position *hub_low(void);
-const struct position *hub_high(void);
-int	 hub_is_open(void);
-
-void	 followers_pump(void);
-void	 followers_peer_down(const struct peer *);
-unsigned int followers_count(void);
 
 #endif

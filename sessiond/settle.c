@@ -11,6 +11,7 @@
 #include "sessiond.h"
 
 #define PLACE_AGAIN_MS	30000
+#define PLACE_MAX	256	/* tried for one runner that became free */
 #define LEAVE_MS	30000	/* taskd is waited for so long */
 
 /* What taskd knows of it. */
@@ -53,7 +54,7 @@ session_attachment(const struct session *s)
 }
 
 /* Why it waits: told to taskd, and stored, when it changes. */
-void
+static void
 session_waits_because(struct session *s, const char *reason)
 {
 	struct msg_session_note	 m;
@@ -71,8 +72,12 @@ session_waits_because(struct session *s, const char *reason)
 
 /* ---- credentials ---- */
 
-static void
-claim_key(const struct session *s)
+static const char	 key_is_lost[] = "the agent's key was lost with the "
+    "process that held it; give it again with PUT "
+    "/api/v1/sessions/{id}/credential";
+
+void
+session_claim(const struct session *s)
 {
 	struct msg_key_claim	 m;
 
@@ -88,19 +93,18 @@ void
 on_key_claimed(struct peer *p, uint64_t ref, const struct msg_key_claimed *m)
 {
 	struct session	*s = session_find(m->session);
-	enum credential	 now = m->held ? CRED_HELD : CRED_MISSING;
+	enum credential	 now = m->held ? CRED_HELD : CRED_MISSING, was;
 
 	(void)p;
 	(void)ref;
 	if (s == NULL || strcmp(s->key_ref, m->key_ref) != 0 ||
 	    s->credential == now)
 		return;
+	was = s->credential;
 	s->credential = now;
 	if (now == CRED_MISSING)
-		session_waits_because(s, "the agent's key was lost with the "
-		    "process that held it; give it again with PUT "
-		    "/api/v1/sessions/{id}/credential");
-	else
+		session_waits_because(s, key_is_lost);
+	else if (was == CRED_MISSING)
 		session_waits_because(s, "");
 	session_tell(s);
 }
@@ -156,10 +160,11 @@ void
 on_runner_freed(struct peer *p, uint64_t ref, const struct msg_runner_freed *m)
 {
 	struct session	*s, *next;
+	unsigned int	 n = 0;
 
 	(void)p;
 	(void)ref;
-	/* Oldest first: ids sort by time. */
+	/* Oldest first: ids sort by time.  The others' own time comes. */
 	RB_FOREACH_SAFE(s, sessions, &env->sessions, next) {
 		if (s->status != PENDING && s->status != RESUMING)
 			continue;
@@ -167,6 +172,8 @@ on_runner_freed(struct peer *p, uint64_t ref, const struct msg_runner_freed *m)
 			continue;
 		s->place_at = 0;
 		session_settle(s);
+		if (++n == PLACE_MAX)
+			break;
 	}
 }
 
@@ -195,9 +202,6 @@ leave(struct session *s)
 	if (!s->told_leaving) {
 		s->told_leaving = 1;
 		s->leaving_since = worker_mono_ms();
-		/* Tasks from here on will wake it again. */
-		if (s->suspended_ms < worker_now_ms() - LEAVE_MS)
-			s->suspended_ms = worker_now_ms();
 		session_tell(s);
 	}
 	if (!s->quiet && worker_mono_ms() - s->leaving_since < LEAVE_MS)
@@ -227,23 +231,17 @@ on_session_released(struct peer *p, uint64_t ref,
 {
 	struct session	*s = session_find(m->session);
 	enum status	 to;
-	enum wish	 wish;
 
 	(void)p;
 	(void)ref;
 	if (s == NULL || m->epoch != s->epoch || s->status != ACTIVE)
 		return;
-	wish = s->wish;
 	s->released = m->epoch;
 	to = strcmp(m->to, "terminated") == 0 ? TERMINATED :
 	    strcmp(m->to, "resuming") == 0 ? RESUMING : SUSPENDED;
 	session_set_status(s, to, "", m->epoch);
-	if (to == TERMINATED)
-		return;
-	/* Terminated by somebody while it was being suspended. */
-	if (wish == WISH_TERMINATE)
-		session_wish(s, WISH_TERMINATE, "user");
-	session_settle(s);
+	if (to != TERMINATED)
+		session_settle(s);
 }
 
 void
@@ -272,31 +270,57 @@ wished(struct ask *a, const struct answer *ans)
 {
 	struct session	*s = session_find(a->arg);
 
-	(void)ans;
 	free(a->arg);
 	a->arg = NULL;
 	if (s == NULL)
 		return;
-	s->wishing = s->reviving = 0;
-	session_settle(s);
+	s->wishing = 0;
+	/* Removed, and nobody told us. */
+	if (strcmp(ans->code, "not_found") == 0)
+		session_set_status(s, TERMINATED, "", s->epoch);
+	else
+		session_settle(s);
 }
 
-/* Suspends for a reason of the system's. */
-void
+static void
+ask_wished(struct session *s, enum msg_type type, const void *m)
+{
+	char	*id;
+
+	if ((id = strdup(s->id)) == NULL)
+		fatal("session");
+	s->wishing = 1;
+	/* No room for a question: the tick tries again. */
+	if (ask(PROC_STORAGED, type, m, 0, wished, id) == NULL) {
+		s->wishing = 0;
+		free(id);
+	}
+}
+
+static void
 session_wish(struct session *s, enum wish wish, const char *reason)
 {
 	struct msg_session_wish	 m;
 
-	if (s->wishing || s->wish != WISH_NONE)
+	if (s->wishing)
 		return;
-	s->wishing = 1;
 	m.tenant = s->tenant;
 	m.session = s->id;
 	m.wish = (uint8_t)wish;
 	m.reason = reason;
 	m.remove = 0;
 	m.actor = "system";
-	ask(PROC_STORAGED, MSG_SESSION_WISH, &m, 0, wished, strdup(s->id));
+	ask_wished(s, MSG_SESSION_WISH, &m);
+}
+
+/* What was wished while it was on its way off its runner, or before it came. */
+static void
+wish_again(struct session *s)
+{
+	if (s->wishing || s->place_at > worker_mono_ms())
+		return;
+	s->place_at = worker_mono_ms() + PLACE_AGAIN_MS;
+	session_wish(s, s->wish, "user");
 }
 
 /* Somebody's newer task or answer wakes a suspended session. */
@@ -305,12 +329,13 @@ revive(struct session *s)
 {
 	struct msg_session_revive	 m;
 
-	if (s->reviving || s->wanted_ms <= s->suspended_ms)
+	if (s->wishing || s->wanted_ms <= s->suspended_ms ||
+	    s->place_at > worker_mono_ms())
 		return;
-	s->reviving = 1;
+	s->place_at = worker_mono_ms() + PLACE_AGAIN_MS;
 	m.tenant = s->tenant;
 	m.session = s->id;
-	ask(PROC_STORAGED, MSG_SESSION_REVIVE, &m, 0, wished, strdup(s->id));
+	ask_wished(s, MSG_SESSION_REVIVE, &m);
 }
 
 void
@@ -322,6 +347,8 @@ on_session_want(struct peer *p, uint64_t ref, const struct msg_session_want *m)
 	(void)ref;
 	if (s == NULL)
 		return;
+	if (s->status == SUSPENDED && m->newest_ms > s->wanted_ms)
+		s->place_at = 0;
 	s->wanted_ms = m->newest_ms;
 	session_settle(s);
 }
@@ -358,7 +385,7 @@ on_session_idle(struct peer *p, uint64_t ref, const struct msg_session_idle *m)
 
 	(void)p;
 	(void)ref;
-	if (s != NULL && s->status == ACTIVE)
+	if (s != NULL && s->status == ACTIVE && s->wish == WISH_NONE)
 		session_wish(s, WISH_SUSPEND, m->reason);
 }
 
@@ -367,17 +394,27 @@ session_settle(struct session *s)
 {
 	if (!env->loaded)
 		return;
+	if (s->credential == CRED_UNKNOWN)
+		session_claim(s);
 	switch (s->status) {
 	case PENDING:
 	case RESUMING:
-		place(s);
+		if (s->wish != WISH_NONE)
+			wish_again(s);
+		else
+			place(s);
 		break;
 	case ACTIVE:
 		if (s->wish != WISH_NONE)
 			leave(s);
+		else if (s->credential == CRED_MISSING)
+			session_waits_because(s, key_is_lost);
 		break;
 	case SUSPENDED:
-		revive(s);
+		if (s->wish != WISH_NONE)
+			wish_again(s);
+		else
+			revive(s);
 		break;
 	case TERMINATED:
 	case STATUS_MAX:
@@ -385,61 +422,24 @@ session_settle(struct session *s)
 	}
 }
 
-/* ---- peers and time ---- */
-
-static void
-tell_all(struct peer *p)
+/* Whether it is idle only taskd can say. */
+static int
+session_is_idle(const struct session *s)
 {
-	struct msg_session_states_done		 states = { 0 };
-	struct msg_session_attachments_done	 attached = { 0 };
-	struct session				*s, *next;
-
-	RB_FOREACH_SAFE(s, sessions, &env->sessions, next) {
-		if (p->proc == PROC_TASKD) {
-			s->busy = s->quiet = 0;
-			session_tell(s);
-		} else if (p->proc == PROC_RUNNERD) {
-			s->place_at = 0;
-			s->releasing = 0;
-			if (s->status == ACTIVE)
-				session_attachment(s);
-		} else if (p->proc == PROC_PROVIDERD)
-			claim_key(s);
-	}
-	if (p->proc == PROC_TASKD)
-		send_session_states_done(p, 0, &states);
-	else if (p->proc == PROC_RUNNERD)
-		send_session_attachments_done(p, 0, &attached);
-}
-
-void
-sessions_peer_up(struct peer *p)
-{
-	struct session	*s, *next;
-
-	if (!env->loaded || !peer_is_up(p))
-		return;
-	if (p->proc != PROC_TASKD && p->proc != PROC_RUNNERD &&
-	    p->proc != PROC_PROVIDERD)
-		return;
-	tell_all(p);
-	RB_FOREACH_SAFE(s, sessions, &env->sessions, next)
-		session_settle(s);
+	return (s->status == ACTIVE && s->wish == WISH_NONE && !s->busy &&
+	    s->wanted_ms == 0 && s->idle_timeout != 0 &&
+	    peer_is_up(peer_of(PROC_TASKD)) &&
+	    worker_mono_ms() - s->idle_since > s->idle_timeout * 1000ULL);
 }
 
 void
 sessions_tick(void)
 {
 	struct session	*s, *next;
-	uint64_t	 now = worker_mono_ms();
 
 	RB_FOREACH_SAFE(s, sessions, &env->sessions, next) {
-		if (s->status == ACTIVE && s->wish == WISH_NONE && !s->busy &&
-		    s->wanted_ms == 0 && s->idle_timeout != 0 &&
-		    now - s->idle_since > s->idle_timeout * 1000ULL)
+		if (session_is_idle(s))
 			session_wish(s, WISH_SUSPEND, "idle");
-		if (*s->key_ref != '\0' && s->credential == CRED_UNKNOWN)
-			claim_key(s);
 		session_settle(s);
 	}
 }

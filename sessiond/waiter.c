@@ -17,22 +17,30 @@ struct waiter {
 	char			 tenant[33];
 	char			 session[ID_SIZE];
 	uint64_t		 until;		/* monotonic ms */
+	enum goal		 goal;
 };
 
 static TAILQ_HEAD(, waiter)	 waiters = TAILQ_HEAD_INITIALIZER(waiters);
 static unsigned int		 nwaiters;
 
+/* Is it where it was asked to go? */
+static int
+session_is_settled(const struct session *s)
+{
+	return (s == NULL || (s->wish == WISH_NONE &&
+	    (s->status == ACTIVE || s->status == SUSPENDED)));
+}
+
 /* 1: it waits; 0: there is nothing to wait for, or no room. */
 int
 waiter_add(struct peer *p, uint64_t ref, const struct session *s,
-    uint32_t seconds)
+    uint32_t seconds, enum goal goal)
 {
 	struct waiter	*w;
 
 	if (seconds == 0 || s == NULL || nwaiters == WAITERS_MAX)
 		return (0);
-	if ((s->status == ACTIVE && s->wish == WISH_NONE) ||
-	    s->status == SUSPENDED)
+	if (session_is_settled(s))
 		return (0);
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		fatal("waiter");
@@ -40,33 +48,39 @@ waiter_add(struct peer *p, uint64_t ref, const struct session *s,
 	w->ref = ref;
 	strlcpy(w->tenant, s->tenant, sizeof(w->tenant));
 	strlcpy(w->session, s->id, sizeof(w->session));
+	w->goal = goal;
 	w->until = worker_mono_ms() + seconds * 1000ULL;
 	TAILQ_INSERT_TAIL(&waiters, w, entry);
 	nwaiters++;
 	return (1);
 }
 
+/* Removed for good: there is nothing left to show. */
 static void
 wake(struct waiter *w)
 {
 	struct msg_session_read	 m;
+	struct session		*s = session_find(w->session);
+	struct peer		*p = peer_of(w->client);
 
 	TAILQ_REMOVE(&waiters, w, entry);
 	nwaiters--;
 	m.tenant = w->tenant;
 	m.session = w->session;
-	relay(peer_of(w->client), w->ref, MSG_SESSION_READ, &m);
+	if (w->goal == GOAL_REMOVE && s == NULL)
+		document(p, w->ref, 204, 0, (const uint8_t *)"", 0);
+	else
+		relay_as(p, w->ref, w->goal == GOAL_READ ||
+		    session_is_settled(s) ? 200 : 202, MSG_SESSION_READ, &m);
 	free(w);
 }
 
 void
 waiters_wake(const char *session)
 {
-	struct session	*s = session_find(session);
 	struct waiter	*w, *next;
 
-	if (s != NULL && (s->status == PENDING || s->status == RESUMING ||
-	    (s->status == ACTIVE && s->wish != WISH_NONE)))
+	if (TAILQ_EMPTY(&waiters) || !session_is_settled(session_find(session)))
 		return;
 	TAILQ_FOREACH_SAFE(w, &waiters, entry, next)
 		if (strcmp(w->session, session) == 0)
