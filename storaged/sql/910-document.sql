@@ -2,14 +2,14 @@
 -- order is that of a reader's interest.
 
 CREATE FUNCTION mn.error_doc(p_code text, p_text text) RETURNS json
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql STABLE AS $$
 	SELECT CASE WHEN coalesce(p_code, p_text) IS NOT NULL THEN
 	    json_build_object('code', p_code, 'message', p_text) END
 $$;
 
 CREATE FUNCTION mn.usage_doc(p_in bigint, p_out bigint, p_cost bigint,
     p_ms bigint) RETURNS json
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql STABLE AS $$
 	SELECT json_build_object('tokens_input', p_in, 'tokens_output', p_out,
 	    'cost_usd', trim_scale(p_cost / 1000000.0), 'duration_ms', p_ms)
 $$;

@@ -300,10 +300,12 @@ $$;
 -- was to end, nothing is wanted any more.
 CREATE FUNCTION mn.permission_run_end(r mn_data.run, p_status text)
 RETURNS void
-LANGUAGE sql VOLATILE AS $$
-	SELECT mn.permission_drop(r.tenant_id, r.id, NULL,
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	PERFORM mn.permission_drop(r.tenant_id, r.id, NULL,
 	    p_status NOT IN ('completed', 'canceled'),
-	    p_status <> 'suspended')
+	    p_status <> 'suspended');
+END
 $$;
 
 CREATE FUNCTION mn.permission_cancel(p_tenant text, p_run text,
