@@ -256,6 +256,10 @@ option_one(struct agent *a, int c, json_t *labels, char **token)
 		if ((a->mcp_config = realpath(optarg, NULL)) == NULL)
 			wrong("--claude-mcp-config %s: %s", optarg,
 			    strerror(errno));
+		if (strncmp(a->mcp_config, "/tmp/", 5) == 0)
+			wrong("--claude-mcp-config %s: expected a file "
+			    "elsewhere: every session has a /tmp of its own",
+			    optarg);
 		break;
 	default: usage();
 	}

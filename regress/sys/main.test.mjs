@@ -88,13 +88,14 @@ test("Write", async () => {
 	assert.equal(runner.read(session, "note.txt"), "written by Write");
 });
 
-test("an input with a NUL in it is asked like any other", async () => {
+test("an input with a NUL, which nobody can be shown, is refused", async () => {
 	const call = JSON.stringify({ file_path: "/workspace/nul.txt",
 	    content: "a\u0000b" });
 	const { task, asked } = await run(`[[tool:Write:${call}]]`, no);
 
 	assert.equal(task.status, "completed");
-	assert.deepEqual(asked.map((p) => p.tool), ["Write"]);
+	assert.equal(asked.length, 0);
+	assert.match(task.result, /NUL character/);
 	assert.ok(!runner.has(session, "nul.txt"));
 });
 
