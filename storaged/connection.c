@@ -15,6 +15,8 @@
 #define CONNECT_MAX	10000	/* ms for one attempt */
 #define STRAY_MAX	4	/* empty answers in a row before waiting */
 
+static const char	 tenant_name[] = "tenant";
+
 static void	 conn_event(evutil_socket_t, short, void *);
 static void	 conn_dial(struct conn *);
 
@@ -121,7 +123,18 @@ conn_query(struct conn *c, const char *sql, int n, const char *const *values)
 	    0));
 }
 
-/* Every statement that may travel here, and one Sync. */
+/* Whose the statements behind it are. */
+void
+conn_tenant(struct conn *c, const char *tenant)
+{
+	const char	*value[1];
+
+	value[0] = tenant;
+	conn_sent(c, PQsendQueryPrepared(c->pg, tenant_name, 1, value, NULL,
+	    NULL, 0));
+}
+
+/* Every statement that may travel here, whose they are, and one Sync. */
 static void
 prepare_all(struct conn *c)
 {
@@ -139,10 +152,12 @@ prepare_all(struct conn *c)
 		conn_sent(c, PQsendDescribePrepared(c->pg,
 		    msg_descs[t].lower));
 	}
+	conn_sent(c, PQsendPrepare(c->pg, tenant_name,
+	    "SELECT set_config('mn.tenant', $1, true)", 0, NULL));
 	conn_sync(c);
 }
 
-/* The n-th statement of those that prepare_all() sent. */
+/* The n-th statement of those that prepare_all() sent; the last is none. */
 static enum msg_type
 prepared_type(const struct conn *c, unsigned int n)
 {
@@ -163,7 +178,8 @@ prepare_result(struct conn *c, const PGresult *res)
 	if (PQresultStatus(res) != PGRES_COMMAND_OK) {
 		if (PQresultStatus(res) == PGRES_FATAL_ERROR)
 			log_warnx("connection %s: %s cannot be prepared: %s",
-			    c->name, msg_descs[t].lower,
+			    c->name, t == MSG_NONE ? tenant_name :
+			    msg_descs[t].lower,
 			    PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
 		c->failures++;
 		return;

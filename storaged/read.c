@@ -104,7 +104,7 @@ read_turn(void)
 			return;
 		unqueue(s);
 		readers[i].stmt = s;
-		statement_tenant(&readers[i], s->tenant);
+		conn_tenant(&readers[i], s->tenant);
 		statement_send(&readers[i], s);
 		conn_sync(&readers[i]);
 	}

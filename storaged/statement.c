@@ -212,15 +212,6 @@ statement_free(struct stmt *s)
 }
 
 void
-statement_tenant(struct conn *c, const char *tenant)
-{
-	const char	*value[1];
-
-	value[0] = tenant;
-	conn_query(c, "SELECT set_config('mn.tenant', $1, true)", 1, value);
-}
-
-void
 statement_send(struct conn *c, struct stmt *s)
 {
 	s->sent = 1;

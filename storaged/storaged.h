@@ -95,7 +95,6 @@ struct stmt	*statement_new(const struct peer *, uint64_t, enum msg_type,
 void		 statement_free(struct stmt *);
 const char	*statement_text(enum msg_type, char *, size_t);
 void		 statement_send(struct conn *, struct stmt *);
-void		 statement_tenant(struct conn *, const char *);
 
 /* answer.c */
 void		 answer_rows(struct stmt *, const PGresult *);
@@ -108,6 +107,7 @@ int		 answer_may_pass(const char *sqlstate);	/* later? */
 void		 conn_start(struct conn *);
 void		 conn_lost(struct conn *, const char *why);
 void		 conn_sent(struct conn *, int rc);
+void		 conn_tenant(struct conn *, const char *);
 void		 conn_sync(struct conn *);
 void		 conn_query(struct conn *, const char *sql, int n,
 		    const char *const *values);

@@ -188,7 +188,7 @@ write_turn(void)
 	gather();
 	TAILQ_FOREACH(s, &batch, entry) {
 		if (wants_tenant(s))
-			statement_tenant(&conn, s->tenant);
+			conn_tenant(&conn, s->tenant);
 		statement_send(&conn, s);
 	}
 	begin_results(TAILQ_FIRST(&batch));

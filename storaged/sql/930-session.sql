@@ -536,10 +536,12 @@ $$;
 -- The feed of every tenant, storaged's own.
 CREATE FUNCTION mn.event_feed(p_xid bigint, p_seq bigint)
 RETURNS SETOF mn.event_row
-LANGUAGE sql STABLE AS $$
-	SELECT r.* FROM (SELECT * FROM event
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN QUERY SELECT r.* FROM (SELECT * FROM event
 	    WHERE (xid, seq) > (p_xid, p_seq)
 	    AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 	    ORDER BY xid, seq LIMIT 256) e, mn.event_row(e::mn_data.event) r
-	ORDER BY e.xid, e.seq
+	ORDER BY e.xid, e.seq;
+END
 $$;
