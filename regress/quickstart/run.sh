@@ -31,7 +31,7 @@ check() {	# name, command ...
 # The mirror that this machine uses itself.
 mirror=$(sed -n 's/^deb \(\[[^]]*\] \)\{0,1\}\(http[^ ]*\) bookworm main.*/\2/p; s/^URIs: \([^ ]*\).*/\1/p' \
     /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1)
-debootstrap --variant=minbase --include=git,make,sudo,ca-certificates \
+debootstrap --variant=minbase --include=git,make,sudo,curl,ca-certificates \
     bookworm "$root" ${mirror:+"$mirror"} >"$root.log" 2>&1 || {
 	tail -5 "$root.log"
 	bad "debootstrap"
@@ -50,7 +50,8 @@ git clone -q "$top" "$root/home/visitor/marionette" &&
 # A mount and a pid namespace whose root is that directory (not a chroot, in
 # which no user namespaces could be made), then README's command as the user.
 inside() {
-	unshare --mount --pid --fork --kill-child --propagation private sh -ec '
+	timeout -k 5 240 unshare --mount --pid --fork --kill-child \
+	    --propagation private sh -ec '
 		mount --bind "$1" "$1"
 		cd "$1"
 		mount -t proc proc proc
@@ -118,4 +119,34 @@ check "asks at the terminal" grep -q '\[y\]es' "$out"
 check "does what the person said" sh -c "sed '/^UNANSWERED/,\$d' '$out' | grep -q '| # Hello'"
 check "without a terminal and YES nothing is approved" \
     sh -c "sed '1,/^UNANSWERED/d' '$out' | grep -q 'you said no'"
+kill $busy
+busy=
+
+# By hand, as README shows.
+inside "cd marionette && make -s deps && make -s -j2 && sudo make -s install users
+    echo \"mk_\$(openssl rand -hex 32)\" | sudo install -m 600 /dev/stdin /etc/marionette/master.key
+    sudo marionetted -n && echo CHECKED
+    sudo sh -c 'marionetted >/tmp/marionetted.log 2>&1 &'
+    until sudo mctl server health >/dev/null 2>&1; do sleep 0.2; done
+    API_KEY=\$(sudo mctl -q admin keys create --name laptop)
+    sudo mctl -q admin runner-tokens create >token
+    marionette-agent --server localhost:9090 --state ~/.marionette-agent --token-file token >agent.log 2>&1 &
+    export MARIONETTE_API_URL=http://localhost:8080 MARIONETTE_API_KEY=\$API_KEY
+    until mctl runners list | grep -q idle; do sleep 0.2; done
+    S=\$(mctl -q sessions create --agent demo)
+    T=\$(mctl -q tasks create --session \$S --prompt 'By hand')
+    until P=\$(mctl -q permissions list --status pending) && [ -n \"\$P\" ]; do sleep 0.2; done
+    mctl permissions approve \$P
+    mctl tasks logs \$T -f; echo logs \$?
+    curl -s http://localhost:8080/api/v1/sessions -H \"Authorization: Bearer \$API_KEY\" \
+      -H 'Content-Type: application/json' -d '{\"agent\":\"claude\",\"api_key\":\"sk-ant-...\"}' >s.json
+    S2=\$(sed 's/.*\"id\" *: *\"\(sess_[^\"]*\)\".*/\1/' s.json)
+    curl -s http://localhost:8080/api/v1/tasks -H \"Authorization: Bearer \$API_KEY\" \
+      -H 'Content-Type: application/json' -d '{\"session_id\":\"'\$S2'\",\"prompt\":\"Build a REST API\"}' >t.json
+    echo; cat s.json; echo; cat t.json; echo; cat /tmp/marionetted.log" >"$out" 2>&1
+sed 's/^/# /' "$out"
+check "by hand: the configuration is checked" grep -qx CHECKED "$out"
+check "by hand: a task is approved and followed to its end" grep -qx 'logs 0' "$out"
+check "by hand: README's first request" grep -q '"status" *: *"pending"' "$out"
+check "by hand: README's second request" grep -q '"prompt" *: *"Build a REST API"' "$out"
 exit $rc
