@@ -101,6 +101,51 @@ conf_free(struct conf *c)
 }
 
 static int
+listens_differ(const struct conf *a, const struct conf *b)
+{
+	const struct listen_conf	*l, *k = TAILQ_FIRST(&b->listens);
+
+	TAILQ_FOREACH(l, &a->listens, entry) {
+		if (k == NULL || l->proc != k->proc || l->port != k->port ||
+		    l->tls != k->tls || strcmp(l->address, k->address) != 0)
+			return (1);
+		k = TAILQ_NEXT(k, entry);
+	}
+	return (k != NULL);
+}
+
+/* One of these two strings is new; NULL is one, too. */
+static void
+keep_string(char **fresh, char **old)
+{
+	char	*p = *fresh;
+
+	*fresh = *old;
+	*old = p;
+}
+
+void
+conf_keep(struct conf *fresh, struct conf *old)
+{
+	struct listen_confs	 list = TAILQ_HEAD_INITIALIZER(list);
+
+	if (listens_differ(fresh, old)) {
+		log_warnx("reload: other `listen' lines are taken by a "
+		    "restart");
+		TAILQ_CONCAT(&list, &fresh->listens, entry);
+		TAILQ_CONCAT(&fresh->listens, &old->listens, entry);
+		TAILQ_CONCAT(&old->listens, &list, entry);
+	}
+	if ((fresh->database == NULL) != (old->database == NULL)) {
+		log_warnx("reload: another kind of `database' is taken by a "
+		    "restart");
+		keep_string(&fresh->database, &old->database);
+		keep_string(&fresh->database_owner, &old->database_owner);
+		keep_string(&fresh->password_file, &old->password_file);
+	}
+}
+
+static int
 complain(const char *path, int line, const char *what)
 {
 	if (line > 0)

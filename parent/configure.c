@@ -92,7 +92,7 @@ sessiond_options(struct peer *p, const struct conf *c)
 		option_number(p, "control-uid", (long long)geteuid());
 }
 
-static void
+static int
 storaged_options(struct peer *p, const struct conf *c)
 {
 	char		 buf[PATH_MAX + 128];
@@ -105,11 +105,8 @@ storaged_options(struct peer *p, const struct conf *c)
 		option(p, "conninfo", c->database);
 		option(p, "conninfo-owner", c->database_owner != NULL ?
 		    c->database_owner : c->database);
-		if (c->password_file != NULL &&
-		    secret_file(p, "db-password", c->password_file) == -1)
-			fatalx("database password file %s cannot be read",
-			    c->password_file);
-		return;
+		return (c->password_file == NULL ? 0 :
+		    secret_file(p, "db-password", c->password_file));
 	}
 	/* Its root will be the socket's directory, when it has a root. */
 	dir = postgres_socket_dir();
@@ -119,6 +116,7 @@ storaged_options(struct peer *p, const struct conf *c)
 	snprintf(buf, sizeof(buf), "host=%s dbname=marionette "
 	    "user=marionette_owner", dir);
 	option(p, "conninfo-owner", buf);
+	return (0);
 }
 
 static void
@@ -134,7 +132,7 @@ web_options(struct peer *p, const struct conf *c)
 }
 
 /* Certificates of a frontd's TLS listeners; one pair a process. */
-static void
+static int
 tls_secrets(struct peer *p, const struct conf *c)
 {
 	const struct listen_conf	*l;
@@ -149,33 +147,31 @@ tls_secrets(struct peer *p, const struct conf *c)
 		    state_path("keys/runner.key"), sizeof(key));
 		if (secret_file(p, "tls-cert", cert) == -1 ||
 		    secret_file(p, "tls-key", key) == -1)
-			fatalx("%s:%d: the certificate or key cannot be read",
-			    env->conf_path, l->line);
-		if (p->proc == PROC_RUNNER && secret_file(p, "tls-ca",
-		    l->ca != NULL ? l->ca : state_path("keys/ca.crt")) == -1)
-			fatalx("%s:%d: the client CA cannot be read",
-			    env->conf_path, l->line);
-		break;
+			return (-1);
+		return (p->proc != PROC_RUNNER ? 0 : secret_file(p, "tls-ca",
+		    l->ca != NULL ? l->ca : state_path("keys/ca.crt")));
 	}
+	return (0);
 }
 
-static void
+static int
 providerd_secrets(struct peer *p)
 {
 	if (secret_file(p, "encryption-key",
 	    state_path("keys/encryption-key")) == -1 ||
-	    secret_file(p, "ca-key", state_path("keys/ca.key")) == -1 ||
-	    secret_file(p, "ca-cert", state_path("keys/ca.crt")) == -1)
-		fatalx("%s: a key is missing", state_path("keys"));
+	    secret_file(p, "ca-key", state_path("keys/ca.key")) == -1)
+		return (-1);
+	return (secret_file(p, "ca-cert", state_path("keys/ca.crt")));
 }
 
-void
+int
 child_options(struct child *ch)
 {
 	struct peer			*p = peer_of(ch->proc);
 	const struct conf		*c = env->conf;
 	struct msg_proc_configure	 begin = { 0 };
 	struct msg_proc_configured	 done = { 0 };
+	int				 rc = 0;
 
 	send_proc_configure(p, 0, &begin);
 	switch (ch->proc) {
@@ -183,7 +179,7 @@ child_options(struct child *ch)
 	case PROC_ADMIN:
 	case PROC_RUNNER:
 		web_options(p, c);
-		tls_secrets(p, c);
+		rc = tls_secrets(p, c);
 		break;
 	case PROC_SESSIOND:
 		sessiond_options(p, c);
@@ -198,23 +194,26 @@ child_options(struct child *ch)
 		option_number(p, "skip-tls", c->skip_tls);
 		break;
 	case PROC_PROVIDERD:
-		providerd_secrets(p);
+		rc = providerd_secrets(p);
 		break;
 	case PROC_STORAGED:
-		storaged_options(p, c);
+		rc = storaged_options(p, c);
 		break;
 	case PROC_TUNNELD:
 	case PROC_PARENT:
 	case PROC_MAX:
 		break;
 	}
+	if (rc == -1)
+		return (-1);
 	if (ch->proc == PROC_TASKD || ch->proc == PROC_RUNNERD ||
 	    ch->proc == PROC_PROVIDERD)
 		secret(p, "ticket", env->keys.ticket[ch->proc], 32);
 	send_proc_configured(p, 0, &done);
+	return (0);
 }
 
-void
+int
 child_configure(struct child *ch)
 {
 	struct peer		*p = peer_of(ch->proc);
@@ -232,5 +231,5 @@ child_configure(struct child *ch)
 	m.json = (uint8_t)env->conf->json;
 	send_proc_start(p, 0, &m);
 	listeners_send(p);
-	child_options(ch);
+	return (child_options(ch));
 }

@@ -42,6 +42,7 @@ static void
 reload(void)
 {
 	struct conf	*fresh;
+	struct child	*ch;
 	int		 i;
 
 	log_info("reload: %s", env->conf_path);
@@ -60,11 +61,16 @@ reload(void)
 	 * Directories, listeners and the kind of database are fixed for the
 	 * life of the process; a restart takes them.
 	 */
+	conf_keep(fresh, env->conf);
 	conf_free(env->conf);
 	env->conf = fresh;
-	for (i = 0; i < PROC_MAX; i++)
-		if (env->child[i].state == CHILD_READY)
-			child_options(&env->child[i]);
+	for (i = 0; i < PROC_MAX; i++) {
+		ch = &env->child[i];
+		/* Half told it would be worse than started again. */
+		if ((ch->state == CHILD_READY || ch->state == CHILD_STARTING) &&
+		    child_options(ch) == -1)
+			kill(ch->pid, SIGKILL);
+	}
 }
 
 static void
@@ -190,5 +196,5 @@ main(int argc, char **argv)
 	start();
 	loop();
 	log_info("stopped");
-	return (0);
+	return (env->hopeless);
 }

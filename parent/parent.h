@@ -11,64 +11,10 @@
 
 #include <event2/event.h>
 #include <stdint.h>
-#include <stdio.h>
 
+#include "conf.h"
 #include "peer.h"
 #include "sandbox.h"
-
-#define CONF_FILE	"/etc/marionette/marionette.conf"
-
-/* ---- parse.y, conf.c, printconf.c ---- */
-
-struct word {				/* a list of strings */
-	TAILQ_ENTRY(word)	 entry;
-	char			*name;
-	char			*value;	/* NULL, or the second half */
-	int			 line;
-};
-TAILQ_HEAD(words, word);
-
-struct listen_conf {
-	TAILQ_ENTRY(listen_conf) entry;
-	enum proc		 proc;		/* PROC_API, _ADMIN, _RUNNER */
-	char			*address;	/* "localhost", "*", a name */
-	uint16_t		 port;
-	int			 tls;
-	char			*cert, *key, *ca;	/* paths, or NULL */
-	int			 line;
-};
-TAILQ_HEAD(listen_confs, listen_conf);
-
-struct conf {
-	char			*state_dir;
-	char			*run_dir;
-	char			*user_prefix;
-	char			*control;	/* socket path */
-	char			*control_group;	/* operators, or NULL */
-	int			 json;
-	int			 skip_tls;
-	struct listen_confs	 listens;
-	struct words		 hosts;		/* Host names served */
-	struct words		 origins;	/* CORS */
-	struct words		 admins;	/* name, hash */
-	char			*master_key;	/* path, or NULL */
-	char			*database;	/* conninfo, NULL: embedded */
-	char			*database_owner;
-	char			*password_file;
-	char			*pg_bin;	/* NULL: the newest found */
-	long long		 suspend_after, lost_after, heartbeat;
-	long long		 queued_tasks, log_days, connections;
-	long long		 server_id;
-};
-
-/* NULL after every error was printed: file:line: what, what was expected. */
-struct conf	*conf_parse(const char *path);
-struct conf	*conf_new(void);
-void		 conf_free(struct conf *);
-/* Checks what no single line can; number of errors, printed. */
-int		 conf_check(const struct conf *, const char *path);
-void		 conf_print(const struct conf *, FILE *);
-struct words	*words_add(struct words *, const char *, const char *, int);
 
 /* ---- state.c: directories, users, what the keys are ---- */
 
@@ -140,6 +86,7 @@ struct parent {
 	enum jail_mode	 jail;
 	int		 verbose;
 	int		 stopping;	/* 1 draining, 2 ending */
+	int		 hopeless;	/* it stops because it cannot go on */
 	struct child	 child[PROC_MAX];
 };
 extern struct parent	*env;
@@ -152,8 +99,9 @@ void	 children_tick(void);		/* ten times a second */
 void	 children_stop(void);		/* begin to drain, or hurry */
 void	 channel_closed(struct peer *, const char *);
 void	 edges_wire(struct child *);	/* it became ready */
-void	 child_configure(struct child *);
-void	 child_options(struct child *);	/* also on reload */
+/* -1, having said why: a file that the worker needs cannot be read. */
+int	 child_configure(struct child *);
+int	 child_options(struct child *);	/* also on reload */
 
 /* ---- postgres.c ---- */
 void	 postgres_init(const struct conf *);	/* embedded only */

@@ -18,7 +18,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -26,6 +26,7 @@
 
 #define BACKOFF_MIN_MS	100
 #define BACKOFF_MAX_MS	5000
+#define STOP_MS		20000	/* of a fast shutdown */
 
 static struct {
 	int		 embedded;
@@ -53,7 +54,28 @@ postgres_is_running(void)
 	return (pg.pid != 0);
 }
 
-/* The newest of the distribution's server versions. */
+/* Of which version the data is; 0: there is none yet. */
+static int
+data_version(void)
+{
+	char	 path[PATH_MAX + 32];
+	uint8_t	*text;
+	size_t	 len;
+	int	 v = 0;
+
+	snprintf(path, sizeof(path), "%s/PG_VERSION", pg.data);
+	if ((text = read_file(path, 16, &len)) == NULL)
+		return (0);
+	text[strcspn((char *)text, "\n")] = '\0';
+	v = (int)strtonum((char *)text, 1, 99, NULL);
+	free(text);
+	return (v);
+}
+
+/*
+ * The distribution's server: of the version that made the data, which no other
+ * can read; for new data the newest.
+ */
 static void
 find_binaries(const struct conf *c)
 {
@@ -61,20 +83,25 @@ find_binaries(const struct conf *c)
 	const char		*errstr;
 	struct dirent		*de;
 	DIR			*dir;
-	int			 best = 0, v;
+	int			 best = 0, v, have = data_version();
 
 	if (c->pg_bin != NULL)
 		strlcpy(pg.bin, c->pg_bin, sizeof(pg.bin));
 	else if ((dir = opendir(base)) != NULL) {
 		while ((de = readdir(dir)) != NULL) {
 			v = (int)strtonum(de->d_name, 13, 99, &errstr);
-			if (errstr != NULL || v <= best)
+			if (errstr != NULL || v <= best ||
+			    (have != 0 && v != have))
 				continue;
 			best = v;
 			snprintf(pg.bin, sizeof(pg.bin), "%s/%d/bin", base, v);
 		}
 		closedir(dir);
 	}
+	if (pg.bin[0] == '\0' && have != 0)
+		fatalx("database embedded: %s was made by PostgreSQL %d, which "
+		    "is not under %s any more; install postgresql-%d", pg.data,
+		    have, base, have);
 	if (pg.bin[0] == '\0')
 		fatalx("database embedded: no PostgreSQL under %s; install "
 		    "postgresql, or name `binaries' or another `database'",
@@ -138,6 +165,36 @@ create_database(void)
 	close(fds[0]);
 }
 
+static int
+is_empty(const char *path)
+{
+	struct dirent	*de;
+	DIR		*dir;
+	int		 n = 0;
+
+	if ((dir = opendir(path)) == NULL)
+		fatal("%s", path);
+	while ((de = readdir(dir)) != NULL)
+		n += strcmp(de->d_name, ".") != 0 &&
+		    strcmp(de->d_name, "..") != 0;
+	closedir(dir);
+	return (n == 0);
+}
+
+static void
+set_aside(void)
+{
+	char	 aside[PATH_MAX + 32];
+
+	snprintf(aside, sizeof(aside), "%s.half-made-%lld", pg.data,
+	    (long long)time(NULL));
+	if (rename(pg.data, aside) == -1)
+		fatal("%s", aside);
+	log_warnx("database embedded: %s was half made; it is now %s", pg.data,
+	    aside);
+	own_dir(pg.data, 0700, pg.account.gid);
+}
+
 static void
 initialise(void)
 {
@@ -147,6 +204,9 @@ initialise(void)
 	snprintf(done, sizeof(done), "%s", state_path("postgres.initialised"));
 	if (access(done, F_OK) == 0)
 		return;
+	/* A start was cut short in here.  Never used, and not ours to remove. */
+	if (!is_empty(pg.data))
+		set_aside();
 	log_info("database embedded: initdb in %s", pg.data);
 	argv[n++] = bin("initdb");
 	argv[n++] = strdup("-D");
@@ -161,8 +221,7 @@ initialise(void)
 	argv[n++] = strdup("--no-instructions");
 	argv[n] = NULL;
 	if (run_program(argv, &pg.account, -1) != 0)
-		fatalx("database embedded: initdb failed, see above (a half "
-		    "made %s must be removed by hand)", pg.data);
+		fatalx("database embedded: initdb failed, see above");
 	args_free(argv);
 	create_database();
 	write_file(done, 0644, "1\n");
@@ -189,12 +248,27 @@ write_access(const struct conf *c)
 	    "local all all peer map=mn\n");
 }
 
+/* Does this process live, as a server on our data?  Pids are used again. */
+static int
+is_our_postmaster(pid_t pid)
+{
+	char	 path[64], cwd[PATH_MAX], data[PATH_MAX];
+	ssize_t	 n;
+
+	snprintf(path, sizeof(path), "/proc/%ld/cwd", (long)pid);
+	if ((n = readlink(path, cwd, sizeof(cwd) - 1)) == -1 ||
+	    realpath(pg.data, data) == NULL)
+		return (0);
+	cwd[n] = '\0';
+	return (strcmp(cwd, data) == 0);
+}
+
 /* A postmaster that a killed parent left: asked to stop, waited for. */
 static void
 stop_leftover(void)
 {
 	const char	*errstr;
-	char		 path[PATH_MAX + 32], line[32], comm[64];
+	char		 path[PATH_MAX + 32];
 	uint8_t		*text;
 	size_t		 len;
 	pid_t		 pid;
@@ -203,25 +277,17 @@ stop_leftover(void)
 	snprintf(path, sizeof(path), "%s/postmaster.pid", pg.data);
 	if ((text = read_file(path, 4096, &len)) == NULL)
 		return;
-	snprintf(line, sizeof(line), "%.*s",
-	    (int)strcspn((char *)text, "\n"), (char *)text);
+	text[strcspn((char *)text, "\n")] = '\0';
+	pid = (pid_t)strtonum((char *)text, 2, INT_MAX, &errstr);
 	free(text);
-	pid = (pid_t)strtonum(line, 2, INT_MAX, &errstr);
-	if (errstr != NULL || kill(pid, 0) == -1)
-		return;
-	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
-	if ((text = read_file(path, 64, &len)) == NULL)
-		return;
-	strlcpy(comm, (char *)text, sizeof(comm));
-	free(text);
-	if (strncmp(comm, "postgres", 8) != 0)
+	if (errstr != NULL || !is_our_postmaster(pid))
 		return;
 	log_info("database embedded: stopping its old postmaster (pid %ld)",
 	    (long)pid);
 	kill(pid, SIGINT);
-	for (i = 0; i < 200 && kill(pid, 0) == 0; i++)
+	for (i = 0; i < 200 && is_our_postmaster(pid); i++)
 		usleep(50000);
-	if (kill(pid, 0) == 0) {
+	if (is_our_postmaster(pid)) {
 		kill(pid, SIGQUIT);
 		usleep(500000);
 	}
@@ -324,9 +390,11 @@ postgres_tick(void)
 		return;
 	pg.start_at = 0;
 	pg.started_ms = mono_ms();
-	if ((pg.pid = fork()) == -1)
-		fatal("fork");
-	if (pg.pid == 0)
+	if ((pg.pid = fork()) == -1) {
+		log_warn("postgres: fork");
+		pg.pid = 0;
+		pg.start_at = mono_ms() + BACKOFF_MAX_MS;
+	} else if (pg.pid == 0)
 		exec_postgres();
 }
 
@@ -348,11 +416,22 @@ postgres_reaped(pid_t pid, int status)
 	return (1);
 }
 
+/* Called again and again until it is gone. */
 void
 postgres_stop(void)
 {
-	if (pg.pid == 0 || pg.stopping)
+	static uint64_t	 since;
+
+	if (pg.pid == 0)
 		return;
-	pg.stopping = 1;
-	kill(pg.pid, SIGINT);
+	if (!pg.stopping) {
+		pg.stopping = 1;
+		since = mono_ms();
+		kill(pg.pid, SIGINT);
+	} else if (mono_ms() - since > STOP_MS) {
+		log_warnx("postgres (pid %ld) does not stop: it is told to "
+		    "crash and recovers at the next start", (long)pg.pid);
+		since = mono_ms();
+		kill(pg.pid, SIGQUIT);
+	}
 }

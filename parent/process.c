@@ -107,26 +107,50 @@ child_exec(const struct child *ch, int fd)
 	_exit(127);
 }
 
+/* In a while, and every time a bit later. */
+static void
+start_later(struct child *ch)
+{
+	if (ch->backoff_ms == 0)
+		ch->backoff_ms = BACKOFF_MIN_MS;
+	ch->start_at = mono_ms() + ch->backoff_ms;
+	ch->backoff_ms = ch->backoff_ms * 2 > BACKOFF_MAX_MS ?
+	    BACKOFF_MAX_MS : ch->backoff_ms * 2;
+}
+
 void
 child_start(struct child *ch)
 {
 	int	 sv[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
-		fatal("socketpair");
-	if ((ch->pid = fork()) == -1)
-		fatal("fork");
+	ch->start_at = 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1) {
+		log_warn("%s: socketpair", proc_names[ch->proc]);
+		start_later(ch);
+		return;
+	}
+	if ((ch->pid = fork()) == -1) {
+		log_warn("%s: fork", proc_names[ch->proc]);
+		ch->pid = 0;
+		close(sv[0]);
+		close(sv[1]);
+		start_later(ch);
+		return;
+	}
 	if (ch->pid == 0)
 		child_exec(ch, sv[1]);
 	close(sv[1]);
 	ch->state = CHILD_STARTING;
 	ch->generation++;
-	ch->start_at = 0;
 	ch->started_ms = wall_ms();
 	ch->pong_ms = mono_ms();
 	peer_open(peer_of(ch->proc), 0, sv[0], ch->generation);
-	child_configure(ch);
 	log_debug("%s: pid %ld", proc_names[ch->proc], (long)ch->pid);
+	/* A file that is gone may come back: it is tried again, without end. */
+	if (child_configure(ch) == -1) {
+		ch->state = CHILD_DOWN;
+		kill(ch->pid, SIGKILL);
+	}
 }
 
 void
@@ -159,6 +183,7 @@ child_died(struct child *ch, int status)
 {
 	const char	*name = proc_names[ch->proc];
 	int		 early = ch->state == CHILD_STARTING;
+	int		 unconfigured = ch->state == CHILD_DOWN;
 
 	if (env->stopping < 2) {
 		if (WIFSIGNALED(status))
@@ -178,6 +203,7 @@ child_died(struct child *ch, int status)
 	if (early && child_is_hopeless(ch)) {
 		log_warnx("%s died %d times before it was ready; the server "
 		    "stops, see the lines above", name, EARLY_DEATHS);
+		env->hopeless = 1;
 		env->stopping = 1;
 		children_stop();
 		return;
@@ -185,15 +211,12 @@ child_died(struct child *ch, int status)
 	ch->restarts++;
 	if (wall_ms() - ch->started_ms > STEADY_MS)
 		ch->backoff_ms = 0;
-	if (ch->backoff_ms == 0) {
+	if (ch->backoff_ms == 0 && !unconfigured) {
 		/* It was steady: at once, and the backoff begins. */
 		ch->backoff_ms = BACKOFF_MIN_MS;
 		child_start(ch);
-		return;
-	}
-	ch->start_at = mono_ms() + ch->backoff_ms;
-	ch->backoff_ms = ch->backoff_ms * 2 > BACKOFF_MAX_MS ?
-	    BACKOFF_MAX_MS : ch->backoff_ms * 2;
+	} else
+		start_later(ch);
 }
 
 void
@@ -239,7 +262,9 @@ on_proc_accused(struct peer *p, uint64_t ref, const struct msg_proc_accused *m)
 	struct child	*ch;
 
 	(void)ref;
-	if (m->peer >= PROC_MAX || (ch = &env->child[m->peer])->pid == 0)
+	/* Only whom it has a channel to. */
+	if (m->peer >= PROC_MAX || proc_edges[p->proc][m->peer] == 0 ||
+	    (ch = &env->child[m->peer])->pid == 0)
 		return;
 	log_warnx("%s broke the protocol, says %s: %s", proc_names[m->peer],
 	    p->name, m->why);
@@ -268,6 +293,18 @@ on_proc_pong(struct peer *p, uint64_t ref, const struct msg_proc_pong *m)
 	ch->metrics_len = m->metrics_len;
 }
 
+static void
+child_drain(enum proc proc)
+{
+	struct msg_proc_drain	 m = { 10 };
+	struct child		*ch = &env->child[proc];
+
+	if (ch->state != CHILD_READY)
+		return;
+	ch->state = CHILD_DRAINING;
+	send_proc_drain(peer_of(proc), 0, &m);
+}
+
 void
 on_proc_drained(struct peer *p, uint64_t ref, const struct msg_proc_drained *m)
 {
@@ -275,6 +312,8 @@ on_proc_drained(struct peer *p, uint64_t ref, const struct msg_proc_drained *m)
 	(void)m;
 	if (env->child[p->proc].state == CHILD_DRAINING)
 		env->child[p->proc].state = CHILD_DRAINED;
+	if (p->proc == PROC_RUNNERD && env->stopping)
+		child_drain(PROC_RUNNER);
 }
 
 /* ---- the clock ---- */
@@ -338,21 +377,21 @@ ping(struct child *ch)
 }
 
 static int
-fronts_are_drained(void)
+all_are_drained(void)
 {
-	static const enum proc	 fronts[] = { PROC_API, PROC_ADMIN,
-	    PROC_RUNNER };
+	static const enum proc	 drained[] = { PROC_RUNNERD, PROC_API,
+	    PROC_ADMIN, PROC_RUNNER };
 	size_t			 i;
 
-	for (i = 0; i < 3; i++)
-		if (env->child[fronts[i]].state == CHILD_DRAINING)
+	for (i = 0; i < sizeof(drained) / sizeof(drained[0]); i++)
+		if (env->child[drained[i]].state == CHILD_DRAINING)
 			return (0);
 	return (1);
 }
 
 /*
- * SIGTERM: the fronts finish what they have, then all but storaged end, then
- * storaged, then PostgreSQL.
+ * SIGTERM: runners are told, the fronts finish what they have, then all but
+ * storaged end, then storaged, then PostgreSQL.
  */
 static void
 stop_tick(void)
@@ -360,11 +399,15 @@ stop_tick(void)
 	static uint64_t	 since;
 	struct child	*ch;
 	size_t		 i;
+	static int	 alone;
 	int		 alive = 0, others = 0;
 
 	if (since == 0)
 		since = mono_ms();
-	if (env->stopping == 1 && !fronts_are_drained() &&
+	/* Behind what runnerd has told the runners, or without it. */
+	if (env->child[PROC_RUNNERD].state != CHILD_DRAINING)
+		child_drain(PROC_RUNNER);
+	if (env->stopping == 1 && !all_are_drained() &&
 	    mono_ms() - since < 10000)
 		return;
 	if (env->stopping == 1) {
@@ -375,6 +418,11 @@ stop_tick(void)
 		ch = &env->child[table[i].proc];
 		alive += ch->pid != 0;
 		others += ch->pid != 0 && ch->proc != PROC_STORAGED;
+	}
+	/* storaged has as long as the others had, behind them. */
+	if (others == 0 && !alone) {
+		alone = 1;
+		since = mono_ms();
 	}
 	for (i = 0; i < NTABLE; i++) {
 		ch = &env->child[table[i].proc];
@@ -394,19 +442,9 @@ stop_tick(void)
 void
 children_stop(void)
 {
-	static const enum proc	 fronts[] = { PROC_API, PROC_ADMIN,
-	    PROC_RUNNER };
-	struct msg_proc_drain	 m = { 10 };
-	struct child		*ch;
-	size_t			 i;
-
-	for (i = 0; i < 3; i++) {
-		ch = &env->child[fronts[i]];
-		if (ch->state != CHILD_READY)
-			continue;
-		ch->state = CHILD_DRAINING;
-		send_proc_drain(peer_of(ch->proc), 0, &m);
-	}
+	child_drain(PROC_RUNNERD);
+	child_drain(PROC_API);
+	child_drain(PROC_ADMIN);
 }
 
 void
@@ -428,6 +466,10 @@ children_tick(void)
 	}
 	if (now - pinged_ms < 1000)
 		return;
+	/* When it was us who slept, nobody else is to blame. */
+	if (now - pinged_ms > 2 * 1000)
+		for (i = 0; i < NTABLE; i++)
+			env->child[table[i].proc].pong_ms = now;
 	pinged_ms = now;
 	for (i = 0; i < NTABLE; i++) {
 		ping(&env->child[table[i].proc]);

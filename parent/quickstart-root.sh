@@ -30,7 +30,10 @@ start() {
 		echo "$made" >"$users"
 	fi
 	mkdir -p "$STATE" || exit 1
-	"$build/marionetted" -n -f "$conf" 2>&1 | sed 's/^/    /'
+	said=$("$build/marionetted" -n -f "$conf" 2>&1) || {
+		echo "$said" >&2
+		exit 1
+	}
 	setsid "$build/marionetted" -f "$conf" >>"$STATE/server.log" 2>&1 \
 	    </dev/null &
 	echo $! >"$STATE/server.pid"

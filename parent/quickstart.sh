@@ -164,6 +164,7 @@ step "Packages (Debian's; root is needed only if some are missing)"
 make -s deps || die "the packages could not be installed" \
     "Install what is named above by hand, then: make quickstart"
 step "Building"
+: >"$O.log"
 make -s -j"$(nproc)" O="$O" all >"$O.log" 2>&1 &
 build=$!
 while kill -0 $build 2>/dev/null; do

@@ -125,8 +125,14 @@ read_file(const char *path, size_t max, size_t *len)
 		fatal("calloc");
 	*len = 0;
 	while (*len <= max &&
-	    (n = read(fd, buf + *len, max + 1 - *len)) > 0)
+	    (n = read(fd, buf + *len, max + 1 - *len)) != 0) {
+		if (n == -1) {
+			freezero(buf, max + 1);
+			close(fd);
+			return (NULL);
+		}
 		*len += (size_t)n;
+	}
 	close(fd);
 	if (*len > max) {
 		freezero(buf, max + 1);
@@ -311,7 +317,7 @@ int
 keys_load(const struct conf *c, struct keys *k)
 {
 	char	 dir[PATH_MAX], names[4096], *argv[6];
-	int	 i;
+	int	 i, made;
 
 	strlcpy(dir, state_path("keys"), sizeof(dir));
 	certificate_names(c, names, sizeof(names));
@@ -322,11 +328,14 @@ keys_load(const struct conf *c, struct keys *k)
 	argv[4] = names;
 	argv[5] = NULL;
 	/* Only providerd and the agent can make keys and certificates. */
-	if (run_program(argv, NULL, -1) != 0)
-		fatalx("%s: the keys cannot be made, see above", dir);
+	made = run_program(argv, NULL, -1) == 0;
 	free(argv[0]);
 	free(argv[1]);
 	free(argv[3]);
+	if (!made) {
+		log_warnx("%s: the keys cannot be made, see above", dir);
+		return (-1);
+	}
 	/* Ticket keys live as long as the parent: tickets live a minute. */
 	for (i = 0; i < PROC_MAX; i++)
 		if (k->ticket[i][0] == 0 && k->ticket[i][1] == 0)
