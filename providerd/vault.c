@@ -40,7 +40,8 @@ vault_init(void)
 	arena = p + page;
 	if (mprotect(arena, VAULT_SIZE, PROT_READ | PROT_WRITE) == -1)
 		fatal("vault");
-	if (mlock(arena, VAULT_SIZE) == -1)
+	/* A page is locked when it is first used, and costs nothing before. */
+	if (mlock2(arena, VAULT_SIZE, MLOCK_ONFAULT) == -1)
 		log_warn("vault: keys may reach swap space");
 	if (madvise(arena, VAULT_SIZE, MADV_DONTDUMP) == -1 ||
 	    madvise(arena, VAULT_SIZE, MADV_WIPEONFORK) == -1)
