@@ -40,7 +40,7 @@ $(O)/gen/%.pb-c.o: $(GEN)/%.pb-c.c $(GENHDRS)
 $(O)/gen/%.o: $(GEN)/%.c $(GENHDRS)
 	@echo "cc $<"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
-$(GEN)/parse.o: $(GEN)/parse.c parent/parent.h $(GENHDRS)
+$(GEN)/parse.o: $(GEN)/parse.c parent/parent.h parent/conf.h $(GENHDRS)
 	@echo "cc $<"
 	$(Q)$(CC) $(CPPFLAGS) -Iparent $(CFLAGS) -c -o $@ $<
 $(O)/obj/%.o: %.c $(GENHDRS)

@@ -1,0 +1,459 @@
+/* links: sessiond/follower.c sessiond/hub.c sessiond/position.c */
+/*
+ * Followers of events against a database that is simulated: whatever the order
+ * of commits, pushes, pages, credit and restarts of storaged, each gets every
+ * event of its tenant and type once, in order, and never more than its credit.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hub.h"
+#include "sessiond.h"
+
+#define FOLLOWERS	6
+#define LIVES		20
+#define STEPS		3000
+#define BODY		60000	/* the ring runs over */
+#define XID		100	/* of the first three events */
+
+static struct sessiond	 self;
+struct sessiond		*env = &self;
+
+static struct peer	 web = { .proc = PROC_API };
+static struct peer	 db = { .proc = PROC_STORAGED };
+static int		 full, pages_of_nobody;
+static uint64_t		 refs;
+
+struct viewer {
+	uint64_t	 ref;
+	char		 tenant[2];
+	const char	*types;
+	int64_t		 credit;
+	unsigned int	 next;		/* event that it may get next */
+	int		 greeted, refused;
+	char		 last[POSITION_SIZE];
+};
+static struct viewer	 viewers[FOLLOWERS];
+
+/* Pages under way. */
+static struct {
+	struct ask	 a;
+	char		 after[65], tenant[2];
+	uint32_t	 limit;
+}			 pages[FOLLOWERS * 4];
+static unsigned int	 npages;
+
+static unsigned int	 committed, pushed;
+
+static const char *
+tenant_of(unsigned int i)
+{
+	return (i % 3 == 1 ? "b" : "a");
+}
+
+static const char *
+type_of(unsigned int i)
+{
+	return (i % 5 == 0 ? "task.created" : "session.active");
+}
+
+static void
+position_of(unsigned int i, char out[64])
+{
+	snprintf(out, 64, "%u.%u", XID + i / 3, i + 1);
+}
+
+struct peer *
+peer_of(enum proc proc)
+{
+	return (proc == PROC_STORAGED ? &db : &web);
+}
+
+int
+peer_is_full(const struct peer *p)
+{
+	(void)p;
+	return (full);
+}
+
+int
+authorised(struct peer *p, uint64_t ref, const uint8_t *ticket, size_t len,
+    uint64_t scopes, struct ticket *t)
+{
+	(void)p;
+	(void)ref;
+	(void)len;
+	(void)scopes;
+	memset(t, 0, sizeof(*t));
+	strlcpy(t->tenant, (const char *)ticket, sizeof(t->tenant));
+	return (1);
+}
+
+static struct viewer *
+viewer_of(uint64_t ref)
+{
+	int	 i;
+
+	for (i = 0; i < FOLLOWERS; i++)
+		if (viewers[i].ref == ref)
+			return (&viewers[i]);
+	fail_msg("a line for nobody");
+	return (NULL);
+}
+
+void
+refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
+{
+	(void)p;
+	(void)code;
+	(void)text;
+	viewer_of(ref)->refused++;
+}
+
+void
+refuse_answer(struct peer *p, uint64_t ref, const struct answer *ans)
+{
+	assert_string_equal(ans->code, "gone");
+	refuse(p, ref, ans->code, ans->text);
+}
+
+struct ask *
+ask(enum proc to, enum msg_type type, const void *m, unsigned int seconds,
+    ask_done done, void *arg)
+{
+	const struct msg_event_page	*q = m;
+
+	(void)seconds;
+	assert_int_equal(to, PROC_STORAGED);
+	assert_int_equal(type, MSG_EVENT_PAGE);
+	/* What mn.event_page() takes. */
+	assert_true(strcspn(q->after, ".") <= 18);
+	assert_true(strlen(strchr(q->after, '.') + 1) <= 18);
+	if (rand() % 10 == 0)
+		return (NULL);
+	memset(&pages[npages].a, 0, sizeof(pages[npages].a));
+	pages[npages].a.ref = ++refs;
+	pages[npages].a.done = done;
+	pages[npages].a.arg = arg;
+	strlcpy(pages[npages].after, q->after, sizeof(pages[npages].after));
+	strlcpy(pages[npages].tenant, q->tenant, 2);
+	pages[npages].limit = q->limit;
+	assert_true(q->limit > 0);
+	return (&pages[npages++].a);
+}
+
+struct ask *
+ask_find(const struct peer *p, uint64_t ref)
+{
+	unsigned int	 i;
+
+	(void)p;
+	for (i = 0; i < npages; i++)
+		if (pages[i].a.ref == ref)
+			return (&pages[i].a);
+	return (NULL);
+}
+
+static int
+wanted(const struct viewer *v, unsigned int i)
+{
+	return (strcmp(tenant_of(i), v->tenant) == 0 && (*v->types == '\0' ||
+	    strncmp(type_of(i), "task.", 5) == 0));
+}
+
+int
+peer_send(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
+    int fd)
+{
+	const struct msg_event_line	*l = m;
+	struct viewer			*v = viewer_of(ref);
+	struct position			 at;
+	char				 text[128];
+
+	(void)p;
+	(void)fd;
+	assert_int_equal(type, MSG_EVENT_LINE);
+	assert_int_equal(position_show(&at, v->tenant, l->position), 0);
+	if (*l->type == '\0') {
+		assert_int_equal(v->greeted++, 0);
+		/* The first of all that stands behind its position. */
+		if (v->next == UINT32_MAX)
+			for (v->next = 0; v->next < committed &&
+			    (XID + v->next / 3 < at.xid || (XID + v->next / 3 ==
+			    at.xid && v->next + 1 <= at.seq)); v->next++)
+				;
+		strlcpy(v->last, l->position, sizeof(v->last));
+		return (0);
+	}
+	assert_int_equal(v->greeted, 1);
+	assert_true(v->credit-- > 0);
+	while (!wanted(v, v->next))
+		v->next++;
+	assert_int_equal(at.xid, XID + v->next / 3);
+	assert_int_equal(at.seq, v->next + 1);
+	snprintf(text, sizeof(text), "{\"position\":\"%s\",\"id\":%u,",
+	    l->position, v->next);
+	assert_true(l->body_len > strlen(text));
+	assert_memory_equal(l->body, text, strlen(text));
+	assert_int_equal(l->body[l->body_len - 1], '}');
+	v->next++;
+	strlcpy(v->last, l->position, sizeof(v->last));
+	return (0);
+}
+
+static size_t
+body_of(char *out, unsigned int i)
+{
+	size_t	 n = (size_t)sprintf(out, "{\"id\":%u,\"pad\":\"", i);
+
+	memset(out + n, 'x', BODY);
+	memcpy(out + n + BODY, "\"}", 3);
+	return (n + BODY + 2);
+}
+
+static void
+push(unsigned int n)
+{
+	static char			 body[BODY + 64];
+	struct msg_event_committed	 m = { 0 };
+	char				 at[64];
+
+	for (; n > 0 && pushed < committed; n--, pushed++) {
+		position_of(pushed, at);
+		m.position = at;
+		m.tenant = tenant_of(pushed);
+		m.type = type_of(pushed);
+		m.body_len = body_of(body, pushed);
+		m.body = (const uint8_t *)body;
+		on_event_committed(&db, 0, &m);
+	}
+	followers_turn();
+}
+
+/* storaged comes back: all that is committed is in storage alone. */
+static void
+restart(void)
+{
+	struct msg_event_horizon	 m;
+	char				 at[64];
+
+	pushed = committed;
+	snprintf(at, sizeof(at), "%u.0", XID + committed / 3);
+	m.position = at;
+	on_event_horizon(&db, 0, &m);
+	followers_turn();
+}
+
+static void
+answer(unsigned int i, const char *code)
+{
+	static char			 body[BODY + 64];
+	struct msg_event_row		 row = { 0 };
+	struct answer			 ans = { 0 };
+	struct ask			 then = pages[i].a;
+	struct position			 after, at;
+	unsigned int			 k, n = 0;
+	char				 text[64];
+
+	assert_int_equal(position_parse(&after, pages[i].after), 0);
+	for (k = 0; *code == '\0' && k < committed && n < pages[i].limit; k++) {
+		position_of(k, text);
+		assert_int_equal(position_parse(&at, text), 0);
+		if (position_cmp(&at, &after) <= 0 ||
+		    strcmp(tenant_of(k), pages[i].tenant) != 0)
+			continue;
+		row.tenant = tenant_of(k);
+		row.position = text;
+		row.type = type_of(k);
+		row.body_len = body_of(body, k);
+		row.body = (const uint8_t *)body;
+		on_event_row(&db, then.ref, &row);
+		n++;
+	}
+	/* The follower may be gone since. */
+	then = pages[i].a;
+	pages_of_nobody += then.arg == NULL;
+	pages[i] = pages[--npages];
+	ans.code = code;
+	ans.text = "";
+	ans.rows = n;
+	then.done(&then, &ans);
+}
+
+static void
+follow(struct viewer *v, const char *after)
+{
+	struct msg_event_follow	 m = { 0 };
+
+	v->ref = ++refs;
+	v->greeted = v->refused = 0;
+	if (*after == '\0')
+		v->next = UINT32_MAX;
+	v->credit = rand() % 3;
+	m.ticket = (const uint8_t *)v->tenant;
+	m.ticket_len = 2;
+	m.after = after;
+	m.types = v->types;
+	m.credit = (uint32_t)v->credit;
+	on_event_follow(&web, v->ref, &m);
+}
+
+static void
+unfollow(const struct viewer *v)
+{
+	struct msg_event_unfollow	 m = { 0 };
+
+	on_event_unfollow(&web, v->ref, &m);
+}
+
+static void
+credit(struct viewer *v, uint32_t n)
+{
+	struct msg_event_credit	 m = { n };
+
+	v->credit += n;
+	on_event_credit(&web, v->ref, &m);
+}
+
+static void
+step(void)
+{
+	struct viewer	*v = &viewers[rand() % FOLLOWERS];
+	char		 last[POSITION_SIZE];
+
+	switch (rand() % 12) {
+	case 0:
+	case 1:
+		committed += 3;
+		break;
+	case 2:
+	case 3:
+		push((unsigned int)rand() % 8);
+		break;
+	case 4:
+	case 5:
+		credit(v, (uint32_t)rand() % 40);
+		break;
+	case 6:
+		if (v->greeted) {
+			unfollow(v);
+			strlcpy(last, v->last, sizeof(last));
+			follow(v, last);
+		}
+		break;
+	case 7:
+		if (rand() % 20 == 0)
+			restart();
+		break;
+	case 8:
+		full = rand() % 4 == 0;
+		followers_due();
+		followers_turn();
+		break;
+	case 9:
+		if (rand() % 20 == 0)
+			committed += 300;
+		break;
+	default:
+		if (npages > 0)
+			answer((unsigned int)rand() % npages, "");
+		break;
+	}
+}
+
+/* Everybody reads to the end. */
+static void
+finish(void)
+{
+	int	 i, n;
+
+	full = 0;
+	push(UINT32_MAX);
+	for (i = 0; i < FOLLOWERS; i++)
+		credit(&viewers[i], 1000000);
+	for (n = 0; n < 1000; n++) {
+		while (npages > 0)
+			answer(0, "");
+		followers_due();
+		followers_turn();
+	}
+	for (i = 0; i < FOLLOWERS; i++) {
+		assert_int_equal(viewers[i].greeted, 1);
+		for (; viewers[i].next < committed; viewers[i].next++)
+			assert_false(wanted(&viewers[i], viewers[i].next));
+	}
+}
+
+static void
+lives(void **state)
+{
+	int	 life, i;
+
+	(void)state;
+	for (i = 0; i < FOLLOWERS; i++) {
+		viewers[i].tenant[0] = i % 2 == 0 ? 'a' : 'b';
+		viewers[i].types = i < 3 ? "" : "task.* nothing";
+		follow(&viewers[i], "");
+		assert_int_equal(viewers[i].greeted, 0);
+	}
+	restart();
+	for (life = 0; life < LIVES; life++) {
+		srand((unsigned int)life + 1);
+		for (i = 0; i < STEPS / LIVES; i++)
+			step();
+		finish();
+		assert_int_equal(followers_count(), FOLLOWERS);
+	}
+	assert_true(pages_of_nobody > 0);
+}
+
+/* What was removed cannot be followed from; a stranger's position neither. */
+static void
+gone(void **state)
+{
+	struct viewer	*v = &viewers[0];
+	char		 last[POSITION_SIZE], other[POSITION_SIZE];
+
+	(void)state;
+	strlcpy(last, v->last, sizeof(last));
+	strlcpy(other, viewers[1].last, sizeof(other));
+	committed += 3;
+	restart();
+	while (npages > 0)
+		answer(0, "");
+	unfollow(v);
+	do {
+		follow(v, last);
+		credit(v, 10);
+	} while (npages == 0);
+	answer(0, "gone");
+	assert_int_equal(v->refused, 1);
+	assert_int_equal(followers_count(), FOLLOWERS - 1);
+	follow(v, other);
+	assert_int_equal(v->refused, 1);
+	assert_int_equal(followers_count(), FOLLOWERS - 1);
+	/* The same ref again takes the place of the first. */
+	follow(v, "");
+	refs--;
+	follow(v, "");
+	assert_int_equal(followers_count(), FOLLOWERS);
+	followers_peer_down(&web);
+	assert_int_equal(followers_count(), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	 tests[] = {
+		cmocka_unit_test(lives),
+		cmocka_unit_test(gone),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
