@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "id.h"
 #include "log.h"
 #include "record.h"
 #include "run.h"
@@ -97,7 +98,9 @@ command_detach(const Marionette__V1__DetachSession *d)
 			session_detach(d->epoch, d->remove);
 		return;
 	}
-	/* Said again: it is not here any more. */
+	/* What it left, when it was detached before; or this is said again. */
+	if (d->remove && id_is(d->session_id, "sess"))
+		session_forget(d->session_id);
 	marionette__v1__runner_message__init(&m);
 	marionette__v1__session_suspended__init(&b);
 	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_SESSION_SUSPENDED;

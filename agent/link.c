@@ -13,6 +13,7 @@
 #include "agent.h"
 #include "h2.h"
 #include "log.h"
+#include "place.h"
 #include "record.h"
 #include "run.h"
 #include "spool.h"
@@ -22,6 +23,7 @@
 #define LINK_LOGS	"/marionette.v1.RunnerService/Logs"
 #define LINK_NONCE	32
 #define LINK_WELCOME_MS	20000
+#define LINK_KEPT_MAX	1000
 #define HELLO_CONTEXT	"marionette-hello-v1"
 
 static struct {
@@ -215,7 +217,10 @@ link_hello(const Marionette__V1__Challenge *ch)
 		h.session_epoch = session_epoch(env->session);
 	}
 	h.runs = record_states(&h.n_runs);
+	h.kept_sessions = place_kept(env->session == NULL ? NULL :
+	    session_id(env->session), LINK_KEPT_MAX, &h.n_kept_sessions);
 	link_put(&m);
+	place_kept_free(h.kept_sessions, h.n_kept_sessions);
 	record_states_free(h.runs, h.n_runs);
 	free(h.resources_json);
 	free(h.version);

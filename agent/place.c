@@ -18,6 +18,7 @@
 #include <sodium.h>
 
 #include "agent.h"
+#include "id.h"
 #include "log.h"
 #include "place.h"
 #include "util.h"
@@ -268,4 +269,35 @@ place_remove(const char *id, const char *dir)
 	if (json_object_del(place_users, id) == 0 && place_store_users() == -1)
 		log_warn("users");
 	place_empty_trash();
+}
+
+char **
+place_kept(const char *but, size_t max, size_t *n)
+{
+	struct dirent	*de;
+	char		**ids;
+	DIR		*d;
+
+	*n = 0;
+	ids = xcalloc(max, sizeof(*ids));
+	if ((d = opendir(env->ws_root)) == NULL) {
+		log_warn("workspace root %s", env->ws_root);
+		return (ids);
+	}
+	while (*n < max && (de = readdir(d)) != NULL)
+		if (id_is(de->d_name, "sess") && (but == NULL ||
+		    strcmp(de->d_name, but) != 0))
+			ids[(*n)++] = xstrdup(de->d_name);
+	closedir(d);
+	return (ids);
+}
+
+void
+place_kept_free(char **ids, size_t n)
+{
+	size_t	 i;
+
+	for (i = 0; i < n; i++)
+		free(ids[i]);
+	free(ids);
 }

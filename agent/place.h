@@ -13,6 +13,9 @@
 void	 place_init(void);
 /* <dir>/{workspace,home,tmp,root}, 0700, of the session's user. */
 int	 place_make(const char *id, const char *dir, uid_t *);
+/* Ids of at most max sessions that have a directory here, without `but'. */
+char	**place_kept(const char *but, size_t max, size_t *n);
+void	 place_kept_free(char **, size_t);
 /* Out of the way at once, deleted in the background. */
 void	 place_remove(const char *id, const char *dir);
 int	 place_write(const char *dir, const char *name, const char *text);

@@ -267,6 +267,19 @@ session_detach(uint64_t epoch, int remove)
 }
 
 void
+session_forget(const char *id)
+{
+	char	*dir;
+
+	dir = xasprintf("%s/%s", env->ws_root, id);
+	if (access(dir, F_OK) == 0) {
+		place_remove(id, dir);
+		log_info("session %s removed", id);
+	}
+	free(dir);
+}
+
+void
 session_run_ended(void)
 {
 	Marionette__V1__AttachSession	*a = later.attach;

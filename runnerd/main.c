@@ -19,6 +19,7 @@ static const struct worker runnerd = {
 	.peer_down = peers_down,
 	.turn = upward_turn,
 	.janitor = peers_janitor,
+	.drain = peers_drain,
 	.metrics = runners_metrics,
 };
 

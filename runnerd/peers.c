@@ -6,6 +6,8 @@
 #include "run.h"
 #include "runnerd.h"
 
+#define DRAIN_SECONDS	10	/* what a stop takes at most */
+
 void
 peers_up(struct peer *p)
 {
@@ -39,8 +41,17 @@ peers_janitor(void)
 	streams_janitor();
 	runners_janitor();
 	sessions_janitor();
+	kept_janitor();
 	runs_janitor();
 	journals_janitor();
 	followers_janitor();
 	upward_resend();
+}
+
+/* Nothing new is begun from here on: see worker_draining(). */
+void
+peers_drain(void)
+{
+	runners_drain(DRAIN_SECONDS);
+	worker_drained();
 }

@@ -202,7 +202,8 @@ sealed_for_run(const char *id, const char *code, const uint8_t *sealed,
 	/* Meanwhile other things may have happened; the janitor tries again. */
 	r = runner_find(run->runner);
 	if (code[0] != '\0' || run->held || run->started ||
-	    run->prompt == NULL || r == NULL || r->stream == NULL)
+	    run->prompt == NULL || r == NULL || r->stream == NULL ||
+	    worker_draining())
 		return;
 	if ((why = misplaced(run, r, session_find(run->session))) != NULL)
 		unwind(run, why);
@@ -219,7 +220,7 @@ run_try(struct run *run)
 	const char	*why;
 
 	if (run->prompt == NULL || run->held || run->started || run->sent ||
-	    run->sealing || !runners_are_loaded())
+	    run->sealing || !runners_are_loaded() || worker_draining())
 		return;
 	if ((s == NULL || !s->attached) && !sessions_are_known())
 		return;

@@ -240,6 +240,7 @@ runner_hello(struct runner *r, struct stream *s,
 	upward_hello(r, h->first_unacked);
 	welcome(r);
 	runner_event(r, RUNNER_HELLO);
+	kept_hello(r, h);
 	session_hello(r, h->session_id, h->session_epoch);
 	runs_hello(r, h);
 }
@@ -332,6 +333,22 @@ runners_janitor(void)
 		runner_look(r, now);
 	if (++seconds % BEAT_SECONDS == 0)
 		beat();
+}
+
+void
+runners_drain(unsigned int secs)
+{
+	Marionette__V1__ServerCommand	 c;
+	Marionette__V1__Drain		 d;
+	struct runner			*r;
+
+	marionette__v1__server_command__init(&c);
+	marionette__v1__drain__init(&d);
+	d.seconds = secs;
+	c.body_case = MARIONETTE__V1__SERVER_COMMAND__BODY_DRAIN;
+	c.drain = &d;
+	RB_FOREACH(r, runners, &runners)
+		stream_command(r, &c);
 }
 
 size_t

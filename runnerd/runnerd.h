@@ -37,7 +37,7 @@ void	 settings_option(const char *, const char *);
 void	 settings_secret(const char *, const uint8_t *, size_t);
 void	 settings_check(void);
 void	 peers_up(struct peer *), peers_down(struct peer *);
-void	 peers_janitor(void);
+void	 peers_janitor(void), peers_drain(void);
 enum runner_state { RUNNER_OFFLINE, RUNNER_IDLE, RUNNER_BUSY, RUNNER_STATES };
 enum runner_event { RUNNER_HELLO, RUNNER_AWAY, RUNNER_CLAIM, RUNNER_FREE,
 	RUNNER_EVENTS };
@@ -64,9 +64,12 @@ struct runner {				/* as long as runnerd lives */
 	uint64_t	 freed;		/* monotonic ms, for taking turns */
 	uint64_t	 heard;		/* monotonic ms */
 	unsigned int	 away;		/* seconds offline while we listened */
-	unsigned int	 claiming:1, beat:1, lost:1;
+	unsigned int	 claiming:1, beat:1, lost:1, kept_asked:1;
 	unsigned int	 state_asked:1, state_dirty:1;
 	char		 version[33], labels[4097], resources[1025];
+	char		(*kept)[ID_SIZE];	/* sessions, kept.c */
+	size_t		 nkept;
+	uint64_t	 kept_due;	/* monotonic ms */
 	struct named	*named;		/* runs of its Hello, run.c */
 	size_t		 nnamed;
 	/* upward.c: numbers up to acked are noted, up to last were taken. */
@@ -114,7 +117,7 @@ void	 runner_hello(struct runner *, struct stream *,
 void	 runner_gone(struct runner *, int at_once);
 int	 runner_offers(const struct runner *, const char *agent);
 void	 runner_save(struct runner *);
-void	 runners_janitor(void);
+void	 runners_janitor(void), runners_drain(unsigned int seconds);
 size_t	 runners_metrics(char *, size_t);
 void	 runner_event(struct runner *, enum runner_event);
 /* seal.c: code is empty, credential_required, unavailable or stale. */
@@ -122,11 +125,16 @@ typedef void (*seal_done)(const char *id, const char *code,
 	    const uint8_t *sealed, size_t len);
 int	 seal(const struct session *, const struct runner *, const char *id,
 	    seal_done);
+/* kept.c: sessions whose directories are on a runner, not attached */
+void	 kept_hello(struct runner *, const Marionette__V1__Hello *);
+void	 kept_add(struct runner *, const char *session);
+void	 kept_janitor(void);
 /* session.c */
 struct session *session_find(const char *id);
 int	 sessions_are_known(void);
 void	 session_hello(struct runner *, const char *id, uint64_t epoch);
 void	 session_suspended(struct runner *, const char *, uint64_t epoch);
+void	 session_remove(struct runner *, const char *id, uint64_t epoch);
 void	 session_lost(struct runner *), sessions_janitor(void);
 void	 sessions_peer_down(void);
 #endif

@@ -169,6 +169,12 @@ detach_command(struct runner *r, const char *id, uint64_t epoch, int remove)
 	stream_command(r, &c);
 }
 
+void
+session_remove(struct runner *r, const char *id, uint64_t epoch)
+{
+	detach_command(r, id, epoch, 1);
+}
+
 static void
 unplaced(const char *session, const char *reason)
 {
@@ -349,8 +355,9 @@ on_session_place(struct peer *p, uint64_t ref,
 
 	(void)p;
 	(void)ref;
-	if (!runners_are_loaded()) {
-		unplaced(m->session, "the server is starting");
+	if (!runners_are_loaded() || worker_draining()) {
+		unplaced(m->session, worker_draining() ?
+		    "the server is stopping" : "the server is starting");
 		return;
 	}
 	s = session_get(m->session);
@@ -412,6 +419,8 @@ detached(struct ask *a, const struct answer *ans)
 	    r->epoch == c->epoch) {
 		r->session[0] = '\0';
 		runner_event(r, RUNNER_FREE);
+		if (strcmp(c->to, "terminated") != 0)
+			kept_add(r, c->session);
 	}
 	tell_released(c);
 	if (s != NULL)

@@ -215,9 +215,10 @@ open_connect(struct stream *s, const struct msg_stream_open *m,
 	*status = GRPC_UNAUTHENTICATED;
 	if (!named && !settings.skip_tls)
 		return ("a client certificate is required; enrol first");
-	if (!runners_are_loaded()) {
+	if (!runners_are_loaded() || worker_draining()) {
 		*status = GRPC_UNAVAILABLE;
-		return ("the server is starting; try again");
+		return (worker_draining() ? "the server is stopping" :
+		    "the server is starting; try again");
 	}
 	if (named && (s->runner = runner_by_cert(m->cert_hash)) == NULL)
 		return ("this client certificate is not known; enrol again");

@@ -276,12 +276,17 @@ check_hello(const Marionette__V1__Hello *m, char *why)
 	    number(m->session_epoch, INT64_MAX, why, "session_epoch") == -1 ||
 	    str(m->labels_json, 4096, why, "labels_json") == -1 ||
 	    str(m->resources_json, 1024, why, "resources_json") == -1 ||
-	    number(m->n_runs, WIRE_RUNS_MAX, why, "runs (count)") == -1)
+	    number(m->n_runs, WIRE_RUNS_MAX, why, "runs (count)") == -1 ||
+	    number(m->n_kept_sessions, WIRE_KEPT_MAX, why,
+	    "kept_sessions (count)") == -1)
 		return (-1);
 	if (m->sealing_key.len != 32)
 		return (bad(why, "sealing_key", "32 bytes"));
 	if (m->signature.len == 0 || m->signature.len > 256)
 		return (bad(why, "signature", "1 to 256 bytes"));
+	for (i = 0; i < m->n_kept_sessions; i++)
+		if (an_id(m->kept_sessions[i], why, "kept_sessions") == -1)
+			return (-1);
 	for (i = 0; i < m->n_runs; i++)
 		if (check_run_state(m->runs[i], why) == -1)
 			return (-1);

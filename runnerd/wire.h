@@ -14,6 +14,7 @@
 #define WIRE_DOWN_MAX	1179648
 #define WIRE_LINES_MAX	8192	/* of one LogBatch */
 #define WIRE_RUNS_MAX	256
+#define WIRE_KEPT_MAX	1000
 #define WIRE_NUMBER_MAX	((1ULL << 43) - 1)
 
 Marionette__V1__EnrollRequest *wire_enroll(const uint8_t *, size_t,

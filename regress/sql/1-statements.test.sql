@@ -196,6 +196,8 @@ SELECT pg_temp.ok(rows = 1, 'RUNNER_STATE') FROM mn.runner_state(
     'rnr_00000000000000000000000001', 1, '2', '', '', '{"cpus":2}');
 SELECT pg_temp.ok(count(*) = 2 AND max(agents) = 'claude custom:demo'
     AND min(status) = 'idle', 'RUNNER_LOAD') FROM mn.runner_load();
+SELECT pg_temp.ok(count(*) = 0, 'HOME_ENDED, none') FROM mn.home_ended(
+    'rnr_00000000000000000000000001', 'sess_x sess_y');
 SELECT pg_temp.ok(rows = 2, 'RUNNER_BEAT') FROM mn.runner_beat(
     'rnr_00000000000000000000000001 rnr_00000000000000000000000002 rnr_x');
 SET mn.tenant = 'a';

@@ -180,6 +180,15 @@ LANGUAGE sql STABLE AS $$
 	WHERE r.removed_at IS NULL ORDER BY r.id
 $$;
 
+CREATE FUNCTION mn.home_ended(p_runner text, p_sessions text)
+RETURNS TABLE (session text, epoch bigint)
+LANGUAGE sql STABLE AS $$
+	SELECT s.id, s.epoch FROM session s
+	WHERE s.id = ANY (string_to_array(p_sessions, ' '))
+	    AND s.home_id = p_runner AND s.status = 'terminated'
+	LIMIT 50
+$$;
+
 CREATE FUNCTION mn.runner_event(r mn_data.runner, p_type text) RETURNS void
 LANGUAGE sql VOLATILE AS $$
 	SELECT mn.event_put(r.tenant_id, 'runner.' || p_type, 'runner', r.id,
