@@ -30,6 +30,7 @@ struct claude {
 	int	 gated;		/* the callback was accepted */
 	int	 resumed;
 	int	 done;		/* a result came */
+	struct held held;
 };
 
 static void
@@ -245,9 +246,14 @@ claude_line(struct run *r, const char *line, size_t len)
 	const char	*type;
 	json_t		*j = NULL;
 	char		*text = NULL;
+	struct claude	*c = r->kd;
 
 	if (len > 0 && line[0] == '{')
 		j = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
+	if (j != NULL && claude_delta(r, &c->held, j)) {
+		json_decref(j);
+		return;
+	}
 	if (j != NULL)
 		text = claude_classify(j, &how);
 	how.text = text;
@@ -310,7 +316,11 @@ claude_ended(struct run *r, int wait_status)
 static void
 claude_release(struct run *r)
 {
-	free(r->kd);
+	struct claude	*c = r->kd;
+
+	if (c != NULL)
+		claude_delta_free(&c->held);
+	free(c);
 	r->kd = NULL;
 }
 

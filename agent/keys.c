@@ -94,18 +94,42 @@ done:
 	return (rv);
 }
 
+/* What the coding agent was given: the session's, or the runner's own. */
+static const char *
+key_given(const struct secret *s, size_t *len)
+{
+	const char	*key = s->api_key != NULL ? s->api_key : env->local_key;
+
+	*len = key == NULL ? 0 : strlen(key);
+	return (*len < KEY_MIN_MASK ? NULL : key);
+}
+
+size_t
+keys_begun(const struct secret *s, const char *p, size_t n)
+{
+	const char	*key;
+	size_t		 klen, k;
+
+	if ((key = key_given(s, &klen)) == NULL)
+		return (0);
+	for (k = n < klen ? n : klen - 1; k > 0; k--)
+		if (memcmp(p + n - k, key, k) == 0)
+			return (k);
+	return (0);
+}
+
 char *
 keys_mask(const struct secret *s, char *line, size_t *len)
 {
-	char	*out, *p, *q;
-	size_t	 klen, left, o = 0;
+	const char	*key;
+	char		*out, *p, *q;
+	size_t		 klen, left, o = 0;
 
-	if (s->api_key == NULL || (klen = strlen(s->api_key)) < KEY_MIN_MASK ||
-	    memmem(line, *len, s->api_key, klen) == NULL)
+	if ((key = key_given(s, &klen)) == NULL ||
+	    memmem(line, *len, key, klen) == NULL)
 		return (line);
 	out = xmalloc(*len + 1);
-	for (p = line, left = *len; (q = memmem(p, left, s->api_key, klen)) !=
-	    NULL; ) {
+	for (p = line, left = *len; (q = memmem(p, left, key, klen)) != NULL; ) {
 		memcpy(out + o, p, (size_t)(q - p));
 		o += (size_t)(q - p);
 		memcpy(out + o, keys_masked, sizeof(keys_masked) - 1);
