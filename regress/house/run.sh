@@ -105,12 +105,12 @@ words() {
 		grep -q "^.It Fl $o" man/marionetted.8 ||
 		    echo "marionetted -$o is not in marionetted.8"
 	done
-	sed -n 's/.*{ "\([a-z]*\)", [A-Z_]* }.*/\1/p' parent/parse.y |
+	grep -o '{ "[a-z]*", [A-Z_]* }' parent/parse.y | cut -d'"' -f2 |
 	    while read -r k; do
 		grep -qw "$k" man/marionette.conf.5 ||
 		    echo "$k is not in marionette.conf.5"
 	done
-# Every statement across tenants is named where operators read of it.
+	# Every statement across tenants is named where operators read of it.
 	awk '/^[A-Z]/ && / system/ { print $1 }' imsg/messages.master |
 	    while read -r m; do
 		grep -qw "$m" man/marionette-security.7 ||
@@ -119,7 +119,8 @@ words() {
 }
 manuals() {
 	for m in man/*.[1-9]; do
-		mandoc -Tlint -Wstyle "$m" | grep -v 'referenced manual not found'
+		mandoc -Tlint -Wstyle "$m" 2>&1 |
+		    grep -vE 'referenced manual not found|outdated mandoc.db'
 	done
 }
 shell() {
