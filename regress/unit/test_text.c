@@ -1,0 +1,155 @@
+/* links: */
+/*
+ * Text: what is UTF-8, hexadecimal digits, base64, JSON strings, times.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+/* By RFC 3629's table, slowly. */
+static int
+is_utf8(const uint8_t *p, size_t n)
+{
+	uint32_t	 c, least;
+	size_t		 i, more;
+
+	for (; n > 0; p += more + 1, n -= more + 1) {
+		more = p[0] < 0x80 ? 0 : p[0] >> 5 == 6 ? 1 : p[0] >> 4 == 14 ?
+		    2 : p[0] >> 3 == 30 ? 3 : 9;
+		if (more >= n || p[0] == 0)
+			return (0);
+		c = more == 0 ? p[0] : p[0] & (0x3fU >> more);
+		for (i = 1; i <= more; i++) {
+			if (p[i] >> 6 != 2)
+				return (0);
+			c = c << 6 | (p[i] & 0x3f);
+		}
+		least = more == 0 ? 1 : more == 1 ? 0x80 : more == 2 ? 0x800 :
+		    0x10000;
+		if (c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+			return (0);
+	}
+	return (1);
+}
+
+static void
+utf8(void **state)
+{
+	uint8_t		 b[24];
+	unsigned int	 i, k, n, yes = 0;
+
+	(void)state;
+	/* Each pair of first bytes, and random ones behind plain text. */
+	for (i = 0; i < 65536; i++) {
+		b[0] = (uint8_t)(i >> 8);
+		b[1] = (uint8_t)i;
+		b[2] = b[3] = 0x80;
+		for (n = 1; n <= 4; n++)
+			assert_int_equal(text_is_utf8((char *)b, n),
+			    is_utf8(b, n));
+	}
+	srand(1);
+	for (i = 0; i < 200000; i++) {
+		n = (unsigned int)rand() % sizeof(b);
+		for (k = 0; k < n; k++)
+			b[k] = rand() % 4 != 0 ? 'a' : (uint8_t)("\x80\xc3\xe2"
+			    "\xf0\xed\x9f\xbf\0\x7f\xc1"[rand() % 10]);
+		yes += (unsigned int)is_utf8(b, n);
+		assert_int_equal(text_is_utf8((char *)b, n), is_utf8(b, n));
+	}
+	assert_true(yes > 1000);
+}
+
+static void
+hex(void **state)
+{
+	uint8_t	 in[3] = { 0, 0xaf, 0xff }, out[3];
+	char	 s[7];
+
+	(void)state;
+	text_hex(s, in, 3);
+	assert_string_equal(s, "00afff");
+	assert_int_equal(text_unhex(out, 3, "00AfFf"), 0);
+	assert_memory_equal(in, out, 3);
+	assert_int_equal(text_unhex(out, 3, "00afg0"), -1);
+	assert_int_equal(text_unhex(out, 3, "00aff"), -1);
+	assert_int_equal(text_unhex(out, 3, "00affff"), -1);
+	assert_int_equal(text_unhex(out, 3, " 0afff"), -1);
+}
+
+static void
+base64(void **state)
+{
+	static const char *const	 want[] = { "", "Zg", "Zm8", "Zm9v",
+	    "Zm9vYg", "Zm9vYmE", "Zm9vYmFy" };
+	char				 s[16];
+	size_t				 i;
+
+	(void)state;
+	for (i = 0; i < 7; i++) {
+		text_base64(s, (const uint8_t *)"foobar", i);
+		assert_string_equal(s, want[i]);
+	}
+	text_base64(s, (const uint8_t *)"\xfb\xff\xfe", 3);
+	assert_string_equal(s, "-__-");
+}
+
+static void
+json(void **state)
+{
+	static const char	 in[] = "a\"b\\c\n\t\r\x01\x7f\xc3\xa9";
+	static const char	 want[] = "a\\\"b\\\\c\\n\\t\\r\\u0001\\u007f"
+	    "\xc3\xa9";
+	char			 out[64];
+	size_t			 n;
+	ssize_t			 got;
+
+	(void)state;
+	got = text_json(out, sizeof(out), in, sizeof(in) - 1);
+	assert_int_equal(got, sizeof(want) - 1);
+	assert_memory_equal(out, want, sizeof(want) - 1);
+	/* Never beyond its end. */
+	for (n = 0; n < sizeof(want) - 1; n++) {
+		memset(out, 'Z', sizeof(out));
+		assert_int_equal(text_json(out, n, in, sizeof(in) - 1), -1);
+		assert_int_equal(out[n], 'Z');
+	}
+}
+
+static void
+times(void **state)
+{
+	char	 out[TEXT_TIME_SIZE];
+
+	(void)state;
+	text_time(out, 0);
+	assert_string_equal(out, "1970-01-01T00:00:00.000Z");
+	text_time(out, 1795255518123ULL);
+	assert_string_equal(out, "2026-11-21T08:45:18.123Z");
+	text_time(out, 253402300799999ULL);
+	assert_string_equal(out, "9999-12-31T23:59:59.999Z");
+	text_time(out, UINT64_MAX);
+	assert_int_equal(strlen(out), 24);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	 tests[] = {
+		cmocka_unit_test(utf8),
+		cmocka_unit_test(hex),
+		cmocka_unit_test(base64),
+		cmocka_unit_test(json),
+		cmocka_unit_test(times),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
