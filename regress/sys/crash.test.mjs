@@ -282,6 +282,10 @@ test("kill -9 of Claude Code: retried as often as the task allows", async () => 
 		const pids = claude_of(side);
 		assert.equal(pids.length, 1, side.name);
 		process.kill(pids[0], "SIGKILL");
+		// An answer given in the moment of the death may have been
+		// heard or not: nobody can tell, so none is given.
+		await until("the attempt to end", async () =>
+		    (await server.runs(side.task)).length === 2);
 	}
 	await began_again("failed", 2);
 	for (const side of sides)
