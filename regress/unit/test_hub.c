@@ -20,6 +20,7 @@
 #define LIVES		20
 #define STEPS		3000
 #define BODY		60000	/* the ring runs over */
+#define LABELS		"{\"a\": \"b\", \"team\": \"web\"}"
 #define XID		100	/* of the first three events */
 
 static struct sessiond	 self;
@@ -43,7 +44,7 @@ static struct viewer	 viewers[FOLLOWERS];
 
 /* Pages under way. */
 static struct {
-	struct ask	 a;
+	struct ask	*a;
 	char		 after[65], tenant[2];
 	uint32_t	 limit;
 }			 pages[FOLLOWERS * 4];
@@ -137,15 +138,15 @@ ask(enum proc to, enum msg_type type, const void *m, unsigned int seconds,
 	assert_true(strlen(strchr(q->after, '.') + 1) <= 18);
 	if (rand() % 10 == 0)
 		return (NULL);
-	memset(&pages[npages].a, 0, sizeof(pages[npages].a));
-	pages[npages].a.ref = ++refs;
-	pages[npages].a.done = done;
-	pages[npages].a.arg = arg;
+	assert_non_null(pages[npages].a = calloc(1, sizeof(struct ask)));
+	pages[npages].a->ref = ++refs;
+	pages[npages].a->done = done;
+	pages[npages].a->arg = arg;
 	strlcpy(pages[npages].after, q->after, sizeof(pages[npages].after));
 	strlcpy(pages[npages].tenant, q->tenant, 2);
 	pages[npages].limit = q->limit;
 	assert_true(q->limit > 0);
-	return (&pages[npages++].a);
+	return (pages[npages++].a);
 }
 
 struct ask *
@@ -155,8 +156,8 @@ ask_find(const struct peer *p, uint64_t ref)
 
 	(void)p;
 	for (i = 0; i < npages; i++)
-		if (pages[i].a.ref == ref)
-			return (&pages[i].a);
+		if (pages[i].a->ref == ref)
+			return (pages[i].a);
 	return (NULL);
 }
 
@@ -229,6 +230,8 @@ push(unsigned int n)
 		m.position = at;
 		m.tenant = tenant_of(pushed);
 		m.type = type_of(pushed);
+		m.labels = (const uint8_t *)LABELS;
+		m.labels_len = sizeof(LABELS) - 1;
 		m.body_len = body_of(body, pushed);
 		m.body = (const uint8_t *)body;
 		on_event_committed(&db, 0, &m);
@@ -256,7 +259,7 @@ answer(unsigned int i, const char *code)
 	static char			 body[BODY + 64];
 	struct msg_event_row		 row = { 0 };
 	struct answer			 ans = { 0 };
-	struct ask			 then = pages[i].a;
+	struct ask			*then = pages[i].a;
 	struct position			 after, at;
 	unsigned int			 k, n = 0;
 	char				 text[64];
@@ -271,19 +274,21 @@ answer(unsigned int i, const char *code)
 		row.tenant = tenant_of(k);
 		row.position = text;
 		row.type = type_of(k);
+		row.labels = (const uint8_t *)LABELS;
+		row.labels_len = sizeof(LABELS) - 1;
 		row.body_len = body_of(body, k);
 		row.body = (const uint8_t *)body;
-		on_event_row(&db, then.ref, &row);
+		on_event_row(&db, then->ref, &row);
 		n++;
 	}
 	/* The follower may be gone since. */
-	then = pages[i].a;
-	pages_of_nobody += then.arg == NULL;
+	pages_of_nobody += then->arg == NULL;
 	pages[i] = pages[--npages];
 	ans.code = code;
 	ans.text = "";
 	ans.rows = n;
-	then.done(&then, &ans);
+	then->done(then, &ans);
+	free(then);
 }
 
 static void
@@ -300,6 +305,8 @@ follow(struct viewer *v, const char *after)
 	m.ticket_len = 2;
 	m.after = after;
 	m.types = v->types;
+	m.labels = (const uint8_t *)"{\"team\":\"web\"}";
+	m.labels_len = 14;
 	m.credit = (uint32_t)v->credit;
 	on_event_follow(&web, v->ref, &m);
 }
