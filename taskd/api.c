@@ -116,6 +116,8 @@ on_task_create(struct peer *p, uint64_t ref, const struct msg_task_create *m)
 	put.idem_hash_len = m->idem_hash_len;
 	write_for(p, ref, MSG_TASK_PUT, &put, put_done, op_for(201,
 	    deed_new(&who, "task.create", task, m->request_id, m->session)));
+	if (s != NULL && queue_is_free(s))
+		store_assign_ahead(s, &put);
 }
 
 void

@@ -68,7 +68,8 @@ assign(struct task *t, const void *arg)
 	queue_remove(t);
 	t->session->current = t;
 	set(t, RUN_ASSIGNING);
-	store_assign(t);
+	if (strcmp(t->session->ahead, t->run.id) != 0)
+		store_assign(t);
 	return (1);
 }
 
@@ -128,6 +129,16 @@ assigned(struct task *t, const void *arg)
 		run_start(t);
 	session_tell(s);
 	return (1);
+}
+
+/* Asked for ahead, and then the session did not let it go on. */
+static int
+assigned_ahead(struct task *t, const void *arg)
+{
+	queue_remove(t);
+	if (t->session->current == NULL)
+		t->session->current = t;
+	return (assigned(t, arg));
 }
 
 /* The prompt of a run that was assigned in an earlier life of taskd. */
@@ -264,6 +275,7 @@ kill_pending(struct task *t, const void *arg)
 static const action	 table[RUN_STATES][RUN_EVENTS] = {
 	[RUN_PENDING] = {
 		[EV_ASSIGN] = assign,
+		[EV_ASSIGNED] = assigned_ahead,
 		[EV_KILL] = kill_pending,
 	},
 	[RUN_ASSIGNING] = {

@@ -40,20 +40,36 @@ queue_remove(struct task *t)
 	t->session->length--;
 }
 
+static int
+may_run(const struct session *s)
+{
+	return (env->loaded && s->known && s->status == SESSION_ACTIVE &&
+	    s->leaving == 0 && s->credential && s->current == NULL);
+}
+
+/* A task that is about to be made would be assigned at once. */
+int
+queue_is_free(const struct session *s)
+{
+	return (may_run(s) && s->length == 0 && s->ahead[0] == '\0');
+}
+
 /* Assigns the first task if it may run now. */
 void
 queue_run(struct session *s)
 {
 	struct task	*t;
 
-	if (!env->loaded || !s->known || s->status != SESSION_ACTIVE ||
-	    s->leaving != 0 || !s->credential || s->current != NULL)
+	if (!may_run(s))
 		return;
 	RB_FOREACH(t, task_queue, &s->waiting)
 		if (!t->canceled)
 			break;
 	/* The first of the queue waits, so all do: order is kept. */
 	if (t == NULL || t->not_before > worker_mono_ms())
+		return;
+	/* One at a time is asked for. */
+	if (s->ahead[0] != '\0' && strcmp(s->ahead, t->run.id) != 0)
 		return;
 	run_event(t, EV_ASSIGN, NULL);
 }

@@ -95,7 +95,7 @@ tell_quiet(struct session *s)
 {
 	struct msg_session_quiet	 m = { s->id, s->epoch };
 
-	if (s->leaving != 0 && s->current == NULL &&
+	if (s->leaving != 0 && s->current == NULL && s->ahead[0] == '\0' &&
 	    peer_is_up(peer_of(PROC_SESSIOND)))
 		send_session_quiet(peer_of(PROC_SESSIOND), 0, &m);
 }
@@ -268,7 +268,7 @@ session_janitor(void)
 			session_changed(s);
 		}
 		if (s->status == SESSION_TERMINATED && s->known &&
-		    s->tasks == 0) {
+		    s->tasks == 0 && s->ahead[0] == '\0') {
 			RB_REMOVE(sessions, &all, s);
 			free(s);
 			continue;

@@ -110,6 +110,43 @@ store_assign(struct task *t)
 }
 
 static void
+ahead_done(struct ask *a, const struct answer *ans)
+{
+	struct op	*o = a->arg;
+	struct session	*s = session_find(o->session);
+
+	if (s != NULL)
+		s->ahead[0] = '\0';
+	assign_done(a, ans);
+	if (s != NULL)
+		session_tell(s);
+}
+
+/*
+ * Asked right behind the TASK_PUT that makes the run, so that both are one
+ * commit.  storaged keeps the order, and what was not made is not assigned.
+ * Until it is answered nothing else of the session is (queue_run()).
+ */
+void
+store_assign_ahead(struct session *s, const struct msg_task_put *put)
+{
+	struct msg_run_assign	 m;
+	struct op		*o = op_new(NULL);
+
+	strlcpy(o->task, put->task, sizeof(o->task));
+	strlcpy(o->run, put->run, sizeof(o->run));
+	strlcpy(o->session, s->id, sizeof(o->session));
+	strlcpy(s->ahead, put->run, sizeof(s->ahead));
+	m.tenant = put->tenant;
+	m.run = put->run;
+	m.task = put->task;
+	m.session = s->id;
+	m.runner = s->runner;
+	m.epoch = s->epoch;
+	store_ask(MSG_RUN_ASSIGN, &m, ahead_done, o);
+}
+
+static void
 begin_done(struct ask *a, const struct answer *ans)
 {
 	struct op	*o = a->arg;

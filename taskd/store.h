@@ -27,6 +27,7 @@ struct kept {			/* a message that outlives its handler */
 struct op {
 	char		 task[ID_SIZE], run[ID_SIZE];
 	char		 next_run[ID_SIZE], permission[ID_SIZE];
+	char		 session[ID_SIZE];
 	char		 request[129];
 	uint64_t	 ref;		/* of the fact to be acknowledged */
 	uint32_t	 life;		/* of runnerd when it came */
@@ -51,6 +52,7 @@ struct task *op_task(const struct op *);
 void	 stop_row(const struct msg_task_row *);
 void	 store_ask(enum msg_type, const void *, ask_done, void *);
 void	 store_assign(struct task *);
+void	 store_assign_ahead(struct session *, const struct msg_task_put *);
 void	 store_begin(struct task *, const struct msg_run_started *, uint64_t);
 void	 store_end(struct task *, const struct msg_run_completed *,
 	    const char *);

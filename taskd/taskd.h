@@ -32,6 +32,7 @@ struct session {
 	RB_ENTRY(session)	 entry;
 	char			 id[ID_SIZE];
 	char			 runner[ID_SIZE];
+	char			 ahead[ID_SIZE];	/* store_assign_ahead() */
 	uint64_t		 epoch;
 	uint64_t		 unknown_ms;	/* since when nobody told of it */
 	uint64_t		 wanted_ms;	/* newest_ms as last told; 0 none */
@@ -112,6 +113,7 @@ enum run_event { EV_ASSIGN, EV_ASSIGNED, EV_NOT_NOW, EV_STARTED, EV_BEGUN,
 
 void	 queue_add(struct task *);
 int	 queue_cmp(struct task *, struct task *);
+int	 queue_is_free(const struct session *);
 void	 queue_remove(struct task *);
 void	 queue_run(struct session *);
 RB_PROTOTYPE(task_queue, task, qentry, queue_cmp);

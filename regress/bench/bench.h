@@ -45,6 +45,7 @@ struct bench {
 	size_t			 samples;
 	unsigned int		 lines;		/* a task */
 	unsigned int		 line_bytes;
+	int			 unread;	/* nothing is verified */
 	/* Counted by the fleet. */
 	size_t			 connected;
 	size_t			 attached;

@@ -2,10 +2,10 @@
  * main.c - fleet: fake runners and a REST load in one process.
  *
  *	fleet -a host:port -r host:port -c ca.pem [-n runners] [-s samples]
- *	    [-t tasks] [-l lines] [-m bytes] [-k connections]
+ *	    [-t tasks] [-l lines] [-m bytes] [-k connections] [-x]
  *
  * MARIONETTE_API_KEY and MARIONETTE_RUNNER_TOKEN are taken from the
- * environment.  Exits 1 when anything was lost, and says what.
+ * environment.  -x: for profiles, nothing is read again.  Exits 1 when anything was lost, and says what.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,7 +102,7 @@ options(struct bench *b, int argc, char **argv)
 	char	*token, *dot;
 	int	 c;
 
-	while ((c = getopt(argc, argv, "a:c:k:l:m:n:r:s:t:")) != -1)
+	while ((c = getopt(argc, argv, "a:c:k:l:m:n:r:s:t:x")) != -1)
 		switch (c) {
 		case 'a': b->api_host = split(optarg, &b->api_port); break;
 		case 'c': b->ca = optarg; break;
@@ -114,6 +114,7 @@ options(struct bench *b, int argc, char **argv)
 		case 'r': b->host = split(optarg, &b->port); break;
 		case 's': b->samples = count(optarg, "samples"); break;
 		case 't': b->maxtasks = count(optarg, "tasks"); break;
+		case 'x': b->unread = 1; break;
 		default:
 			exit(2);
 		}
@@ -154,6 +155,8 @@ main(int argc, char *argv[])
 	}
 	if (b.ntasks < b.maxtasks)
 		measure_load();
+	if (b.unread)
+		return (0);
 	wrong = verify();
 	return (wrong > 0 ? 1 : 0);
 }

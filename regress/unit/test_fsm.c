@@ -170,21 +170,14 @@ create(uint64_t scopes)
 	on_task_create(peer_of(PROC_API), ++client_ref, &m);
 }
 
-/* A task of the session, committed. */
 static void
-task_made(void)
+task_stored(uint64_t ref)
 {
 	struct msg_task_row	 row = { .tenant = "t", .session = SESS,
 	    .status = "pending", .timeout = 3600, .attempt = 1,
 	    .run_status = "pending", .runner = "", .code = "", .text = "",
 	    .created_ms = client_ref };
-	uint64_t		 ref;
 
-	create(SCOPE_W(SCOPE_TASKS));
-	expect(PROC_STORAGED, MSG_TASK_PUT);
-	ref = got_ref;
-	strlcpy(task, got.task_put.task, sizeof(task));
-	strlcpy(run, got.task_put.run, sizeof(run));
 	row.task = task;
 	row.run = run;
 	on_task_row(peer_of(PROC_STORAGED), ref, &row);
@@ -194,6 +187,23 @@ task_made(void)
 	expect(PROC_API, MSG_DOCUMENT);
 	assert_int_equal(got_ref, client_ref);
 	assert_int_equal(got.document.status, 201);
+}
+
+static uint64_t
+task_asked(void)
+{
+	create(SCOPE_W(SCOPE_TASKS));
+	expect(PROC_STORAGED, MSG_TASK_PUT);
+	strlcpy(task, got.task_put.task, sizeof(task));
+	strlcpy(run, got.task_put.run, sizeof(run));
+	return (got_ref);
+}
+
+/* A task of the session, committed. */
+static void
+task_made(void)
+{
+	task_stored(task_asked());
 }
 
 static void
@@ -375,6 +385,48 @@ suspend(void **state)
 	finish();
 }
 
+/* What is assigned in the commit that makes it; or is not made after all. */
+static void
+ahead(void **state)
+{
+	struct msg_run_row	 row = { .task = task, .run = run,
+	    .session = SESS, .runner = RNR, .epoch = 4, .attempt = 1,
+	    .prompt = "do it" };
+	uint64_t		 assign, put;
+
+	(void)state;
+	session_is("active", 0, 4);
+	put = task_asked();
+	expect(PROC_STORAGED, MSG_RUN_ASSIGN);
+	assign = got_ref;
+	assert_string_equal(got.run_assign.run, run);
+	stored(put, "not_found");
+	expect(PROC_API, MSG_REFUSED);
+	stored(assign, "");
+	refuses(PROC_RUNNERD, MSG_RUN_START);
+	assert_int_equal(task_count(), 0);
+	/* The session is to leave before anything is committed. */
+	put = task_asked();
+	expect(PROC_STORAGED, MSG_RUN_ASSIGN);
+	assign = got_ref;
+	session_is("active", 1, 4);
+	refuses(PROC_SESSIOND, MSG_SESSION_QUIET);
+	task_stored(put);
+	refuses(PROC_SESSIOND, MSG_SESSION_QUIET);
+	on_run_row(peer_of(PROC_STORAGED), assign, &row);
+	stored(assign, "");
+	refuses(PROC_RUNNERD, MSG_RUN_START);
+	refuses(PROC_SESSIOND, MSG_SESSION_QUIET);
+	expect(PROC_STORAGED, MSG_RUN_UNASSIGN);
+	stored(got_ref, "");
+	expect(PROC_SESSIOND, MSG_SESSION_QUIET);
+	task_find(task)->not_before = 0;
+	session_is("active", 0, 5);
+	assigned();
+	started();
+	finish();
+}
+
 /* The runner was taken away with the run on it. */
 static void
 orphan(void **state)
@@ -547,6 +599,7 @@ main(void)
 		cmocka_unit_test(life),
 		cmocka_unit_test(queue),
 		cmocka_unit_test(suspend),
+		cmocka_unit_test(ahead),
 		cmocka_unit_test(orphan),
 		cmocka_unit_test(unwound),
 		cmocka_unit_test(permissions),
