@@ -19,14 +19,17 @@ async function claude(t, o = {}) {
 	const s = await scene(t, { agents: [`claude=${process.env.CLAUDE}`],
 	    ...o });
 
-	if (o.mcp) {	// A program that every user can reach.
-		const mcp = path.join(s.dir, "mcp.mjs");
+	if (o.mcp) {	// Where every user and every room can reach it.
+		const dir = fs.mkdtempSync("/var/tmp/mn-mcp-");
+		const mcp = path.join(dir, "mcp.mjs");
+		t.after(() => fs.rmSync(dir, { recursive: true }));
+		fs.chmodSync(dir, 0o755);
 
 		fs.copyFileSync(path.join(top, "regress/claude/mcp.mjs"), mcp);
-		fs.writeFileSync(path.join(s.dir, "mcp.json"), JSON.stringify({
+		fs.writeFileSync(path.join(dir, "mcp.json"), JSON.stringify({
 		    mcpServers: { marks: { command: process.execPath,
 			args: [mcp] } } }), { mode: 0o644 });
-		s.start(["--claude-mcp-config", path.join(s.dir, "mcp.json")]);
+		s.start(["--claude-mcp-config", path.join(dir, "mcp.json")]);
 		await s.server.connected(1);
 	}
 	s.model = await start_model(t, path.join(s.dir, "model"), { key_sha256:
