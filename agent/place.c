@@ -190,12 +190,16 @@ place_taken(uid_t uid)
 	return (0);
 }
 
-/* 0 when there are none to give: all is ours. */
+/*
+ * 0 when there are none to give: all is ours.  One is drawn, not the first that
+ * is free: of several agents on a machine each would give the same users, and
+ * kill the others' processes with its own left-overs.
+ */
 static int
 place_user(const char *id, uid_t *uid)
 {
 	json_t		*j;
-	unsigned int	 i;
+	unsigned int	 i, n = 0;
 
 	*uid = 0;
 	if (geteuid() != 0 || env->uid_count == 0)
@@ -204,9 +208,10 @@ place_user(const char *id, uid_t *uid)
 		*uid = (uid_t)json_integer_value(j);
 		return (0);
 	}
-	for (i = 0; i < env->uid_count && place_taken(env->uid_low + i); i++)
-		continue;
-	if (i == env->uid_count) {
+	i = randombytes_uniform(env->uid_count);
+	for (; n < env->uid_count && place_taken(env->uid_low + i); n++)
+		i = (i + 1) % env->uid_count;
+	if (n == env->uid_count) {
 		log_warnx("all %u users of --uid-range have a session",
 		    env->uid_count);
 		return (-1);

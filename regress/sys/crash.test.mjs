@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { top } from "../lib/place.mjs";
-import { claude_program, ends_well, start_server, tests }
+import { claude_program, ends_well, is_root, start_server, tests }
     from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
 
@@ -200,6 +200,16 @@ async function unharmed(restarted) {
 	for (const [name, p] of Object.entries(now))
 		assert.equal(p.restarts, restarted[name] ?? 0, name);
 }
+
+// A dead agent's left-overs are found by their user: were it the same one, the
+// other agent's program would die with them.
+test("two agents on one machine do not give the same users", () => {
+	const users = sides.map((s) => fs.statSync(s.runner.at(s.session,
+	    "workspace")).uid);
+
+	if (is_root)
+		assert.notDeepEqual(users, [200000, 200000]);
+});
 
 const restarted = {};
 
