@@ -1,0 +1,130 @@
+// Sessions under hard hands: deleted in each state, their workers stopped and
+// killed on the way, files gone under a reload.
+
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { ends_well, puppet, start_server, tests } from "../lib/server.mjs";
+import { until } from "../lib/wait.mjs";
+
+const server = await start_server({ conf: ["heartbeat 2"] });
+const test = tests(server);
+const runner = await server.runner({ agents: { "custom:puppet": puppet } });
+const ASK = { ask: { id: "q", tool: "T", action: "a", input: {} } };
+
+async function active() {
+	return server.is(await server.session({ agent: "custom:puppet" }),
+	    "active");
+}
+const remove = (s, wait = 0) => server.api.delete(
+    `/api/v1/sessions/${s.id}?wait=${wait}`);
+
+test("DELETE in each state: 202 while it goes, 204 when it is gone",
+    async () => {
+	const s = await active();
+	const going = await remove(s);
+	assert.equal(going.status, 202);
+	assert.equal(going.json.id, s.id);
+	assert.ok(going.headers.etag);
+	const gone = await remove(s, 30);
+	assert.equal(gone.status, 204);
+	assert.equal(gone.text, "");
+	assert.equal((await remove(s)).status, 204);
+	assert.equal((await server.api.get(
+	    `/api/v1/sessions/${s.id}`)).status, 404);
+	const waited = await remove(await active(), 30);
+	assert.equal(waited.status, 204);
+	const pending = await server.session({ agent: "custom:nobody" });
+	assert.equal((await remove(pending)).status, 204);
+	const ended = await active();
+	await server.terminate(ended);
+	assert.equal((await remove(ended)).status, 204);
+	const stranger = await remove({ id: "sess_0000000000000000000000000z" });
+	assert.equal(stranger.status, 404);
+}, 60000);
+
+test("ETag: of every answer with a session; PATCH with the right one only",
+    async () => {
+	const s = await server.session({ agent: "custom:nobody" });
+	const url = `/api/v1/sessions/${s.id}`;
+	// Why it waits is written into it a moment later.
+	await until("a reason", async () =>
+	    (await server.get_session(s)).status_reason);
+	const { headers: { etag } } = await server.api.get(url);
+	const first = await server.api.patch(url, { name: "one" },
+	    { "if-match": etag });
+	assert.equal(first.status, 200);
+	assert.notEqual(first.headers.etag, etag);
+	const stale = await server.api.patch(url, { name: "two" },
+	    { "if-match": etag });
+	assert.equal(stale.status, 412);
+	assert.equal((await server.get_session(s)).name, "one");
+	await remove(s);
+});
+
+test("a worker that is stopped is killed and started again within seconds",
+    async () => {
+	for (const name of ["taskd", "sessiond"]) {
+		const s = await active();
+		await server.kill_worker(name, "SIGSTOP");
+		await until("an answer", async () => (await server.api.get(
+		    `/api/v1/sessions/${s.id}`)).status === 200, 20000);
+		assert.equal((await server.run(s, '[{"out":"on"}]')).task.status,
+		    "completed");
+		assert.equal((await remove(s, 30)).status, 204);
+	}
+	assert.match(server.log(), /taskd \(pid \d+\) has been silent/);
+}, 90000);
+
+test("workers are killed while a session leaves: it goes where it was wished",
+    async () => {
+	for (const name of ["sessiond", "taskd", "runnerd", "storaged"]) {
+		for (const verb of ["suspend", "terminate"]) {
+			const s = await active();
+			const t = await server.task(s, JSON.stringify([ASK]));
+			await server.asked(t);
+			await server.api.must(202, "POST",
+			    `/api/v1/sessions/${s.id}/${verb}`, {});
+			await server.kill_worker(name);
+			await server.is(s, verb === "suspend" ? "suspended" :
+			    "terminated", 45000);
+			await runner.online(30000);
+			const gone = await until("it to be deleted", async () => {
+				const r = await remove(s, 30);
+				return r.status === 204 && r;
+			}, 45000);
+			assert.equal(gone.text, "");
+			assert.equal((await server.ended(t)).status,
+			    "canceled");
+		}
+	}
+}, 240000);
+
+test("a file that is gone at a reload changes nothing, nor does a restart of"
+    + " its worker end the server", async () => {
+	const key = path.join(server.dir, "s/keys/runner.key");
+	const text = fs.readFileSync(server.conf, "utf8");
+
+	fs.writeFileSync(server.conf, text.replace("master.key", "no.key"));
+	server.proc.signal("SIGHUP", false);
+	await server.proc.says(/reload: a file cannot be used/);
+	assert.equal((await server.api.get("/api/v1/me")).status, 200);
+	fs.writeFileSync(server.conf, `${text}\nlisten api on "127.0.0.1" ` +
+	    "port 1 plaintext\n");
+	server.proc.signal("SIGHUP", false);
+	await server.proc.says(/reload: other `listen' lines/);
+	fs.writeFileSync(server.conf, text);
+	fs.renameSync(key, `${key}.away`);
+	const { pid } = (await server.processes()).runner;
+	process.kill(pid, "SIGKILL");
+	await server.proc.says(/tls-key: .*runner\.key/);
+	assert.equal((await server.api.get("/api/v1/me")).status, 200);
+	fs.renameSync(`${key}.away`, key);
+	await until("frontd(runner)", async () => {
+		const p = (await server.processes()).runner;
+		return p.ready && p.pid !== pid;
+	}, 20000);
+	await runner.online(30000);
+}, 90000);
+
+ends_well(server);
