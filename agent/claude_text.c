@@ -36,14 +36,17 @@ claude_action(const char *tool, json_t *input)
 		"query", "plan", "description", "skill", NULL
 	};
 	char				*s, *line, *json = NULL;
-	const char			*what = "";
+	const char			*what = "", *where;
 	size_t				 i;
 
 	for (i = 0; telling[i] != NULL && what[0] == '\0'; i++)
 		what = claude_str(input, telling[i]);
 	if (what[0] == '\0')
 		what = json = json_dumps(input, JSON_COMPACT);
-	s = xasprintf("%s: %s", tool, what != NULL ? what : "");
+	/* Where it looks is as telling as what it looks for. */
+	where = claude_str(input, "path");
+	s = xasprintf("%s: %s%s%s", tool, what != NULL ? what : "",
+	    where[0] != '\0' ? " in " : "", where);
 	line = utf8_line(s, ACTION_MAX);
 	free(s);
 	free(json);

@@ -1,8 +1,9 @@
 /*
  * policy.c - how risky a call is and whether a person must be asked (promise
  * 13): an ordered table, the first row that fits decides.  Only reading inside
- * the workspace is approved without a person; unknown tools and every MCP tool
- * ask.  Pure: no state, nothing can fail.
+ * the workspace is approved without a person - by the path that the call names:
+ * links are the sandbox's matter - and unknown tools and every MCP tool ask.
+ * An action is `Tool: what', and ` in PATH' behind it when the call names one.  Pure: no state, nothing can fail.
  */
 #include <string.h>
 
@@ -27,9 +28,22 @@ static const struct rule	 rules[] = {
 	{ "Read",		"*.env*",		"medium",   "" },
 	{ "Read",		"*.pem*",		"high",	    "" },
 	{ "Read",		"*credential*",		"medium",   "" },
+	{ "Read",		"*: /workspace/*",	"low", "approved" },
+	{ "Read",		"*: /*",		"medium",   "" },
 	{ "Read",		"*",			"low", "approved" },
+	{ "Glob",		"*..*",			"medium",   "" },
+	{ "Glob",		"* in /workspace*",	"low", "approved" },
+	{ "Glob",		"* in /*",		"medium",   "" },
+	{ "Glob",		"*: /workspace/*",	"low", "approved" },
+	{ "Glob",		"*: /*",		"medium",   "" },
 	{ "Glob",		"*",			"low", "approved" },
+	{ "Grep",		"* in /workspace*",	"low", "approved" },
+	{ "Grep",		"* in /*",		"medium",   "" },
+	{ "Grep",		"* in *..*",		"medium",   "" },
 	{ "Grep",		"*",			"low", "approved" },
+	{ "LS",			"* in /workspace*",	"low", "approved" },
+	{ "LS",			"* in /*",		"medium",   "" },
+	{ "LS",			"*..*",			"medium",   "" },
 	{ "LS",			"*",			"low", "approved" },
 	{ "TodoRead",		"*",			"low", "approved" },
 	{ "TodoWrite",		"*",			"low", "approved" },

@@ -43,6 +43,14 @@ decisions(void **state)
 	check("tool", "Read", "Read src/main.c", "low", "approved");
 	check("tool", "Glob", "**/*.c", "low", "approved");
 	check("tool", "Grep", "TODO", "low", "approved");
+	check("tool", "Read", "Read: /workspace/a.c", "low", "approved");
+	check("tool", "Read", "Read: /var/lib/x", "medium", "");
+	check("tool", "Read", "Read: a.c", "low", "approved");
+	check("tool", "Glob", "Glob: *.c in /workspace/src", "low", "approved");
+	check("tool", "Glob", "Glob: *.c in /home", "medium", "");
+	check("tool", "Glob", "Glob: /home/*", "medium", "");
+	check("tool", "Grep", "Grep: key in /home/agent", "medium", "");
+	check("tool", "Grep", "Grep: key in ../x", "medium", "");
 	check("tool", "Read", "Read /proc/self/environ", "high", "");
 	check("tool", "Read", "Read ../../secret", "medium", "");
 	check("tool", "Read", "Read /home/u/.ssh/id_rsa", "high", "");
