@@ -64,8 +64,8 @@ out_room(struct channel *c, size_t n)
 }
 
 int
-channel_queue(struct channel *c, const struct frame *f, const struct msg_desc *d,
-    const void *m, const uint8_t *packed, int fd)
+channel_queue(struct channel *c, const struct frame *f,
+    const struct msg_desc *d, const void *m, const uint8_t *packed, int fd)
 {
 	struct fdmark	*mark;
 	uint8_t		*p;

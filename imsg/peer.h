@@ -78,8 +78,8 @@ size_t	 peer_queued(const struct peer *);
 /*
  * Queues a message; fd (or -1) is closed after it was sent.  0, or -1: ENOTCONN
  * the peer is down, EMSGSIZE or EINVAL the message is not fit to be sent,
- * ENOBUFS the queue is at its hard limit, and the channel is given up: closed()
- * is called by the next peers_flush().  Sending what the table does not allow is
+ * ENOBUFS the queue is at its hard limit, and the channel is given up: the next
+ * peers_flush() calls closed().  Sending what the table does not allow is
  * fatal.
  */
 int	 peer_send(struct peer *, uint64_t ref, enum msg_type, const void *m,

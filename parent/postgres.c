@@ -330,7 +330,8 @@ exec_postgres(void)
 		"max_connections=24", "shared_buffers=64MB", "jit=off",
 		"wal_level=minimal", "max_wal_senders=0",
 		"log_min_messages=warning", "logging_collector=off",
-		"log_line_prefix=%m postgres: ", "log_checkpoints=off", "log_error_verbosity=terse",
+		"log_line_prefix=%m postgres: ", "log_checkpoints=off",
+		"log_error_verbosity=terse",
 		"timezone=UTC", "log_timezone=UTC"
 	};
 

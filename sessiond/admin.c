@@ -95,6 +95,12 @@ admin_master(const uint8_t *hex, size_t len)
 }
 
 int
+admin_has_master(void)
+{
+	return (has_master);
+}
+
+int
 admin_is_master(const uint8_t hash[32])
 {
 	return (has_master && sodium_memcmp(hash, master, 32) == 0);

@@ -211,7 +211,8 @@ renew(struct peer *p, uint64_t ref, const struct ticket *t)
 		lookup(p, ref, t->tenant, MSG_KEY_CHECK, &check);
 		return;
 	}
-	if (strcmp(t->key, "admin") == 0 && !admin_exists(t->name)) {
+	if ((strcmp(t->key, "admin") == 0 && !admin_exists(t->name)) ||
+	    (strcmp(t->key, "master") == 0 && !admin_has_master())) {
 		refuse(p, ref, "token_revoked", "this administrator is no "
 		    "longer configured");
 		return;

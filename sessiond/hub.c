@@ -78,7 +78,8 @@ hub_after(const struct position *at)
 
 /* Every event from here on will be pushed; what was before is in storage. */
 void
-on_event_horizon(struct peer *p, uint64_t ref, const struct msg_event_horizon *m)
+on_event_horizon(struct peer *p, uint64_t ref,
+    const struct msg_event_horizon *m)
 {
 	struct position	 at;
 

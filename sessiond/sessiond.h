@@ -102,6 +102,7 @@ void	 admin_reset(void), admin_configured(int reload);
 void	 admin_add(const uint8_t *, size_t);
 void	 admin_master(const uint8_t *, size_t);
 int	 admin_is_master(const uint8_t [32]);
+int	 admin_has_master(void);
 int	 admin_exists(const char *);
 const char *admin_hash(const char *);
 
