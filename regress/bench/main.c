@@ -5,7 +5,8 @@
  *	    [-t tasks] [-l lines] [-m bytes] [-k connections] [-x]
  *
  * MARIONETTE_API_KEY and MARIONETTE_RUNNER_TOKEN are taken from the
- * environment.  -x: for profiles, nothing is read again.  Exits 1 when anything was lost, and says what.
+ * environment.  -x: for profiles, nothing is read again.  Exits 1 when anything
+ * was lost, and says what.
  */
 #include <stdio.h>
 #include <stdlib.h>
