@@ -108,7 +108,7 @@ test("a stop is told to runners, and a run goes on over it", async (t) => {
 	const p = await server.asked(work);
 	const status = await server.halt();
 	assert.equal(status.code, 0);
-	assert.equal((await r.next("drain", 1000)).seconds, 10);
+	assert.equal((await r.next("drain", 15000)).seconds, 10);
 	assert.match(runner.log(), /the server is going away for a while/);
 	await server.start();
 	await runner.online();
