@@ -250,7 +250,9 @@ claude_line(struct run *r, const char *line, size_t len)
 
 	if (len > 0 && line[0] == '{')
 		j = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
-	if (j != NULL && claude_delta(r, &c->held, j)) {
+	if (j == NULL)
+		claude_delta_flush(r, &c->held);
+	else if (claude_delta(r, &c->held, j, line, len)) {
 		json_decref(j);
 		return;
 	}
@@ -304,6 +306,8 @@ claude_ended(struct run *r, int wait_status)
 {
 	struct claude	*c = r->kd;
 
+	if (c != NULL)
+		claude_delta_flush(r, &c->held);
 	if (r->status != NULL || c == NULL)
 		return;
 	if (!c->done)

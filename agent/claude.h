@@ -11,11 +11,16 @@
 struct logged;
 struct run;
 
-/* The end of a streamed piece that may begin the key: claude_delta.c. */
+/* Frames whose pieces end with what may begin the key: claude_delta.c. */
 struct held {
-	char		*text;		/* NULL: nothing is held */
+	struct {
+		char	*text;
+		size_t	 len;
+		json_t	*frame;
+	}		*line;
+	size_t		 n;
+	char		*text;		/* the beginning of a key */
 	size_t		 len;
-	json_t		*frame;		/* that it came in */
 	const char	*member;
 };
 
@@ -29,8 +34,11 @@ char		*claude_error(json_t *result);
 /* Fills in kind and level; the text, or NULL.  The caller frees it. */
 char		*claude_classify(json_t *frame, struct logged *);
 
-/* 1: it has logged this frame itself, masked; 0: it may be logged as it is. */
-int		 claude_delta(struct run *, struct held *, json_t *frame);
+/* 1: it holds the line, or has logged it masked; 0: it may be logged. */
+int		 claude_delta(struct run *, struct held *, json_t *frame,
+		    const char *line, size_t len);
+/* What is held was no key after all. */
+void		 claude_delta_flush(struct run *, struct held *);
 void		 claude_delta_free(struct held *);
 
 #endif

@@ -1,7 +1,7 @@
 /* links: agent/claude_delta.c agent/claude_text.c agent/keys.c agent/utf8.c agent/util.c -ljansson */
 /*
  * A key that a streamed message is cut through: no line and no text of a line
- * holds any of it, and nothing else is lost.
+ * holds it.  What is no key is logged as it was printed, byte for byte.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -21,14 +21,14 @@
 #define KEY	"sk-ant-0123456789"
 
 struct agent		*env;
-static char		 texts[1024], lines[8192];
+static char		 texts[1024], lines[8192], printed[8192];
 static unsigned int	 nlines;
 
 void
 run_log(struct run *r, const struct logged *how, const char *line, size_t n)
 {
 	(void)r;
-	(void)n;
+	assert_int_equal(strlen(line), n);
 	if (how->text != NULL)
 		strlcat(texts, how->text, sizeof(texts));
 	strlcat(lines, line, sizeof(lines));
@@ -45,9 +45,9 @@ stream(const char *member, const char *const *pieces, size_t n)
 	struct logged	 how = { "stdout", "info", "text", NULL };
 	json_t		*j;
 	size_t		 i;
-	char		*text;
+	char		*text, *line;
 
-	texts[0] = lines[0] = '\0';
+	texts[0] = lines[0] = printed[0] = '\0';
 	nlines = 0;
 	s.secret.api_key = keys_locked(KEY);
 	for (i = 0; i <= n; i++) {
@@ -58,11 +58,14 @@ stream(const char *member, const char *const *pieces, size_t n)
 		    "content_block_delta", "index", 0, "delta", member,
 		    pieces[i]);
 		assert_non_null(j);
-		if (!claude_delta(&r, &h, j) && i < n) {
+		line = json_dumps(j, 0);
+		strlcat(printed, line, sizeof(printed));
+		if (!claude_delta(&r, &h, j, line, strlen(line))) {
 			how.text = text = claude_classify(j, &how);
-			run_log(&r, &how, "", 0);
+			run_log(&r, &how, line, strlen(line));
 			free(text);
 		}
+		free(line);
 		json_decref(j);
 	}
 	claude_delta_free(&h);
@@ -74,7 +77,7 @@ test_cut(void **state)
 {
 	const char	*two[] = { "the key is sk-ant-01", "23456789, so" };
 	const char	*plain[] = { "words", " ask", "sk-ant-01", "x" };
-	const char	*end[] = { "as" };
+	const char	*end[] = { "as" }, *alone[] = { "s", "s", "k" };
 	const char	*twice[] = { KEY "sk-a", "nt-0123456789!" };
 
 	(void)state;
@@ -83,8 +86,13 @@ test_cut(void **state)
 	assert_null(strstr(lines, "sk-ant"));
 	stream("text", plain, 4);
 	assert_string_equal(texts, "words asksk-ant-01x");
+	assert_string_equal(lines, printed);
 	stream("text", end, 1);
 	assert_string_equal(texts, "as");
+	assert_string_equal(lines, printed);
+	stream("partial_json", alone, 3);
+	assert_string_equal(lines, printed);
+	assert_int_equal(nlines, 4);
 	stream("text", twice, 2);
 	assert_string_equal(texts, "[key][key]!");
 }
@@ -120,9 +128,9 @@ test_plain(void **state)
 
 	(void)state;
 	stream("text", pieces, 3);
-	assert_int_equal(nlines, 3);
+	assert_int_equal(nlines, 4);
 	assert_string_equal(texts, "nothing of it here");
-	assert_string_equal(lines, "");	/* as they were printed */
+	assert_string_equal(lines, printed);
 }
 
 int
