@@ -196,6 +196,7 @@ test("a line that goes dead is noticed within 35 seconds", async (t) => {
 	const relay = await new Relay(s.server.port).listen(t);
 	s.start(["--server", `localhost:${relay.port}`]);
 	await s.server.connected(1);
+	await s.agent.says(/connected to/);	/* welcomed, not only heard */
 	for (const { client, server } of relay.pairs) {
 		client.unpipe(server);
 		server.unpipe(client);
