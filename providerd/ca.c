@@ -3,9 +3,8 @@
  * runnerd asks (RUNNER_CERTIFY) after it has found the runner token good, and
  * is told the CA's certificate, whose hash goes into each token.
  *
- * A client certificate is good for a year.  It is renewed by enrolling again:
- * an agent whose certificate has less than 30 days left asks for a runner token
- * in its log, and one whose certificate is over is refused at Hello.
+ * A client certificate is good for a year.  It is not renewed: an agent whose
+ * certificate is over is refused at Hello and enrols again, as a new runner.
  */
 #include <openssl/err.h>
 #include <openssl/pem.h>
