@@ -26,6 +26,9 @@ fs.writeFileSync(mcp, JSON.stringify({ mcpServers: { marks: {
     args: [path.join(top, "regress/claude/mcp.mjs")] } } }));
 const runner = await server.runner({ agents: { claude: CLAUDE,
     "custom:puppet": puppet }, args: ["--claude-mcp-config", mcp] });
+// The server says active when it is decided; the agent's directories follow.
+const laid = (id) => until("the session's directories", () =>
+    runner.log().includes(`session ${id} attached`));
 const open = (more) => server.session({ agent: "claude", api_key: KEY,
     base_url: model.url, ...more });
 // The session that most tests share; a runner holds one at a time.
@@ -274,6 +277,7 @@ test("a file that a prompt names is not read unasked", async () => {
 	session = await server.session({ agent: "claude", api_key: KEY,
 	    base_url: seen.url });
 	await server.is(session, "active");
+	await laid(session);
 	fs.writeFileSync(runner.at(session, "workspace", "secret.txt"),
 	    "SECRET-IN-FILE\n", { mode: 0o644 });
 	const { task } = await run("see @secret.txt @/workspace/secret.txt " +
@@ -345,6 +349,7 @@ test("a permission answered later than the timeout", async () => {
 
 test("a hostile workspace runs nothing unasked", async () => {
 	await fresh();
+	await laid(session);
 	const at = { work: runner.at(session, "workspace"),
 	    home: runner.at(session, "home") };
 	const { uid, gid } = fs.statSync(at.work);
