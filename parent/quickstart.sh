@@ -144,12 +144,17 @@ quickstart-clean) clean; exit ;;
 *) echo "usage: $0 quickstart|quickstart-stop|quickstart-clean" >&2; exit 2 ;;
 esac
 
+# Only mctl needs the model's key, and hands it to the server: it is in the
+# environment of nothing that stays.
+key=${ANTHROPIC_API_KEY:-}
+unset ANTHROPIC_API_KEY
+
 # ---- which agent -----------------------------------------------------------
 
 claude=$(command -v claude 2>/dev/null)
 if [ -n "${AGENT:-}" ]; then
 	agent=$AGENT why="AGENT says so"
-elif [ -n "$claude" ] && [ -n "${ANTHROPIC_API_KEY:-}" ]; then
+elif [ -n "$claude" ] && [ -n "$key" ]; then
 	agent=claude why="claude is on your PATH and ANTHROPIC_API_KEY is set"
 elif [ -n "$claude" ]; then
 	agent=demo why="claude is here, but ANTHROPIC_API_KEY is not set"
@@ -276,12 +281,14 @@ prompt='Write hello.md: greet the reader in one line, and list what is in the wo
 say "prompt: $prompt"
 [ "${YES:-}" != 1 ] || set -- --yes
 [ "${YES:-}" = 1 ] || set --
-if [ "$agent" != claude ]; then
-	unset ANTHROPIC_API_KEY
+if [ "$agent" = claude ] && [ -n "$key" ]; then
+	ANTHROPIC_API_KEY=$key
+	export ANTHROPIC_API_KEY
 fi
 MARIONETTE_API_URL=http://localhost:$API "$MCTL" --api-key-file "$Q/api-key" \
     run "$agent" "$prompt" --keep --name quickstart "$@"
 rc=$?
+unset ANTHROPIC_API_KEY key
 case $rc in
 0) ;;
 4) say "you said no, so nothing was written; the agent was told" ;;
