@@ -174,6 +174,20 @@ check_listen(const struct conf *c, const struct listen_conf *l,
 	return (n);
 }
 
+/* Each listening process holds one pair of certificate and key. */
+static int
+check_pair(const struct listen_conf *l, const struct listen_conf *k,
+    const char *path)
+{
+	const char	*a = l->cert != NULL ? l->cert : "";
+	const char	*b = k->cert != NULL ? k->cert : "";
+
+	if (l->proc != k->proc || !l->tls || !k->tls || strcmp(a, b) == 0)
+		return (0);
+	return (complain(path, k->line, "listen: the `tls' lines of one kind "
+	    "of listener share one certificate, and this is another"));
+}
+
 int
 conf_check(const struct conf *c, const char *path)
 {
@@ -184,11 +198,13 @@ conf_check(const struct conf *c, const char *path)
 		have[l->proc] = 1;
 		n += check_listen(c, l, path);
 		for (k = TAILQ_NEXT(l, entry); k != NULL;
-		    k = TAILQ_NEXT(k, entry))
+		    k = TAILQ_NEXT(k, entry)) {
+			n += check_pair(l, k, path);
 			if (k->port == l->port &&
 			    strcmp(k->address, l->address) == 0)
 				n += complain(path, k->line, "listen: this "
 				    "address and port stand above already");
+		}
 	}
 	if (!have[PROC_API])
 		n += complain(path, 0, "a line `listen api on localhost port "
