@@ -27,8 +27,8 @@ fs.writeFileSync(mcp, JSON.stringify({ mcpServers: { marks: {
 const runner = await server.runner({ agents: { claude: CLAUDE,
     "custom:puppet": puppet }, args: ["--claude-mcp-config", mcp] });
 // The server says active when it is decided; the agent's directories follow.
-const laid = (id) => until("the session's directories", () =>
-    runner.log().includes(`session ${id} attached`));
+const laid = (s) => until("the session's directories", () =>
+    runner.log().includes(`session ${s.id ?? s} attached`));
 const open = (more) => server.session({ agent: "claude", api_key: KEY,
     base_url: model.url, ...more });
 // The session that most tests share; a runner holds one at a time.
