@@ -82,7 +82,8 @@ await test("runner: a reset reaches runnerd", async () => {
 		await new Promise((ok) => setTimeout(ok, 20));
 		now = +await world.say("count STREAM_CLOSE");
 	}
-	is(now - n, 1);
+	/* Two, when grpc-js ends the stream before it resets it. */
+	is(now - n >= 1 && now - n <= 2, true);
 });
 
 await test("runner: runnerd dies: UNAVAILABLE, then again", async () => {
