@@ -134,9 +134,10 @@ task_create(struct request *req)
 					    .done = task_created,
 					    .arg_len =
 					    sizeof(struct created) };
-	struct idem			 idem;
+	struct idem			 idem = { .key = "" };
 	struct body			 b;
 	json_t				*labels, *annotations;
+	char				 id[ID_SIZE];
 	char				*l, *a;
 	unsigned int			 wait;
 
@@ -156,14 +157,18 @@ task_create(struct request *req)
 	body_unsupported(&b, later);
 	if (body_close(&b) == -1)
 		return;
-	if (idem_make(req, who, b.root, &idem) == 0) {
+	if (req->header[H_IDEMPOTENCY_KEY] == NULL ||
+	    idem_make(req, who, b.root, &idem) == 0) {
+		id_make(id, "task");
+		m.task = id;
 		l = map_text(labels, &m.labels_len);
 		a = map_text(annotations, &m.annotations_len);
 		m.labels = (uint8_t *)l;
 		m.annotations = (uint8_t *)a;
 		m.idem_key = idem.key;
 		m.idem_hash = idem.hash;
-		m.idem_hash_len = sizeof(idem.hash);
+		m.idem_hash_len = idem.key[0] != '\0' ?
+		    sizeof(idem.hash) : 0;
 		expect.arg = created_new(who, wait);
 		pending_ask(req, PROC_TASKD, MSG_TASK_CREATE, &m, &expect);
 		json_text_free(l);

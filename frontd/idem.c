@@ -1,7 +1,7 @@
 /*
  * idem.c - the Idempotency-Key of a POST and the hash of what it stands for.
  * A client that sends none gets one of ours, so that a question may be put
- * again to an owner that died without answering.
+ * again to an owner that died without answering (tasks have an id for that).
  */
 #include <sodium.h>
 #include <stdio.h>

@@ -110,6 +110,7 @@ $1 == "group" {
 		else if ($i == "read") isread[nmsg] = 1
 		else if ($i == "tenant") istenant[nmsg] = 1
 		else if ($i == "system") issystem[nmsg] = 1
+		else if ($i == "many") ismany[nmsg] = 1
 		else if ($i == "row") isrow[nmsg] = 1
 		else if ($i ~ /^rows=/) rows[nmsg] = substr($i, 6)
 		else edges = edges $i
@@ -234,6 +235,7 @@ function table(   i, j, k, f, s) {
 		if (istenant[i]) f = f " | MSG_F_TENANT"
 		if (issystem[i]) f = f " | MSG_F_SYSTEM"
 		if (isrow[i]) f = f " | MSG_F_ROW"
+		if (ismany[i]) f = f " | MSG_F_MANY"
 		if (hassecret[i]) f = f " | MSG_F_SECRET"
 		if (rows[i] != "" && !(rows[i] in msgno))
 			die("no such row message: " rows[i])

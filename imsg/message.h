@@ -36,6 +36,7 @@ struct msg_field {
 #define MSG_F_SYSTEM	0x040
 #define MSG_F_ROW	0x080
 #define MSG_F_SECRET	0x100
+#define MSG_F_MANY	0x200
 
 struct msg_desc {
 	const char		*name;		/* TASK_CREATE */

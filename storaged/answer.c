@@ -91,10 +91,11 @@ has_record(const struct stmt *s, const PGresult *res, int row)
 }
 
 void
-answer_rows(struct stmt *s, const PGresult *res)
+answer_rows(struct stmt *s, const PGresult *res, int first, int n)
 {
 	struct msg_stored	 m = { 0 };
-	int			 i, last = PQntuples(res) - 1, lost = 0;
+	int			 i, last = n > 0 ? first + n - 1 : -1;
+	int			 lost = 0;
 
 	if (s->orphan || s->ref == 0)
 		return;
@@ -102,7 +103,7 @@ answer_rows(struct stmt *s, const PGresult *res)
 		m.rows = (uint32_t)strtoul(column(res, last, "rows"), NULL,
 		    10);
 	else
-		for (i = 0; i <= last; i++) {
+		for (i = first; i < first + n; i++) {
 			if (!has_record(s, res, i))
 				continue;
 			if (send_row(s, res, i) == -1)

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "connection.h"
 #include "log.h"
-#include "storaged.h"
 #include "worker.h"
 
 #define BACKOFF_MIN	100

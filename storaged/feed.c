@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connection.h"
 #include "log.h"
-#include "storaged.h"
 #include "storaged_msg.h"
 #include "worker.h"
 

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "connection.h"
 #include "log.h"
-#include "storaged.h"
 #include "worker.h"
 
 #define PATIENCE	2000	/* ms */

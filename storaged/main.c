@@ -109,6 +109,7 @@ metrics(char *buf, size_t size)
 	n = snprintf(buf, size,
 	    "marionette_sql_statements_total{kind=\"write\"} %llu\n"
 	    "marionette_sql_statements_total{kind=\"read\"} %llu\n"
+	    "marionette_sql_calls_total %llu\n"
 	    "marionette_sql_commits_total %llu\n"
 	    "marionette_sql_committed_statements_total %llu\n"
 	    "marionette_sql_batch_statements_max %u\n"
@@ -123,6 +124,7 @@ metrics(char *buf, size_t size)
 	    "marionette_sql_connected %d\n",
 	    (unsigned long long)stats.statements,
 	    (unsigned long long)stats.reads,
+	    (unsigned long long)stats.calls,
 	    (unsigned long long)stats.commits,
 	    (unsigned long long)stats.batch_statements, stats.batch_max,
 	    (unsigned long long)stats.batches_failed,

@@ -7,8 +7,8 @@
  */
 #include <string.h>
 
+#include "connection.h"
 #include "log.h"
-#include "storaged.h"
 #include "worker.h"
 
 #define READERS		3
@@ -175,7 +175,7 @@ reader_sync(struct conn *c)
 		return;
 	c->stmt = NULL;
 	if (PQresultStatus(s->res) == PGRES_TUPLES_OK)
-		answer_rows(s, s->res);
+		answer_rows(s, s->res, 0, PQntuples(s->res));
 	else {
 		state = PQresultErrorField(s->res, PG_DIAG_SQLSTATE);
 		if (state != NULL && answer_may_pass(state) &&

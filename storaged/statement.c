@@ -5,19 +5,25 @@
  * to be text and is no UTF-8) is refused here, and no batch fails for it
  * (promise 4).
  */
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "connection.h"
+#include "group.h"
 #include "log.h"
-#include "storaged.h"
 #include "text.h"
 #include "worker.h"
 
 #define OID_BYTEA	17
+#define OID_INT8	20
+#define OID_TEXT	25
+#define OID_BYTEA_ARRAY	1001
 #define INT_TEXT	21	/* of a u64, with the NUL */
+#define ARRAY_HEAD	20	/* of an array in binary, see array_open() */
 
-/* Is parameter i of the statement bytea?  Learnt when it is prepared. */
+/* Is parameter i (an element) bytea?  Learnt when it is prepared. */
 static uint32_t	 binary_params[MSG_MAX];
 
 const char *
@@ -51,7 +57,8 @@ statement_describe(enum msg_type type, const PGresult *res)
 		    PQnparams(res), d->name, d->nfields);
 	binary_params[type] = 0;
 	for (i = 0; i < d->nfields; i++)
-		if (PQparamtype(res, (int)i) == OID_BYTEA)
+		if (PQparamtype(res, (int)i) == OID_BYTEA ||
+		    PQparamtype(res, (int)i) == OID_BYTEA_ARRAY)
 			binary_params[type] |= 1U << i;
 	if (d->rows == MSG_NONE)
 		return;
@@ -147,6 +154,17 @@ params_size(const struct msg_desc *d, enum msg_type type, const void *m,
 	return (total);
 }
 
+static size_t
+int_fill(char *to, uint64_t v, int binary)
+{
+	if (!binary)
+		return ((size_t)snprintf(to, INT_TEXT, "%llu",
+		    (unsigned long long)v));
+	v = htobe64(v);
+	memcpy(to, &v, sizeof(v));
+	return (sizeof(v));
+}
+
 static void
 params_fill(struct stmt *s, const struct msg_desc *d, const void *m)
 {
@@ -154,14 +172,14 @@ params_fill(struct stmt *s, const struct msg_desc *d, const void *m)
 	const uint8_t	*p;
 	size_t		 len;
 	unsigned int	 i;
+	int		 many = (d->flags & MSG_F_MANY) != 0;
 
 	for (i = 0; i < d->nfields; i++) {
 		const struct msg_field	*f = &d->fields[i];
 
 		s->values[i] = to;
 		if (is_int(f)) {
-			len = (size_t)snprintf(to, INT_TEXT, "%llu",
-			    (unsigned long long)int_value(f, m));
+			len = int_fill(to, int_value(f, m), many);
 		} else {
 			p = bytes_of(f, m, &len);
 			if (len > 0)
@@ -217,4 +235,89 @@ statement_send(struct conn *c, struct stmt *s)
 	s->sent = 1;
 	conn_sent(c, PQsendQueryPrepared(c->pg, msg_descs[s->type].lower,
 	    s->nparams, s->values, s->lengths, s->formats, 0));
+}
+
+/* ---- those that go together ------------------------------------------------- */
+
+/* Every array of a call, one behind the other; grows to the largest call. */
+static char	*arrays;
+static size_t	 arrays_size;
+
+static char *
+put32(char *to, uint32_t v)
+{
+	v = htobe32(v);
+	memcpy(to, &v, sizeof(v));
+	return (to + sizeof(v));
+}
+
+/*
+ * One dimension, in PostgreSQL's binary form (array_recv()): dimensions, are
+ * there NULLs, element type, size, lower bound; then length and bytes of each.
+ */
+static char *
+array_open(char *to, uint32_t type, unsigned int n)
+{
+	to = put32(to, 1);
+	to = put32(to, 0);
+	to = put32(to, type);
+	to = put32(to, n);
+	return (put32(to, 1));
+}
+
+static uint32_t
+element_type(enum msg_type type, unsigned int field)
+{
+	if (is_int(&msg_descs[type].fields[field]))
+		return (OID_INT8);
+	return ((binary_params[type] & 1U << field) != 0 ? OID_BYTEA :
+	    OID_TEXT);
+}
+
+static void
+arrays_room(const struct group *g)
+{
+	size_t		 want = (size_t)ARRAY_HEAD * PARAM_MAX;
+	unsigned int	 i;
+
+	for (i = 0; i < g->n; i++)
+		want += g->stmt[i]->bytes + 4 * PARAM_MAX;
+	if (want <= arrays_size)
+		return;
+	if ((arrays = recallocarray(arrays, arrays_size, want, 1)) == NULL)
+		fatal("statement");
+	arrays_size = want;
+}
+
+void
+statement_send_many(struct conn *c, const struct group *g)
+{
+	const struct msg_desc	*d = &msg_descs[g->type];
+	const char		*values[PARAM_MAX];
+	char			*to;
+	int			 lengths[PARAM_MAX], formats[PARAM_MAX];
+	unsigned int		 i, k;
+
+	arrays_room(g);
+	to = arrays;
+	values[0] = g->tenant;
+	lengths[0] = formats[0] = 0;
+	for (k = 1; k < d->nfields; k++) {
+		values[k] = to;
+		formats[k] = 1;
+		to = array_open(to, element_type(g->type, k), g->n);
+		for (i = 0; i < g->n; i++) {
+			const struct stmt	*s = g->stmt[i];
+
+			to = put32(to, (uint32_t)s->lengths[k]);
+			memcpy(to, s->values[k], (size_t)s->lengths[k]);
+			to += s->lengths[k];
+		}
+		lengths[k] = (int)(to - values[k]);
+	}
+	for (i = 0; i < g->n; i++)
+		g->stmt[i]->sent = 1;
+	conn_sent(c, PQsendQueryPrepared(c->pg, d->lower, (int)d->nfields,
+	    values, lengths, formats, 0));
+	explicit_bzero(arrays, (size_t)(to - arrays));
 }

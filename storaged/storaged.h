@@ -12,12 +12,20 @@
 #include "peer.h"
 
 #define PARAM_MAX	24	/* fields of a statement */
+#define BATCH_COUNT	256	/* statements of one transaction */
+
+struct group;
 
 /*
- * What an owner asked for, as parameters, until it is answered.
+ * What an owner asked for, as parameters, until it is answered.  Integers are
+ * text; those of a statement that goes with others (MSG_F_MANY) are eight bytes
+ * in network order.
  */
 struct stmt {
 	TAILQ_ENTRY(stmt)	 entry;
+	struct group		*group;		/* of its batch */
+	unsigned int		 place;		/* in the group, from 0 */
+	int			 row;		/* of its result; -1 none */
 	enum msg_type		 type;
 	enum proc		 from;
 	uint64_t		 ref;
@@ -26,7 +34,7 @@ struct stmt {
 	unsigned int		 cut:1;		/* begins a batch of its own */
 	unsigned int		 orphan:1;	/* its asker is gone */
 	unsigned int		 sent:1;	/* once; its outcome may be */
-	PGresult		*res;		/* until the commit is known */
+	PGresult		*res;		/* of a read; the last */
 	const char		*tenant;	/* "*": a system statement */
 	int			 nparams;
 	const char		*values[PARAM_MAX];
@@ -37,38 +45,10 @@ struct stmt {
 };
 TAILQ_HEAD(stmts, stmt);
 
-enum conn_state { CONN_DOWN, CONN_CONNECTING, CONN_PREPARING, CONN_READY };
-
-/*
- * A connection to PostgreSQL in pipeline mode, made again for ever.  `up' is
- * called when its statements are prepared; `down' when it is lost with what
- * was under way; `result' and `done' for each query in order, `sync' when a
- * batch is over.
- */
-struct conn {
-	const char		*name;
-	const char		*options;	/* -c name=value ... */
-	unsigned int		 prepare;	/* MSG_F_WRITE or MSG_F_READ */
-	void			(*up)(struct conn *);
-	void			(*down)(struct conn *);
-	void			(*result)(struct conn *, PGresult *);
-	void			(*done)(struct conn *);
-	void			(*sync)(struct conn *);
-	enum conn_state		 state;
-	PGconn			*pg;
-	struct event		*ev_read, *ev_write, *ev_timer;
-	unsigned int		 outstanding;	/* queries and Syncs */
-	unsigned int		 broken;	/* libpq refused a question */
-	unsigned int		 prepared;	/* results of preparation seen */
-	unsigned int		 backoff_ms;
-	unsigned int		 failures;
-	uint64_t		 since;		/* of the attempt */
-	struct stmt		*stmt;		/* reader: what it is at */
-};
-
 /* Counters since the start, for /metrics. */
 struct stats {
-	uint64_t	 statements, reads, commits, batches_failed, refused;
+	uint64_t	 statements, calls, reads, commits, batches_failed;
+	uint64_t	 refused;
 	uint64_t	 batch_statements, reconnects, events, retries;
 	unsigned int	 batch_max;
 };
@@ -94,25 +74,16 @@ struct stmt	*statement_new(const struct peer *, uint64_t, enum msg_type,
 		    const void *, const char **why);
 void		 statement_free(struct stmt *);
 const char	*statement_text(enum msg_type, char *, size_t);
+struct conn;
 void		 statement_send(struct conn *, struct stmt *);
+void		 statement_send_many(struct conn *, const struct group *);
 
-/* answer.c */
-void		 answer_rows(struct stmt *, const PGresult *);
+/* answer.c: rows from first on, n of them */
+void		 answer_rows(struct stmt *, const PGresult *, int first, int n);
 void		 answer_refuse(const struct stmt *, const char *code,
 		    const char *text, unsigned int retry_after);
 void		 answer_failed(const struct stmt *, const PGresult *);
 int		 answer_may_pass(const char *sqlstate);	/* later? */
-
-/* connection.c */
-void		 conn_start(struct conn *);
-void		 conn_lost(struct conn *, const char *why);
-void		 conn_sent(struct conn *, int rc);
-void		 conn_tenant(struct conn *, const char *);
-void		 conn_sync(struct conn *);
-void		 conn_query(struct conn *, const char *sql, int n,
-		    const char *const *values);
-void		 conn_flush(struct conn *);
-void		 conn_janitor(struct conn *);
 
 /* write.c: the one connection that writes, in order, in batches. */
 void		 write_start(void);
@@ -125,12 +96,6 @@ int		 write_is_ours(void);	/* the lock is held */
 int		 write_is_settling(enum proc);
 void		 write_count(unsigned int *n, size_t *bytes);
 int		 write_is_idle(void);
-
-/* lock.c: the advisory lock of this server's id (promise 2). */
-void		 lock_begin(struct conn *);
-void		 lock_result(struct conn *, PGresult *);
-int		 lock_is_held(void);
-void		 lock_lost(void);
 
 /* read.c */
 void		 read_start(void);

@@ -2,20 +2,20 @@
  * write.c - the one connection that writes.  What was asked in a turn goes out
  * with one Sync; while it is under way the next batch gathers.  A batch is one
  * transaction; nobody is answered before its commit is known.  A batch that
- * fails is cut around the statement that failed, or in halves when the commit
- * did, and goes again; only a statement that fails alone is refused.  Lost
+ * fails is cut around the statement that failed, or in halves when that is not
+ * known, and goes again; only a statement that fails alone is refused.  Lost
  * with the connection, it is sent again: statements are idempotent.
  */
 #include <string.h>
 
+#include "connection.h"
+#include "group.h"
 #include "log.h"
-#include "storaged.h"
 #include "worker.h"
 
 #define QUEUE_BYTES	(64U << 20)
 #define QUEUE_COUNT	10000
 #define BATCH_BYTES	(4U << 20)
-#define BATCH_COUNT	256
 #define TRIES		5	/* of a statement that may pass later */
 #define PAUSE		60	/* ms before it is tried again */
 #define GONE		9000	/* ms without database: nothing waits longer */
@@ -24,9 +24,10 @@ static struct stmts	 queue = TAILQ_HEAD_INITIALIZER(queue);
 static struct stmts	 batch = TAILQ_HEAD_INITIALIZER(batch);
 static unsigned int	 queued, batched;
 static size_t		 queued_bytes;
-static struct stmt	*at;		/* of the batch: whose results come */
+static unsigned int	 ncalls;	/* that the batch is */
+static unsigned int	 at;		/* of them: whose results come */
 static unsigned int	 tenants;	/* set_config()s before its result */
-static struct stmt	*failed;	/* the first that did */
+static struct group	*failed;	/* the first that did */
 static int		 commit_failed;
 static char		 failed_state[6];
 static uint64_t		 hold_until;	/* a pause before the next batch */
@@ -43,7 +44,15 @@ static void	 write_sync(struct conn *);
 
 static struct conn	 conn = {
 	.name = "marionette write",
+	/*
+	 * Every statement finds each of its rows by an index, and is planned
+	 * once.  To a planner that sees a new database's empty tables other
+	 * ways would look as cheap, and stay.
+	 */
 	.options = "-c search_path=mn,mn_data -c timezone=UTC -c jit=off "
+	    "-c enable_seqscan=off -c enable_hashjoin=off "
+	    "-c enable_mergejoin=off -c random_page_cost=1 "
+	    "-c cpu_tuple_cost=1 -c plan_cache_mode=force_generic_plan "
 	    "-c lock_timeout=250 -c statement_timeout=10000 "
 	    "-c idle_in_transaction_session_timeout=5000",
 	.prepare = MSG_F_WRITE,
@@ -118,6 +127,15 @@ unqueue(struct stmt *s)
 	queued_bytes -= s->bytes;
 }
 
+static void
+over(void)
+{
+	groups_clear();
+	batched = ncalls = at = 0;
+	failed = NULL;
+	commit_failed = 0;
+}
+
 /* Back to the head of the queue, in order; orphans are let go. */
 static void
 requeue(void)
@@ -126,8 +144,6 @@ requeue(void)
 
 	while ((s = TAILQ_LAST(&batch, stmts)) != NULL) {
 		TAILQ_REMOVE(&batch, s, entry);
-		PQclear(s->res);
-		s->res = NULL;
 		if (s->orphan) {
 			settling[s->from]--;
 			statement_free(s);
@@ -137,9 +153,7 @@ requeue(void)
 		queued++;
 		queued_bytes += s->bytes;
 	}
-	batched = 0;
-	at = failed = NULL;
-	commit_failed = 0;
+	over();
 }
 
 /* A batch: up to a bound, or to a statement that begins its own. */
@@ -161,37 +175,43 @@ gather(void)
 		stats.batch_max = batched;
 }
 
-/* The tenant is set before the first statement and whenever it differs. */
+/* The tenant is set before the first call and whenever it differs. */
 static int
-wants_tenant(const struct stmt *s)
+wants_tenant(unsigned int call)
 {
-	const struct stmt	*before = TAILQ_PREV(s, stmts, entry);
-
-	return (before == NULL || strcmp(before->tenant, s->tenant) != 0);
+	return (call == 0 || strcmp(group_at(call - 1)->tenant,
+	    group_at(call)->tenant) != 0);
 }
 
 static void
-begin_results(struct stmt *s)
+begin_results(unsigned int call)
 {
-	at = s;
-	tenants = s != NULL && wants_tenant(s);
+	at = call;
+	tenants = call < ncalls && wants_tenant(call);
 }
 
 void
 write_turn(void)
 {
-	struct stmt	*s;
+	const struct group	*g;
+	unsigned int		 i;
 
 	if (!write_is_ours() || batched > 0 || queued == 0 ||
 	    worker_mono_ms() < hold_until)
 		return;
 	gather();
-	TAILQ_FOREACH(s, &batch, entry) {
-		if (wants_tenant(s))
-			conn_tenant(&conn, s->tenant);
-		statement_send(&conn, s);
+	ncalls = groups_make(&batch);
+	stats.calls += ncalls;
+	for (i = 0; i < ncalls; i++) {
+		g = group_at(i);
+		if (wants_tenant(i))
+			conn_tenant(&conn, g->tenant);
+		if ((msg_descs[g->type].flags & MSG_F_MANY) != 0)
+			statement_send_many(&conn, g);
+		else
+			statement_send(&conn, g->stmt[0]);
 	}
-	begin_results(TAILQ_FIRST(&batch));
+	begin_results(0);
 	batch_since = worker_mono_ms();
 	conn_sync(&conn);
 }
@@ -216,26 +236,27 @@ static void
 write_result(struct conn *c, PGresult *res)
 {
 	ExecStatusType	 st = PQresultStatus(res);
+	struct group	*g = group_at(at);
 	const char	*state;
 
 	if (!lock_is_held()) {
 		lock_result(c, res);
 		return;
 	}
-	if (st == PGRES_TUPLES_OK && at != NULL && tenants == 0) {
-		PQclear(at->res);
-		at->res = res;
+	if (st == PGRES_TUPLES_OK && g != NULL && tenants == 0) {
+		PQclear(g->res);
+		g->res = res;
 		return;
 	}
 	if (st == PGRES_FATAL_ERROR && failed == NULL && !commit_failed) {
 		state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 		strlcpy(failed_state, state != NULL ? state : "",
 		    sizeof(failed_state));
-		failed = at;
-		commit_failed = at == NULL;
+		failed = g;
+		commit_failed = g == NULL;
 		if (batched == 1) {
 			/* Kept: it tells why. */
-			failed = TAILQ_FIRST(&batch);
+			failed = group_at(0);
 			PQclear(failed->res);
 			failed->res = res;
 			return;
@@ -248,33 +269,48 @@ static void
 write_done(struct conn *c)
 {
 	(void)c;
-	if (at == NULL)
+	if (at == ncalls)
 		return;
 	if (tenants > 0)
 		tenants--;
 	else
-		begin_results(TAILQ_NEXT(at, entry));
+		begin_results(at + 1);
 }
 
+static void
+answer(struct stmt *s)
+{
+	const struct group	*g = s->group;
+
+	if ((msg_descs[s->type].flags & MSG_F_MANY) == 0)
+		answer_rows(s, g->res, 0, PQntuples(g->res));
+	else
+		answer_rows(s, g->res, s->row, s->row >= 0);
+}
+
+/* In the order in which they were asked. */
 static void
 committed(void)
 {
 	struct stmt	*s;
+	unsigned int	 i;
 	int		 events = 0;
 
 	stats.commits++;
 	stats.batch_statements += batched;
+	for (i = 0; i < ncalls; i++)
+		if ((msg_descs[group_at(i)->type].flags & MSG_F_MANY) != 0)
+			group_rows(group_at(i));
 	while ((s = TAILQ_FIRST(&batch)) != NULL) {
 		TAILQ_REMOVE(&batch, s, entry);
 		events |= s->type != MSG_LOG_APPEND &&
 		    s->type != MSG_RUNNER_BEAT && s->type != MSG_AUDIT_PUT;
 		if (s->orphan)
 			settling[s->from]--;
-		answer_rows(s, s->res);
+		answer(s);
 		statement_free(s);
 	}
-	batched = 0;
-	at = NULL;
+	over();
 	if (events)
 		feed_kick();
 }
@@ -303,11 +339,9 @@ failed_alone(void)
 	TAILQ_REMOVE(&batch, s, entry);
 	if (s->orphan)
 		settling[s->from]--;
-	answer_failed(s, s->res);
+	answer_failed(s, group_at(0)->res);
 	statement_free(s);
-	batched = 0;
-	at = failed = NULL;
-	commit_failed = 0;
+	over();
 }
 
 static void
@@ -323,14 +357,16 @@ failed_batch(void)
 		failed_alone();
 		return;
 	}
-	if ((s = failed) == NULL) {
+	if (failed == NULL || failed->n > 1) {
 		s = TAILQ_FIRST(&batch);
 		for (i = 0; i < batched / 2; i++)
 			s = TAILQ_NEXT(s, entry);
-	} else if ((next = TAILQ_NEXT(s, entry)) != NULL)
-		next->cut = 1;
-	else if ((next = TAILQ_FIRST(&queue)) != NULL)
-		next->cut = 1;
+	} else {
+		s = failed->stmt[0];
+		if ((next = TAILQ_NEXT(s, entry)) != NULL ||
+		    (next = TAILQ_FIRST(&queue)) != NULL)
+			next->cut = 1;
+	}
 	s->cut = 1;
 	requeue();
 }

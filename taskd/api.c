@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "log.h"
+#include "queue.h"
 #include "worker.h"
 
 void
@@ -35,13 +36,39 @@ answered(struct ask *a, const struct answer *ans, struct msg_task_row *row)
 	return (reply(a, ans, row->code, row->text, row->doc, row->doc_len));
 }
 
+/* The run of a new task was assigned with it; the prompt is the request's. */
+static int
+row_assigned(const struct ask *a, const struct msg_task_row *row,
+    struct msg_run_row *run)
+{
+	struct msg_task_put	 put;
+	const struct op		*o = a->arg;
+
+	if (o->then_run[0] == '\0' || row->task == NULL ||
+	    strcmp(row->run, o->then_run) != 0 ||
+	    strcmp(row->run_status, "assigned") != 0 ||
+	    msg_unpack(&msg_descs[a->type], a->body, a->len, &put) == -1)
+		return (0);
+	run->run = row->run;
+	run->task = row->task;
+	run->session = row->session;
+	run->runner = row->runner;
+	run->attempt = row->attempt;
+	run->epoch = row->epoch;
+	run->timeout = row->timeout;
+	run->interrupted = 0;
+	run->prompt = put.prompt;
+	return (1);
+}
+
 /* A task is there, committed: new, again, or the older one of its key. */
 static void
 put_done(struct ask *a, const struct answer *ans)
 {
 	struct op		*o = a->arg;
 	struct msg_task_row	 row;
-	struct task		*t;
+	struct msg_run_row	 run;
+	struct task		*t = NULL;
 	int			 result;
 
 	if ((result = answered(a, ans, &row)) == -1)
@@ -49,6 +76,14 @@ put_done(struct ask *a, const struct answer *ans)
 	if (row.task != NULL && (t = task_row(&row)) != NULL) {
 		if (result == 0 && o->again)
 			t->wanted_ms = worker_now_ms();
+		else if (strcmp(row.run, o->run) == 0)
+			strlcpy(t->waiting_for, o->word,
+			    sizeof(t->waiting_for));
+	}
+	ahead_came(o);
+	ahead_over(o, row_assigned(a, &row, &run) ? &run : NULL);
+	if (t != NULL) {
+		waiting_tell_task(t);
 		session_tell(t->session);
 	}
 	op_free(o);
@@ -79,26 +114,31 @@ op_for(uint16_t status, struct deed *d)
 void
 on_task_create(struct peer *p, uint64_t ref, const struct msg_task_create *m)
 {
-	char			 task[ID_SIZE], run[ID_SIZE];
+	char			 run[ID_SIZE];
 	struct msg_task_put	 put;
 	struct session		*s;
 	struct ticket		 who;
+	struct op		*o;
+	int			 now;
 
 	if (early_keep(p, ref, MSG_TASK_CREATE, m))
 		return;
 	if (!authorised(p, ref, m->ticket, m->ticket_len,
 	    SCOPE_W(SCOPE_TASKS), &who))
 		return;
+	if (!id_is(m->task, "task")) {
+		refuse(p, ref, "validation_error", "task: expected an id");
+		return;
+	}
 	s = session_find(m->session);
 	if (s != NULL && s->length >= env->max_queued) {
 		refuse(p, ref, "rate_limited",
 		    "too many tasks wait in this session");
 		return;
 	}
-	id_make(task, "task");
 	id_make(run, "run");
 	put.tenant = who.tenant;
-	put.task = task;
+	put.task = m->task;
 	put.run = run;
 	put.session = m->session;
 	put.prompt = m->prompt;
@@ -111,13 +151,26 @@ on_task_create(struct peer *p, uint64_t ref, const struct msg_task_create *m)
 	put.annotations = m->annotations;
 	put.annotations_len = m->annotations_len;
 	put.actor = who.name;
+	now = s != NULL && queue_is_free(s);
+	put.runner = now ? s->runner : "";
+	put.epoch = now ? s->epoch : 0;
+	o = op_for(201, deed_new(&who, "task.create", m->task, m->request_id,
+	    m->session));
+	strlcpy(o->run, run, sizeof(o->run));
+	o->deed->stored = 1;
+	o->word = s == NULL || now ? "" : waiting_of(s);
+	put.waiting_for = o->word;
+	put.action_log = o->deed->id;
+	put.request_id = m->request_id;
 	put.idem_key = m->idem_key;
 	put.idem_hash = m->idem_hash;
 	put.idem_hash_len = m->idem_hash_len;
-	write_for(p, ref, MSG_TASK_PUT, &put, put_done, op_for(201,
-	    deed_new(&who, "task.create", task, m->request_id, m->session)));
-	if (s != NULL && queue_is_free(s))
-		store_assign_ahead(s, &put);
+	if (write_for(p, ref, MSG_TASK_PUT, &put, put_done, o) == -1)
+		return;
+	if (now)
+		ahead_ask(o, s, m->task, run);
+	else if (s != NULL)
+		ahead_coming(o, s, m->task, run);
 }
 
 void

@@ -78,6 +78,7 @@ reply(const struct ask *a, const struct answer *ans, const char *code,
 	}
 	result = strcmp(code, "outcome_unknown") == 0 ? -1 : code[0] != '\0';
 	if (result != -1 && o != NULL && o->deed != NULL &&
+	    (result != 0 || !o->deed->stored) &&
 	    strcmp(code, "replayed") != 0)
 		audit(o->deed, result == 0);
 	if (p == NULL || !mine)
@@ -102,9 +103,9 @@ reply(const struct ask *a, const struct answer *ans, const char *code,
 
 /*
  * A client's write.  The commit is what memory follows, also when the client
- * could not wait for it.
+ * could not wait for it.  0, or -1: it was refused and `o' is freed.
  */
-void
+int
 write_for(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
     ask_done done, struct op *o)
 {
@@ -118,9 +119,10 @@ write_for(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
 	    type, m, WRITE_SECONDS, done, o)) == NULL) {
 		op_free(o);
 		refuse(p, ref, "unavailable", "the database is waited for");
-		return;
+		return (-1);
 	}
 	a->late = 1;
+	return (0);
 }
 
 static void
@@ -150,6 +152,7 @@ deed_new(const struct ticket *who, const char *action, const char *resource,
 
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		fatal("deed");
+	id_make(d->id, "alog");
 	d->who = *who;
 	strlcpy(d->action, action, sizeof(d->action));
 	strlcpy(d->resource, resource, sizeof(d->resource));
@@ -165,12 +168,10 @@ deed_new(const struct ticket *who, const char *action, const char *resource,
 void
 audit(const struct deed *d, int success)
 {
-	char			 id[ID_SIZE];
 	struct msg_audit_put	 m;
 
-	id_make(id, "alog");
 	m.tenant = d->who.tenant;
-	m.action_log = id;
+	m.action_log = d->id;
 	m.actor = d->who.name;
 	m.action = d->action;
 	m.resource = d->resource;

@@ -9,6 +9,8 @@
 
 /* What a client did, to be told to the audit when it is known to be done. */
 struct deed {
+	char		 id[ID_SIZE];	/* of its record */
+	int		 stored;	/* with what it did, when it did */
 	struct ticket	 who;
 	char		 action[32];
 	char		 resource[ID_SIZE];
@@ -30,7 +32,7 @@ int	 waiter_add(struct peer *, uint64_t, const struct ticket *,
 void	 waiter_forget(const struct peer *);
 void	 waiter_janitor(void);
 void	 waiter_wake(const char *);
-void	 write_for(struct peer *, uint64_t, enum msg_type, const void *,
+int	 write_for(struct peer *, uint64_t, enum msg_type, const void *,
 	    ask_done, struct op *);
 
 #endif

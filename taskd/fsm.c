@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "permission.h"
+#include "queue.h"
 #include "store.h"
 #include "worker.h"
 
@@ -92,8 +93,10 @@ requeue(struct task *t, const void *arg)
 	notes_send(t);
 	if (t->canceled)
 		finish(t, NULL, "canceled");
-	else
+	else {
 		queue_add(t);
+		waiting_tell_task(t);
+	}
 	session_tell(s);
 	return (1);
 }
@@ -172,7 +175,7 @@ begun(struct task *t, const void *arg)
 	/* The statement has cleared what it waited for. */
 	t->waiting_for[0] = '\0';
 	permission_leave(t, 0);
-	waiting_tell(t->session);
+	waiting_tell_task(t);
 	return (1);
 }
 
@@ -238,6 +241,8 @@ ended(struct task *t, const void *arg)
 	task_again(t, e->next_run);
 	if (t->canceled)
 		finish(t, NULL, "canceled");
+	else
+		waiting_tell_task(t);
 	session_tell(s);
 	return (1);
 }

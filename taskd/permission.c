@@ -10,15 +10,17 @@
 
 #include "log.h"
 #include "permission.h"
+#include "queue.h"
 #include "store.h"
 #include "worker.h"
 
 #define IDLE_AGAIN_MS	60000
 
 struct permission {			/* pending, or answered undelivered */
-	TAILQ_ENTRY(permission)	 entry;
-	char			 id[ID_SIZE], run[ID_SIZE], task[ID_SIZE];
-	char			 tenant[33];
+	RB_ENTRY(permission)	 entry;		/* by id */
+	TAILQ_ENTRY(permission)	 tentry;	/* of its task */
+	struct task		*task;
+	char			 id[ID_SIZE], run[ID_SIZE];
 	char			*request, *reason;
 	uint64_t		 created_ms;
 	uint64_t		 idle_ms;	/* SESSION_IDLE was sent */
@@ -28,8 +30,19 @@ struct permission {			/* pending, or answered undelivered */
 	size_t			 input_len, answers_len;
 };
 
-static TAILQ_HEAD(, permission)	 all = TAILQ_HEAD_INITIALIZER(all);
+RB_HEAD(permissions, permission);
+
+static struct permissions	 all = RB_INITIALIZER(&all);
 static size_t			 count;
+
+static int
+permission_cmp(struct permission *a, struct permission *b)
+{
+	return (strcmp(a->id, b->id));
+}
+
+RB_PROTOTYPE(permissions, permission, entry, permission_cmp);
+RB_GENERATE(permissions, permission, entry, permission_cmp)
 
 size_t
 permission_count(void)
@@ -40,44 +53,44 @@ permission_count(void)
 static struct permission *
 permission_find(const char *id)
 {
-	struct permission	*q;
+	struct permission	 key;
 
-	TAILQ_FOREACH(q, &all, entry)
-		if (strcmp(q->id, id) == 0)
-			return (q);
-	return (NULL);
+	strlcpy(key.id, id, sizeof(key.id));
+	return (RB_FIND(permissions, &all, &key));
 }
 
 /* The task whose present run asked, or NULL: nobody hears an answer. */
 static struct task *
 asker(const struct permission *q)
 {
-	struct task	*t = task_of_run(q->run);
+	struct task	*t = q->task;
 
-	return (t != NULL && (t->run.state == RUN_ASSIGNED ||
+	return (strcmp(q->run, t->run.id) == 0 &&
+	    (t->run.state == RUN_ASSIGNED ||
 	    t->run.state == RUN_RUNNING) ? t : NULL);
 }
 
 /* Number of open questions of its run, and with it the clock. */
 static void
-count_asking(const char *run, int by)
+count_asking(const struct permission *q, int by)
 {
-	struct task	*t = task_of_run(run);
+	struct task	*t = q->task;
 
-	if (t == NULL)
-		return;
-	run_clock(t);
-	t->run.asking += (unsigned int)by;
-	waiting_tell(t->session);
+	if (strcmp(q->run, t->run.id) == 0) {
+		run_clock(t);
+		t->run.asking += (unsigned int)by;
+	}
+	waiting_tell_task(t);
 }
 
 static void
 permission_free(struct permission *q)
 {
-	TAILQ_REMOVE(&all, q, entry);
+	RB_REMOVE(permissions, &all, q);
+	TAILQ_REMOVE(&q->task->permissions, q, tentry);
 	count--;
 	if (!q->answered)
-		count_asking(q->run, -1);
+		count_asking(q, -1);
 	free(q->request);
 	free(q->reason);
 	freezero(q->input, q->input_len);
@@ -121,7 +134,7 @@ deliver(const struct permission *q)
 }
 
 static struct permission *
-permission_new(const struct msg_permission_row *m)
+permission_new(const struct msg_permission_row *m, struct task *t)
 {
 	struct permission	*q;
 
@@ -130,26 +143,26 @@ permission_new(const struct msg_permission_row *m)
 		fatal("permission");
 	strlcpy(q->id, m->permission, sizeof(q->id));
 	strlcpy(q->run, m->run, sizeof(q->run));
-	strlcpy(q->task, m->task, sizeof(q->task));
-	strlcpy(q->tenant, m->tenant, sizeof(q->tenant));
+	q->task = t;
 	q->created_ms = m->created_ms;
 	q->suspend_after = m->suspend_after;
-	TAILQ_INSERT_TAIL(&all, q, entry);
+	RB_INSERT(permissions, &all, q);
+	TAILQ_INSERT_TAIL(&t->permissions, q, tentry);
 	count++;
 	q->answered = strcmp(m->status, "pending") != 0;
 	if (!q->answered)
-		count_asking(q->run, 1);
+		count_asking(q, 1);
 	return (q);
 }
 
 static void
 answered(struct permission *q, const struct msg_permission_row *m)
 {
-	struct task	*t;
+	struct task	*t = q->task;
 
 	if (!q->answered) {
 		q->answered = 1;
-		count_asking(q->run, -1);
+		count_asking(q, -1);
 	}
 	q->approved = strcmp(m->status, "approved") == 0;
 	free(q->reason);
@@ -162,12 +175,9 @@ answered(struct permission *q, const struct msg_permission_row *m)
 		return;
 	}
 	/* Its run was suspended: the answer is kept; the session goes on. */
-	if ((t = task_find(q->task)) != NULL) {
-		t->wanted_ms = worker_now_ms();
-		permission_free(q);
-		session_tell(t->session);
-	} else
-		permission_free(q);
+	t->wanted_ms = worker_now_ms();
+	permission_free(q);
+	session_tell(t->session);
 }
 
 /* A committed row: asked, answered, canceled, delivered. */
@@ -175,6 +185,7 @@ void
 permission_row(const struct msg_permission_row *m)
 {
 	struct permission	*q = permission_find(m->permission);
+	struct task		*t;
 
 	if (strcmp(m->status, "canceled") == 0 || (m->delivered &&
 	    strcmp(m->status, "pending") != 0)) {
@@ -182,10 +193,10 @@ permission_row(const struct msg_permission_row *m)
 			permission_free(q);
 		return;
 	}
-	if (task_find(m->task) == NULL)
+	if ((t = task_find(m->task)) == NULL)
 		return;
 	if (q == NULL)
-		q = permission_new(m);
+		q = permission_new(m, t);
 	if (strcmp(m->status, "pending") != 0)
 		answered(q, m);
 }
@@ -196,19 +207,19 @@ permission_resend(const struct task *t)
 {
 	struct permission	*q;
 
-	TAILQ_FOREACH(q, &all, entry)
+	TAILQ_FOREACH(q, &t->permissions, tentry)
 		if (q->answered && strcmp(q->run, t->run.id) == 0)
 			deliver(q);
 }
 
 /* Does a person owe this pending task an answer? */
 int
-permission_waits(const char *task)
+permission_waits(const struct task *t)
 {
 	struct permission	*q;
 
-	TAILQ_FOREACH(q, &all, entry)
-		if (!q->answered && strcmp(q->task, task) == 0)
+	TAILQ_FOREACH(q, &t->permissions, tentry)
+		if (!q->answered)
 			return (1);
 	return (0);
 }
@@ -220,7 +231,7 @@ cancel(const struct permission *q, uint64_t ref)
 	struct msg_permission_cancel	 m;
 
 	o->ref = ref;
-	m.tenant = q->tenant;
+	m.tenant = q->task->tenant;
 	m.run = q->run;
 	m.request = q->request;
 	store_ask(MSG_PERMISSION_CANCEL, &m, store_noted, o);
@@ -234,12 +245,11 @@ void
 permission_leave(const struct task *t, int ended)
 {
 	struct permission	*q, *next;
-
 	int			 present;
 
-	TAILQ_FOREACH_SAFE(q, &all, entry, next) {
+	TAILQ_FOREACH_SAFE(q, &t->permissions, tentry, next) {
 		present = strcmp(q->run, t->run.id) == 0;
-		if (strcmp(q->task, t->id) != 0 || (present && !ended))
+		if (present && !ended)
 			continue;
 		if (!present && !q->answered)
 			cancel(q, 0);
@@ -253,7 +263,7 @@ permission_orphan(const struct task *t)
 {
 	struct permission	*q, *next;
 
-	TAILQ_FOREACH_SAFE(q, &all, entry, next)
+	TAILQ_FOREACH_SAFE(q, &t->permissions, tentry, next)
 		if (strcmp(q->run, t->run.id) == 0 && (q->answered ||
 		    t->run.kill != KILL_SUSPEND))
 			permission_free(q);
@@ -269,7 +279,7 @@ permission_janitor(void)
 
 	if (!peer_is_up(peer_of(PROC_SESSIOND)))
 		return;
-	TAILQ_FOREACH(q, &all, entry) {
+	RB_FOREACH(q, permissions, &all) {
 		if (q->answered || q->suspend_after == 0 ||
 		    worker_now_ms() < q->created_ms +
 		    q->suspend_after * 1000ULL || (q->idle_ms != 0 &&
@@ -298,7 +308,7 @@ on_permission_taken(struct peer *p, uint64_t ref,
 	}
 	o = op_new(NULL);
 	o->ref = ref;
-	sent.tenant = q->tenant;
+	sent.tenant = q->task->tenant;
 	sent.permission = q->id;
 	store_ask(MSG_PERMISSION_SENT, &sent, store_noted, o);
 	permission_free(q);
@@ -315,11 +325,11 @@ on_permission_withdrawn(struct peer *p, uint64_t ref,
 		return;
 	/* Suspended while it asked: the question stands, and may wake it. */
 	t = task_of_run(m->run);
-	if (t != NULL && t->run.kill == KILL_SUSPEND) {
+	if (t == NULL || t->run.kill == KILL_SUSPEND) {
 		run_noted(ref, env->life);
 		return;
 	}
-	TAILQ_FOREACH(q, &all, entry)
+	TAILQ_FOREACH(q, &t->permissions, tentry)
 		if (strcmp(q->run, m->run) == 0 &&
 		    strcmp(q->request, m->request) == 0) {
 			cancel(q, ref);

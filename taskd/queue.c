@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "taskd.h"
+#include "queue.h"
 #include "worker.h"
 
 int
@@ -40,18 +40,44 @@ queue_remove(struct task *t)
 	t->session->length--;
 }
 
+/* It has a runner, and wants to run something there. */
+int
+queue_is_open(const struct session *s)
+{
+	return (env->loaded && s->known && s->status == SESSION_ACTIVE &&
+	    s->leaving == 0 && s->credential);
+}
+
 static int
 may_run(const struct session *s)
 {
-	return (env->loaded && s->known && s->status == SESSION_ACTIVE &&
-	    s->leaving == 0 && s->credential && s->current == NULL);
+	return (queue_is_open(s) && s->current == NULL);
 }
 
-/* A task that is about to be made would be assigned at once. */
+/*
+ * A task that is about to be made would be assigned at once: nothing runs, or
+ * what runs is about to end and nobody was named to follow it.
+ */
 int
 queue_is_free(const struct session *s)
 {
-	return (may_run(s) && s->length == 0 && s->ahead[0] == '\0');
+	const struct task	*t = s->current;
+
+	return (queue_is_open(s) && s->length == 0 && s->ahead[0] == '\0' &&
+	    s->coming_run[0] == '\0' && (t == NULL ||
+	    (t->run.state == RUN_ENDING && t->run.last)));
+}
+
+/* The first that is wanted; when it waits, all do: order is kept. */
+struct task *
+queue_first(struct session *s)
+{
+	struct task	*t;
+
+	RB_FOREACH(t, task_queue, &s->waiting)
+		if (!t->canceled)
+			break;
+	return (t != NULL && t->not_before <= worker_mono_ms() ? t : NULL);
 }
 
 /* Assigns the first task if it may run now. */
@@ -60,13 +86,7 @@ queue_run(struct session *s)
 {
 	struct task	*t;
 
-	if (!may_run(s))
-		return;
-	RB_FOREACH(t, task_queue, &s->waiting)
-		if (!t->canceled)
-			break;
-	/* The first of the queue waits, so all do: order is kept. */
-	if (t == NULL || t->not_before > worker_mono_ms())
+	if (!may_run(s) || (t = queue_first(s)) == NULL)
 		return;
 	/* One at a time is asked for. */
 	if (s->ahead[0] != '\0' && strcmp(s->ahead, t->run.id) != 0)

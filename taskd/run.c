@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "permission.h"
+#include "queue.h"
 #include "store.h"
 #include "worker.h"
 
@@ -143,6 +144,7 @@ run_janitor(void)
 
 	for (t = task_first(); t != NULL; t = next) {
 		next = task_next(t);
+		waiting_settle(t);
 		if (t->run.state == RUN_RUNNING ||
 		    t->run.state == RUN_ASSIGNED)
 			run_overdue(t);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "queue.h"
 #include "store.h"
 #include "worker.h"
 

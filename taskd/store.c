@@ -110,43 +110,6 @@ store_assign(struct task *t)
 }
 
 static void
-ahead_done(struct ask *a, const struct answer *ans)
-{
-	struct op	*o = a->arg;
-	struct session	*s = session_find(o->session);
-
-	if (s != NULL)
-		s->ahead[0] = '\0';
-	assign_done(a, ans);
-	if (s != NULL)
-		session_tell(s);
-}
-
-/*
- * Asked right behind the TASK_PUT that makes the run, so that both are one
- * commit.  storaged keeps the order, and what was not made is not assigned.
- * Until it is answered nothing else of the session is (queue_run()).
- */
-void
-store_assign_ahead(struct session *s, const struct msg_task_put *put)
-{
-	struct msg_run_assign	 m;
-	struct op		*o = op_new(NULL);
-
-	strlcpy(o->task, put->task, sizeof(o->task));
-	strlcpy(o->run, put->run, sizeof(o->run));
-	strlcpy(o->session, s->id, sizeof(o->session));
-	strlcpy(s->ahead, put->run, sizeof(s->ahead));
-	m.tenant = put->tenant;
-	m.run = put->run;
-	m.task = put->task;
-	m.session = s->id;
-	m.runner = s->runner;
-	m.epoch = s->epoch;
-	store_ask(MSG_RUN_ASSIGN, &m, ahead_done, o);
-}
-
-static void
 begin_done(struct ask *a, const struct answer *ans)
 {
 	struct op	*o = a->arg;
@@ -208,6 +171,7 @@ end_done(struct ask *a, const struct answer *ans)
 	struct op			*o = a->arg;
 	struct task			*t = op_task(o);
 	struct ending			 e = { o->fate, o->next_run };
+	struct msg_run_row		 row;
 	const struct msg_run_completed	 bare = {
 		.error = "what the agent reported could not be stored" };
 
@@ -221,6 +185,7 @@ end_done(struct ask *a, const struct answer *ans)
 	}
 	if (t != NULL)
 		run_event(t, EV_ENDED, &e);
+	ahead_over(o, kept_get(&o->row, &row) == 0 ? &row : NULL);
 	op_free(o);
 }
 
@@ -232,6 +197,7 @@ end_ask(struct task *t, struct op *o, const struct msg_run_completed *r)
 	m.tenant = t->tenant;
 	m.run = t->run.id;
 	m.attempt = t->run.attempt;
+	m.session = t->session->id;
 	m.status = o->fate.status;
 	m.exit_code = r->exit_code;
 	m.error_code = r->error_code != NULL && r->error_code[0] != '\0' &&
@@ -250,6 +216,10 @@ end_ask(struct task *t, struct op *o, const struct msg_run_completed *r)
 	m.task_status = o->fate.task_status;
 	m.next_run = o->next_run;
 	m.counted = (uint8_t)o->fate.counted;
+	m.then_run = o->then_run;
+	m.then_task = o->then_task;
+	m.then_runner = o->then_run[0] != '\0' ? t->session->runner : "";
+	m.then_epoch = t->session->epoch;
 	store_ask(MSG_RUN_END, &m, end_done, o);
 }
 
@@ -264,6 +234,9 @@ store_end(struct task *t, const struct msg_run_completed *r,
 	o->fate = fate_of(t, reported);
 	if (strcmp(o->fate.task_status, "pending") == 0)
 		id_make(o->next_run, "run");
+	else
+		ahead_end(o, t);
+	t->run.last = strcmp(o->fate.task_status, "pending") != 0;
 	end_ask(t, o, r != NULL ? r : &nothing);
 }
 

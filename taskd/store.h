@@ -27,11 +27,13 @@ struct kept {			/* a message that outlives its handler */
 struct op {
 	char		 task[ID_SIZE], run[ID_SIZE];
 	char		 next_run[ID_SIZE], permission[ID_SIZE];
-	char		 session[ID_SIZE];
+	char		 session[ID_SIZE];	/* of ahead.c */
+	char		 then_task[ID_SIZE], then_run[ID_SIZE];
 	char		 request[129];
 	uint64_t	 ref;		/* of the fact to be acknowledged */
 	uint32_t	 life;		/* of runnerd when it came */
 	struct fate	 fate;
+	const char	*word;		/* TASK_PUT: waiting_for */
 	struct kept	 row;		/* came before the answer */
 	uint16_t	 status;	/* of the client's answer */
 	unsigned int	 bare:1;	/* without what could not be stored */
@@ -39,6 +41,13 @@ struct op {
 	struct deed	*deed;		/* for the audit, or NULL */
 };
 
+void	 ahead_ask(struct op *, struct session *, const char *task,
+	    const char *run);
+void	 ahead_came(const struct op *);
+void	 ahead_coming(struct op *, struct session *, const char *task,
+	    const char *run);
+void	 ahead_end(struct op *, const struct task *);
+void	 ahead_over(const struct op *, const struct msg_run_row *);
 int	 early_keep(struct peer *, uint64_t, enum msg_type, const void *);
 void	 early_forget(const struct peer *);
 void	 early_replay(void);
@@ -52,7 +61,6 @@ struct task *op_task(const struct op *);
 void	 stop_row(const struct msg_task_row *);
 void	 store_ask(enum msg_type, const void *, ask_done, void *);
 void	 store_assign(struct task *);
-void	 store_assign_ahead(struct session *, const struct msg_task_put *);
 void	 store_begin(struct task *, const struct msg_run_started *, uint64_t);
 void	 store_end(struct task *, const struct msg_run_completed *,
 	    const char *);

@@ -9,6 +9,7 @@
 #include "client.h"
 #include "log.h"
 #include "permission.h"
+#include "queue.h"
 #include "worker.h"
 
 RB_HEAD(task_ids, task);
@@ -121,6 +122,7 @@ task_row(const struct msg_task_row *m)
 	strlcpy(t->id, m->task, sizeof(t->id));
 	strlcpy(t->tenant, m->tenant, sizeof(t->tenant));
 	STAILQ_INIT(&t->notes);
+	TAILQ_INIT(&t->permissions);
 	t->session = session_get(m->session);
 	t->session->tasks++;
 	t->created_ms = t->wanted_ms = m->created_ms;
@@ -130,13 +132,17 @@ task_row(const struct msg_task_row *m)
 	t->retry_count = m->retry_count;
 	t->lost = m->lost;
 	t->canceled = m->cancel_asked;
-	/* A loaded task may wait for something by its record: say it anew. */
-	if (!env->loaded)
-		strlcpy(t->waiting_for, "?", sizeof(t->waiting_for));
 	RB_INSERT(task_ids, &by_id, t);
 	count++;
 	task_run_is(t, m->run, m->attempt);
-	task_resume_run(t, m);
+	/*
+	 * A loaded task may wait for something by its record: say it anew.  Of
+	 * a new one EV_ASSIGNED tells what its run is besides pending.
+	 */
+	if (!env->loaded) {
+		strlcpy(t->waiting_for, "?", sizeof(t->waiting_for));
+		task_resume_run(t, m);
+	}
 	if (t->run.state == RUN_PENDING)
 		queue_add(t);
 	return (t);

@@ -32,10 +32,12 @@ struct session {
 	RB_ENTRY(session)	 entry;
 	char			 id[ID_SIZE];
 	char			 runner[ID_SIZE];
-	char			 ahead[ID_SIZE];	/* store_assign_ahead() */
+	char			 ahead[ID_SIZE];	/* run asked for, ahead.c */
+	char			 coming_task[ID_SIZE], coming_run[ID_SIZE];
 	uint64_t		 epoch;
 	uint64_t		 unknown_ms;	/* since when nobody told of it */
 	uint64_t		 wanted_ms;	/* newest_ms as last told; 0 none */
+	const char		*waiting_for;	/* its tasks, as told; NULL */
 	enum session_status	 status;
 	int			 leaving;	/* 0, 1 suspend, 2 terminate */
 	unsigned int		 known:1;	/* sessiond told of it */
@@ -65,6 +67,7 @@ struct run {
 	unsigned int	 interrupted:1;
 	unsigned int	 seen:1;	/* named by its runner just now */
 	unsigned int	 started:1;	/* RUN_BEGIN is asked */
+	unsigned int	 last:1;	/* RUN_ENDING: so will the task */
 	char		*prompt;	/* until it has started */
 };
 
@@ -84,6 +87,7 @@ struct task {
 	struct session		*session;
 	struct run		 run;
 	STAILQ_HEAD(, note)	 notes;		/* answered when it has ended */
+	TAILQ_HEAD(, permission) permissions;	/* of all its runs */
 	uint64_t		 created_ms;
 	uint64_t		 wanted_ms;	/* its session is wanted since */
 	uint64_t		 not_before;	/* monotonic; assign no sooner */
@@ -92,6 +96,7 @@ struct task {
 	unsigned int		 queued:1;
 	unsigned int		 canceled:1;	/* somebody asked for it */
 	unsigned int		 no_key:1;	/* its runner was refused one */
+	unsigned int		 stale:1;	/* waiting_for, a second ago */
 };
 
 struct taskd {
@@ -111,12 +116,6 @@ enum run_event { EV_ASSIGN, EV_ASSIGNED, EV_NOT_NOW, EV_STARTED, EV_BEGUN,
 	EV_COMPLETED, EV_UNWOUND, EV_UNASSIGNED, EV_LOST, EV_ENDED, EV_KILL,
 	RUN_EVENTS };
 
-void	 queue_add(struct task *);
-int	 queue_cmp(struct task *, struct task *);
-int	 queue_is_free(const struct session *);
-void	 queue_remove(struct task *);
-void	 queue_run(struct session *);
-RB_PROTOTYPE(task_queue, task, qentry, queue_cmp);
 void	 run_clock(struct task *);
 int	 run_event(struct task *, enum run_event, const void *);
 void	 run_expect_all(void);
@@ -142,7 +141,5 @@ void	 taskd_janitor(void);
 size_t	 taskd_metrics(char *, size_t);
 void	 taskd_peer_down(struct peer *);
 void	 taskd_peer_up(struct peer *);
-const char *waiting_for(const struct task *);
-void	 waiting_tell(struct session *);
 
 #endif

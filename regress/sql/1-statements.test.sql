@@ -8,6 +8,54 @@ LANGUAGE sql AS $$
 $$;
 CREATE FUNCTION pg_temp.hash(t text) RETURNS bytea
 LANGUAGE sql AS $$ SELECT sha256(convert_to(t, 'UTF8')) $$;
+-- Statements that go with others, alone.
+CREATE FUNCTION pg_temp.task_put(a text, b text, c text, d text, e text,
+    f bigint, g bigint, h bigint, i text, j text, k text, l text, m text,
+    n bytea, runner text DEFAULT '', epoch bigint DEFAULT 0,
+    waits text DEFAULT '') RETURNS SETOF mn.task_row
+LANGUAGE sql AS $$
+	SELECT * FROM mn.task_put(a, ARRAY[b], ARRAY[c], ARRAY[d], ARRAY[e],
+	    ARRAY[f], ARRAY[g], ARRAY[h], ARRAY[i], ARRAY[j], ARRAY[k],
+	    ARRAY[l], ARRAY[runner], ARRAY[epoch], ARRAY[waits],
+	    ARRAY['alog_' || b], ARRAY['req'], ARRAY[m], ARRAY[n])
+$$;
+CREATE FUNCTION pg_temp.run_begin(a text, b text, c bigint, d bigint)
+RETURNS bigint LANGUAGE sql AS $$
+	SELECT count(*) FROM mn.run_begin(a, ARRAY[b], ARRAY[c], ARRAY[d])
+	WHERE rows = 1
+$$;
+CREATE FUNCTION pg_temp.log_append(a text, b text, c text, d bigint,
+    e bigint, f bigint, g text)
+RETURNS TABLE (rows integer, code text, doc text) LANGUAGE sql AS $$
+	SELECT r.rows, r.code, r.doc FROM mn.log_append(a, ARRAY[b], ARRAY[c],
+	    ARRAY[d], ARRAY[e], ARRAY[f], ARRAY[g]) r
+$$;
+-- The task as the end of its run left it; no row: the run had ended.
+CREATE FUNCTION pg_temp.run_end(a text, b text, c bigint, d text, e bigint,
+    f text, g text, h text, i bigint, j bigint, k bigint, l bigint, m text,
+    n text, o text, p integer, then_run text DEFAULT '',
+    then_task text DEFAULT '', then_runner text DEFAULT '',
+    then_epoch bigint DEFAULT 0)
+RETURNS TABLE (rows bigint, doc text, taken text) LANGUAGE plpgsql AS $$
+DECLARE
+	v_session	text;
+	v_task		text;
+	v_was		text;
+	v_taken		text;
+BEGIN
+	SELECT session, task, status INTO v_session, v_task, v_was
+	FROM mn.run_find(b) WHERE tenant = a AND attempt = c;
+	SELECT r.run INTO v_taken FROM mn.run_end(a, ARRAY[b], ARRAY[c],
+	    ARRAY[v_session], ARRAY[d], ARRAY[e], ARRAY[f], ARRAY[g],
+	    ARRAY[h], ARRAY[i], ARRAY[j], ARRAY[k], ARRAY[l], ARRAY[m],
+	    ARRAY[n], ARRAY[o], ARRAY[p::bigint], ARRAY[then_run],
+	    ARRAY[then_task], ARRAY[then_runner], ARRAY[then_epoch]) r;
+	RETURN QUERY SELECT CASE WHEN v_was IN ('pending', 'assigned',
+	    'running') THEN 1 ELSE 0 END::bigint, t.doc, v_taken
+	FROM mn.task_read(a, coalesce(v_task, (SELECT task
+	    FROM mn.run_find(b)))) t;
+END
+$$;
 SET mn.tenant = 'a';
 
 -- ---- keys ------------------------------------------------------------------
@@ -232,31 +280,31 @@ SELECT pg_temp.ok(doc::json->>'status' = 'busy' AND doc::json->>'session_id'
 
 -- ---- tasks and runs --------------------------------------------------------
 SELECT pg_temp.ok(code = 'not_found' AND task = '',
-    'TASK_PUT without a session') FROM mn.task_put('a',
+    'TASK_PUT without a session') FROM pg_temp.task_put('a',
     'task_0000000000000000000000001', 'run_00000000000000000000000001',
     'sess_x', 'p', 10, 1, 0, '', '{}', '{}', 'me', '', '');
 SELECT pg_temp.ok(code = '' AND status = 'pending' AND attempt = 1
     AND run_status = 'pending' AND doc::json->>'prompt' = E'p\u00e4',
-    'TASK_PUT') FROM mn.task_put('a',
+    'TASK_PUT') FROM pg_temp.task_put('a',
     'task_0000000000000000000000001', 'run_00000000000000000000000001',
     'sess_0000000000000000000000001', E'p\u00e4', 10, 1, 0, '', '{"x":"y"}',
     '{}', 'me', 'i3', pg_temp.hash('t'));
 SELECT pg_temp.ok(code = 'replayed' AND
     task = 'task_0000000000000000000000001' AND
     run = 'run_00000000000000000000000001', 'TASK_PUT replayed') FROM
-    mn.task_put('a', 'task_0000000000000000000000009',
+    pg_temp.task_put('a', 'task_0000000000000000000000009',
     'run_00000000000000000000000009', 'sess_0000000000000000000000001', 'p',
     10, 1, 0, '', '{}', '{}', 'me', 'i3', pg_temp.hash('t'));
-SELECT pg_temp.ok(code = '', 'TASK_PUT again, same ids') FROM mn.task_put('a',
+SELECT pg_temp.ok(code = '', 'TASK_PUT again, same ids') FROM pg_temp.task_put('a',
     'task_0000000000000000000000001', 'run_00000000000000000000000001',
     'sess_0000000000000000000000001', 'p', 10, 1, 0, '', '{}', '{}', 'me',
     'i3', pg_temp.hash('t'));
-SELECT pg_temp.ok(code = '', 'TASK_PUT, a second task') FROM mn.task_put('a',
+SELECT pg_temp.ok(code = '', 'TASK_PUT, a second task') FROM pg_temp.task_put('a',
     'task_0000000000000000000000002', 'run_00000000000000000000000002',
     'sess_0000000000000000000000001', 'q', 10, 0, 0,
     'task_0000000000000000000000001', 'x', '', 'me', '', '');
 SELECT pg_temp.ok(code = 'validation_error', 'TASK_PUT continues nothing')
-    FROM mn.task_put('a', 'task_0000000000000000000000003',
+    FROM pg_temp.task_put('a', 'task_0000000000000000000000003',
     'run_00000000000000000000000003', 'sess_0000000000000000000000001', 'q',
     10, 0, 0, 'task_x', 'x', '', 'me', '', '');
 SELECT pg_temp.ok(count(*) = 0, 'RUN_ASSIGN under an old epoch') FROM
@@ -282,13 +330,14 @@ SELECT pg_temp.ok(rows = 0, 'RUN_UNASSIGN again') FROM
 SELECT mn.run_assign('a', 'run_00000000000000000000000001',
     'task_0000000000000000000000001', 'sess_0000000000000000000000001',
     'rnr_00000000000000000000000001', 1) \g /dev/null
-SELECT pg_temp.ok(rows = 0, 'RUN_BEGIN of another attempt') FROM
-    mn.run_begin('a', 'run_00000000000000000000000001', 2, 1);
-SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'running',
-    'RUN_BEGIN') FROM mn.run_begin('a', 'run_00000000000000000000000001', 1,
-    1);
-SELECT pg_temp.ok(rows = 0, 'RUN_BEGIN again') FROM
-    mn.run_begin('a', 'run_00000000000000000000000001', 1, 1);
+SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001', 2,
+    1) = 0, 'RUN_BEGIN of another attempt');
+SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001', 1,
+    1) = 1, 'RUN_BEGIN');
+SELECT pg_temp.ok(doc::json->>'status' = 'running', 'the task is running')
+    FROM mn.task_read('a', 'task_0000000000000000000000001');
+SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001', 1,
+    1) = 0, 'RUN_BEGIN again');
 SELECT pg_temp.ok(rows = 1, 'RUN_STEP') FROM
     mn.run_step('a', 'run_00000000000000000000000001', 40, 'half');
 SELECT pg_temp.ok(rows = 1, 'TASK_WAIT') FROM
@@ -300,19 +349,19 @@ SELECT pg_temp.ok(doc::json->>'waiting_for' = 'permission'
     mn.task_read('a', 'task_0000000000000000000000001');
 
 -- ---- logs ------------------------------------------------------------------
-SELECT pg_temp.ok(rows = 1, 'LOG_APPEND') FROM mn.log_append('a',
+SELECT pg_temp.ok(rows = 1, 'LOG_APPEND') FROM pg_temp.log_append('a',
     'run_00000000000000000000000001', 'task_0000000000000000000000001', 1, 1,
     3, E'{"n":1,"level":"info"}\n{"n":2,"level":"error"}\n{"n":3}\n');
 SELECT pg_temp.ok(rows = 0 AND doc = '3', 'LOG_APPEND again: 0 and where it '
-    'stands') FROM mn.log_append('a', 'run_00000000000000000000000001',
+    'stands') FROM pg_temp.log_append('a', 'run_00000000000000000000000001',
     'task_0000000000000000000000001', 1, 1, 3, E'{}\n{}\n{}\n');
 SELECT pg_temp.ok(rows = 0 AND doc = '3', 'LOG_APPEND, overlapping') FROM
-    mn.log_append('a', 'run_00000000000000000000000001',
+    pg_temp.log_append('a', 'run_00000000000000000000000001',
     'task_0000000000000000000000001', 1, 3, 2, E'{}\n{}\n');
 SELECT pg_temp.ok(rows = 0 AND doc = '3', 'LOG_APPEND, with a gap') FROM
-    mn.log_append('a', 'run_00000000000000000000000001',
+    pg_temp.log_append('a', 'run_00000000000000000000000001',
     'task_0000000000000000000000001', 1, 5, 1, E'{}\n');
-SELECT pg_temp.ok(rows = 1, 'LOG_APPEND goes on') FROM mn.log_append('a',
+SELECT pg_temp.ok(rows = 1, 'LOG_APPEND goes on') FROM pg_temp.log_append('a',
     'run_00000000000000000000000001', 'task_0000000000000000000000001', 1, 4,
     2, E'{"n":4,"level":"error"}\n{"n":5,"level":"info"}\n');
 SELECT pg_temp.ok(string_agg(first || '+' || count || ':' || lines, '|'
@@ -391,16 +440,16 @@ SELECT mn.permission_put('a', 'perm_0000000000000000000000004',
     'run_00000000000000000000000001', 1, 'q4', 'tool', 'Bash', 'x', '{}',
     'medium', '', 60) \g /dev/null
 SELECT pg_temp.ok(rows = 0, 'RUN_END of another attempt') FROM
-    mn.run_end('a', 'run_00000000000000000000000001', 9, 'lost', 0, '', '',
+    pg_temp.run_end('a', 'run_00000000000000000000000001', 9, 'lost', 0, '', '',
     '', 0, 0, 0, 0, '', 'pending', 'run_00000000000000000000000011', 0);
 SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'pending'
     AND doc::json->>'attempt' = '2' AND doc::json->>'retry_count' = '0',
     'RUN_END lost, and a next attempt') FROM
-    mn.run_end('a', 'run_00000000000000000000000001', 1, 'lost', 0, '', '',
+    pg_temp.run_end('a', 'run_00000000000000000000000001', 1, 'lost', 0, '', '',
     '', 1, 2, 550, 4, 'c', 'pending', 'run_00000000000000000000000011', 0);
 SELECT pg_temp.ok(rows = 0 AND doc::json->>'attempt' = '2',
     'RUN_END again') FROM
-    mn.run_end('a', 'run_00000000000000000000000001', 1, 'lost', 0, '', '',
+    pg_temp.run_end('a', 'run_00000000000000000000000001', 1, 'lost', 0, '', '',
     '', 1, 2, 3, 4, 'c', 'pending', 'run_00000000000000000000000011', 0);
 SELECT pg_temp.ok(doc::json->>'status' = 'canceled',
     'its open question is canceled') FROM mn.permission_read('a',
@@ -433,9 +482,9 @@ SELECT pg_temp.ok(rows = 1, 'PERMISSION_CANCEL') FROM
     mn.permission_cancel('a', 'run_00000000000000000000000011', 'q5');
 
 -- A suspended run: its question stays open, the late answer is kept.
-SELECT mn.run_begin('a', 'run_00000000000000000000000011', 2, 1) \g /dev/null
+SELECT pg_temp.run_begin('a', 'run_00000000000000000000000011', 2, 1) \g /dev/null
 SELECT pg_temp.ok(rows = 1, 'RUN_END suspended') FROM
-    mn.run_end('a', 'run_00000000000000000000000011', 2, 'suspended', 0, '',
+    pg_temp.run_end('a', 'run_00000000000000000000000011', 2, 'suspended', 0, '',
     '', '', 0, 0, 0, 0, '', 'pending', 'run_00000000000000000000000012', 0);
 SELECT pg_temp.ok(status = 'denied' AND code = '',
     'its question is answered later') FROM mn.permission_settle('a',
@@ -462,7 +511,7 @@ SELECT pg_temp.ok(cancel_asked = 1 AND status = 'pending',
 SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'canceled'
     AND doc::json->'error'->>'message' = 'enough'
     AND doc::json->'usage'->>'cost_usd' = '0.00055', 'RUN_END canceled') FROM
-    mn.run_end('a', 'run_00000000000000000000000012', 3, 'canceled', 0, '',
+    pg_temp.run_end('a', 'run_00000000000000000000000012', 3, 'canceled', 0, '',
     '', '', 0, 0, 0, 0, '', 'canceled', '', 0);
 SELECT pg_temp.ok(code = '' AND status = 'canceled', 'TASK_STOP again')
     FROM mn.task_stop('a', 'task_0000000000000000000000001', '', 'me');
@@ -481,10 +530,10 @@ SELECT pg_temp.ok(code = '' AND status = 'canceled'
 SELECT mn.run_assign('a', 'run_00000000000000000000000002',
     'task_0000000000000000000000002', 'sess_0000000000000000000000001',
     'rnr_00000000000000000000000001', 1) \g /dev/null
-SELECT mn.run_begin('a', 'run_00000000000000000000000002', 1, 1) \g /dev/null
+SELECT pg_temp.run_begin('a', 'run_00000000000000000000000002', 1, 1) \g /dev/null
 SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'failed'
     AND doc::json->'error'->>'code' = 'timeout', 'RUN_END timeout') FROM
-    mn.run_end('a', 'run_00000000000000000000000002', 1, 'timeout', 0, '',
+    pg_temp.run_end('a', 'run_00000000000000000000000002', 1, 'timeout', 0, '',
     'too long', '', 0, 0, 0, 0, '', 'failed', '', 0);
 SELECT pg_temp.ok(doc::json->'last_error'->>'code' = 'timeout',
     'the session tells its last error') FROM mn.session_read('a',
@@ -496,16 +545,16 @@ SELECT mn.run_assign('a', 'run_00000000000000000000000015',
     'rnr_00000000000000000000000001', 1) \g /dev/null
 SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'pending' AND
     doc::json->>'retry_count' = '1', 'RUN_END failed, counted retry') FROM
-    mn.run_end('a', 'run_00000000000000000000000015', 2, 'failed', 1, 'x',
+    pg_temp.run_end('a', 'run_00000000000000000000000015', 2, 'failed', 1, 'x',
     'y', '', 0, 0, 0, 0, '', 'pending', 'run_00000000000000000000000016', 1);
 SELECT mn.run_assign('a', 'run_00000000000000000000000016',
     'task_0000000000000000000000002', 'sess_0000000000000000000000001',
     'rnr_00000000000000000000000001', 1) \g /dev/null
-SELECT mn.run_begin('a', 'run_00000000000000000000000016', 3, 1) \g /dev/null
+SELECT pg_temp.run_begin('a', 'run_00000000000000000000000016', 3, 1) \g /dev/null
 SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'completed' AND
     doc::json->>'result' = 'done' AND doc::json->>'error' IS NULL,
     'RUN_END completed') FROM
-    mn.run_end('a', 'run_00000000000000000000000016', 3, 'completed', 0, '',
+    pg_temp.run_end('a', 'run_00000000000000000000000016', 3, 'completed', 0, '',
     '', 'done', 5, 6, 7, 8, 'c', 'completed', '', 0);
 SELECT pg_temp.ok(code = 'invalid_state' AND task <> '',
     'TASK_STOP of a completed one') FROM mn.task_stop('a',
@@ -571,15 +620,12 @@ FROM (
 	FROM mn.task_wait('a', 'task_0000000000000000000000001', 'runner') r
 	UNION ALL SELECT 'RUN_PAGE', r.rows, r.code
 	FROM mn.run_page('a', 'task_0000000000000000000000001') r
-	UNION ALL SELECT 'RUN_BEGIN', r.rows, r.code
-	FROM mn.run_begin('a', 'run_00000000000000000000000016', 3, 1) r
+	UNION ALL SELECT 'RUN_BEGIN', r, ''
+	FROM pg_temp.run_begin('a', 'run_00000000000000000000000016', 3, 1) r
 	UNION ALL SELECT 'RUN_STEP', r.rows, r.code
 	FROM mn.run_step('a', 'run_00000000000000000000000016', 3, '') r
 	UNION ALL SELECT 'RUN_UNASSIGN', r.rows, r.code
 	FROM mn.run_unassign('a', 'run_00000000000000000000000016', 3) r
-	UNION ALL SELECT 'RUN_END', r.rows, r.code FROM
-	mn.run_end('a', 'run_00000000000000000000000013', 4, 'canceled', 0,
-	    '', '', '', 0, 0, 0, 0, '', 'canceled', '', 0) r
 	UNION ALL SELECT 'PERMISSION_PAGE', r.rows, r.code
 	FROM mn.permission_page('a', '{}') r
 	UNION ALL SELECT 'PERMISSION_PUT', (r.permission <> '')::integer,
@@ -594,7 +640,7 @@ FROM (
 	UNION ALL SELECT 'PERMISSION_CANCEL', r.rows, r.code FROM
 	mn.permission_cancel('a', 'run_00000000000000000000000001', 'q1') r
 	UNION ALL SELECT 'LOG_APPEND', r.rows, r.code FROM
-	mn.log_append('a', 'run_00000000000000000000000001',
+	pg_temp.log_append('a', 'run_00000000000000000000000001',
 	    'task_0000000000000000000000001', 1, 6, 1, E'{}\n') r
 	UNION ALL SELECT 'LOG_PAGE', r.rows, r.code FROM
 	mn.log_page('a', 'task_0000000000000000000000001', '{}') r

@@ -1,6 +1,7 @@
 # regress.mk - what the room sql runs.
 
-$(O)/regress/storaged_test: $(O)/obj/regress/sql/storaged_test.o $(O)/libimsg.a
+$(O)/regress/storaged_test: $(patsubst %,$(O)/obj/regress/sql/%.o,storaged_test child \
+    together) $(O)/libimsg.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LIBS)

@@ -1,21 +1,16 @@
-/* links: taskd/api.c taskd/api_permission.c taskd/asked.c taskd/client.c taskd/early.c taskd/fsm.c taskd/keep.c taskd/load.c taskd/permission.c taskd/policy.c taskd/queue.c taskd/retry.c taskd/run.c taskd/session.c taskd/stop.c taskd/store.c taskd/task.c taskd/waiter.c taskd/waiting.c taskd_msg */
+/* links: taskd/api.c taskd/api_permission.c taskd/asked.c taskd/client.c taskd/early.c taskd/fsm.c taskd/keep.c taskd/load.c taskd/permission.c taskd/policy.c taskd/queue.c taskd/retry.c taskd/run.c taskd/session.c taskd/stop.c taskd/store.c taskd/task.c taskd/waiter.c taskd/waiting.c taskd/ahead.c regress/unit/far.c taskd_msg */
 /*
  * The life of runs in taskd: this program is storaged, sessiond, runnerd and
  * the web to it, says what they say and reads what they are told.
  */
-#include <sys/socket.h>
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client.h"
+#include "far.h"
 #include "permission.h"
 
 #define SESS	"sess_00000000000000000000000000"
@@ -25,11 +20,7 @@ static struct taskd	 self = { .suspend_after = 3600, .max_queued = 3,
 	.lost_attempts = 3 };
 struct taskd		*env = &self;
 
-static int		 far[PROC_MAX];
-static uint32_t		 generation;
-static uint8_t		 frame[1 << 16];
-static uint64_t		 got_ref;
-static union {
+union far_message {
 	_Alignas(8) uint8_t		 any[MSG_STRUCT_MAX];
 	struct msg_task_put		 task_put;
 	struct msg_run_assign		 run_assign;
@@ -44,75 +35,12 @@ static union {
 	struct msg_session_quiet	 session_quiet;
 	struct msg_permission_put	 permission_put;
 	struct msg_permission_answer	 permission_answer;
-}			 got;
-
-static void
-closed(struct peer *p, const char *why)
-{
-	fail_msg("%s: %s", p->name, why != NULL ? why : "closed");
-}
-
-static const struct peer_ops	 ops = { closed };
+};
 
 static void
 up(enum proc proc)
 {
-	struct peer	*p = peer_of(proc);
-	int		 sv[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
-	if (p->up) {
-		peer_close(p);
-		close(far[proc]);
-	}
-	peer_open(p, 0, sv[0], ++generation);
-	far[proc] = sv[1];
-	p->up = 1;
-	taskd_peer_up(p);
-}
-
-/* What this process is told next, in `got'; MSG_NONE: nothing. */
-static enum msg_type
-next(enum proc proc)
-{
-	uint32_t	 len;
-	uint16_t	 type;
-
-	peers_flush();
-	if (recv(far[proc], frame, FRAME_HEADER, MSG_DONTWAIT) == -1)
-		return (MSG_NONE);
-	memcpy(&len, frame, 4);
-	memcpy(&type, frame + 4, 2);
-	memcpy(&got_ref, frame + 8, 8);
-	len -= FRAME_HEADER;
-	assert_true(len <= sizeof(frame));
-	if (len > 0)
-		assert_int_equal(recv(far[proc], frame, len, MSG_WAITALL), len);
-	assert_int_equal(msg_unpack(&msg_descs[type], frame, len, got.any), 0);
-	return ((enum msg_type)type);
-}
-
-/* Skips what is not of this type, but not to the end. */
-static void
-expect(enum proc proc, enum msg_type type)
-{
-	enum msg_type	 is;
-
-	while ((is = next(proc)) != type)
-		if (is == MSG_NONE)
-			fail_msg("%s was not told %s", proc_names[proc],
-			    msg_descs[type].name);
-}
-
-static void
-refuses(enum proc proc, enum msg_type type)
-{
-	enum msg_type	 is;
-
-	while ((is = next(proc)) != MSG_NONE)
-		if (is == type)
-			fail_msg("%s was told %s", proc_names[proc],
-			    msg_descs[type].name);
+	far_up(proc, taskd_peer_up);
 }
 
 static void
@@ -126,7 +54,7 @@ stored(uint64_t ref, const char *code)
 static void
 begin(void)
 {
-	peer_init(NULL, PROC_TASKD, &ops);
+	far_init(PROC_TASKD);
 	up(PROC_API);
 	up(PROC_SESSIOND);
 	up(PROC_RUNNERD);
@@ -163,23 +91,26 @@ create(uint64_t scopes)
 	    .name = "someone", .scopes = scopes, .expires = 1 };
 	uint8_t			 ticket[TICKET_MAX];
 	struct msg_task_create	 m = { .ticket = ticket, .request_id = "r",
-	    .idem_key = "", .session = SESS, .prompt = "do it",
+	    .idem_key = "", .task = task, .session = SESS, .prompt = "do it",
 	    .timeout = 3600, .continue_from = "" };
 
+	id_make(task, "task");
 	m.ticket_len = ticket_make(ticket, &who, env->ticket_key);
 	on_task_create(peer_of(PROC_API), ++client_ref, &m);
 }
 
+/* Committed; runner: and its run was assigned there. */
 static void
-task_stored(uint64_t ref)
+task_stored(uint64_t ref, const char *runner)
 {
 	struct msg_task_row	 row = { .tenant = "t", .session = SESS,
 	    .status = "pending", .timeout = 3600, .attempt = 1,
-	    .run_status = "pending", .runner = "", .code = "", .text = "",
-	    .created_ms = client_ref };
+	    .run_status = runner[0] != '\0' ? "assigned" : "pending",
+	    .code = "", .text = "", .epoch = 4, .created_ms = client_ref };
 
 	row.task = task;
 	row.run = run;
+	row.runner = runner;
 	on_task_row(peer_of(PROC_STORAGED), ref, &row);
 	assert_null(task_find(task));
 	stored(ref, "");
@@ -189,42 +120,60 @@ task_stored(uint64_t ref)
 	assert_int_equal(got.document.status, 201);
 }
 
+/* runner: where its run is to be assigned at once, or nowhere. */
 static uint64_t
-task_asked(void)
+task_asked(const char *runner)
 {
 	create(SCOPE_W(SCOPE_TASKS));
 	expect(PROC_STORAGED, MSG_TASK_PUT);
-	strlcpy(task, got.task_put.task, sizeof(task));
+	assert_string_equal(got.task_put.task, task);
 	strlcpy(run, got.task_put.run, sizeof(run));
+	assert_string_equal(got.task_put.runner, runner);
+	if (runner[0] != '\0')
+		assert_int_equal(got.task_put.epoch, 4);
 	return (got_ref);
 }
 
-/* A task of the session, committed. */
+/* A task that waits in its session, committed. */
 static void
 task_made(void)
 {
-	task_stored(task_asked());
+	task_stored(task_asked(""), "");
+}
+
+static void
+run_row(uint64_t ref, const char *of, uint64_t epoch)
+{
+	struct msg_run_row	 row = { .task = task, .session = SESS,
+	    .runner = RNR, .attempt = task_find(task)->run.attempt,
+	    .prompt = "do it", .epoch = epoch };
+
+	row.run = of;
+	on_run_row(peer_of(PROC_STORAGED), ref, &row);
+}
+
+static void
+run_is_sent(uint64_t epoch)
+{
+	expect(PROC_RUNNERD, MSG_RUN_START);
+	assert_string_equal(got.run_start.run, run);
+	assert_string_equal(got.run_start.prompt, "do it");
+	assert_int_equal(got.run_start.epoch, epoch);
 }
 
 static void
 assigned(void)
 {
-	struct msg_run_row	 row = { .task = task, .session = SESS,
-	    .runner = RNR, .attempt = task_find(task)->run.attempt,
-	    .prompt = "do it" };
-	uint64_t		 ref;
+	uint64_t	 epoch, ref;
 
 	expect(PROC_STORAGED, MSG_RUN_ASSIGN);
 	ref = got_ref;
+	epoch = got.run_assign.epoch;
 	strlcpy(run, got.run_assign.run, sizeof(run));
-	row.run = run;
-	row.epoch = got.run_assign.epoch;
-	on_run_row(peer_of(PROC_STORAGED), ref, &row);
+	run_row(ref, run, epoch);
 	refuses(PROC_RUNNERD, MSG_RUN_START);
 	stored(ref, "");
-	expect(PROC_RUNNERD, MSG_RUN_START);
-	assert_string_equal(got.run_start.prompt, "do it");
-	assert_int_equal(got.run_start.epoch, row.epoch);
+	run_is_sent(epoch);
 }
 
 static void
@@ -256,8 +205,8 @@ static void
 run_to_work(void)
 {
 	session_is("active", 0, 4);
-	task_made();
-	assigned();
+	task_stored(task_asked(RNR), RNR);
+	run_is_sent(4);
 	started();
 }
 
@@ -303,12 +252,14 @@ scope(void **state)
 static void
 life(void **state)
 {
+	uint64_t	 put;
+
 	(void)state;
 	session_is("pending", 0, 3);
-	task_made();
+	put = task_asked("");
+	assert_string_equal(got.task_put.waiting_for, "runner");
+	task_stored(put, "");
 	expect(PROC_SESSIOND, MSG_SESSION_WANT);
-	expect(PROC_STORAGED, MSG_TASK_WAIT);
-	assert_string_equal(got.task_wait.waiting_for, "runner");
 	refuses(PROC_STORAGED, MSG_RUN_ASSIGN);
 	session_is("active", 0, 4);
 	assigned();
@@ -349,7 +300,7 @@ queue(void **state)
 	/* The session ends: all of them do. */
 	session_is("terminated", 0, 5);
 	while (task_count() > 0) {
-		enum msg_type	 is = next(PROC_STORAGED);
+		enum msg_type	 is = far_next(PROC_STORAGED);
 		uint64_t	 ref = got_ref;
 
 		assert_int_not_equal(is, MSG_NONE);
@@ -389,32 +340,19 @@ suspend(void **state)
 static void
 ahead(void **state)
 {
-	struct msg_run_row	 row = { .task = task, .run = run,
-	    .session = SESS, .runner = RNR, .epoch = 4, .attempt = 1,
-	    .prompt = "do it" };
-	uint64_t		 assign, put;
+	uint64_t	 put;
 
 	(void)state;
 	session_is("active", 0, 4);
-	put = task_asked();
-	expect(PROC_STORAGED, MSG_RUN_ASSIGN);
-	assign = got_ref;
-	assert_string_equal(got.run_assign.run, run);
-	stored(put, "not_found");
+	stored(task_asked(RNR), "not_found");
 	expect(PROC_API, MSG_REFUSED);
-	stored(assign, "");
 	refuses(PROC_RUNNERD, MSG_RUN_START);
 	assert_int_equal(task_count(), 0);
 	/* The session is to leave before anything is committed. */
-	put = task_asked();
-	expect(PROC_STORAGED, MSG_RUN_ASSIGN);
-	assign = got_ref;
+	put = task_asked(RNR);
 	session_is("active", 1, 4);
 	refuses(PROC_SESSIOND, MSG_SESSION_QUIET);
-	task_stored(put);
-	refuses(PROC_SESSIOND, MSG_SESSION_QUIET);
-	on_run_row(peer_of(PROC_STORAGED), assign, &row);
-	stored(assign, "");
+	task_stored(put, RNR);
 	refuses(PROC_RUNNERD, MSG_RUN_START);
 	refuses(PROC_SESSIOND, MSG_SESSION_QUIET);
 	expect(PROC_STORAGED, MSG_RUN_UNASSIGN);
@@ -423,6 +361,105 @@ ahead(void **state)
 	task_find(task)->not_before = 0;
 	session_is("active", 0, 5);
 	assigned();
+	started();
+	finish();
+	/* Somebody else had the session: it waits, and is asked for. */
+	session_is("active", 0, 4);
+	task_stored(task_asked(RNR), "");
+	assigned();
+	started();
+	finish();
+}
+
+struct both {
+	char	 task[ID_SIZE], run[ID_SIZE];
+};
+
+/* `task' and `run' are these from now on; those that were are returned. */
+static struct both
+turn_to(const struct both *to)
+{
+	struct both	 was;
+
+	strlcpy(was.task, task, sizeof(was.task));
+	strlcpy(was.run, run, sizeof(was.run));
+	if (to != NULL) {
+		strlcpy(task, to->task, sizeof(task));
+		strlcpy(run, to->run, sizeof(run));
+	}
+	return (was);
+}
+
+/* The first ends, and its end asks for the second. */
+static uint64_t
+ends_for(const struct both *first, const struct both *second)
+{
+	turn_to(first);
+	completed(61, "completed");
+	expect(PROC_STORAGED, MSG_RUN_END);
+	assert_string_equal(got.run_end.run, first->run);
+	assert_string_equal(got.run_end.session, SESS);
+	assert_string_equal(got.run_end.then_run, second->run);
+	assert_string_equal(got.run_end.then_task, second->task);
+	assert_string_equal(got.run_end.then_runner, RNR);
+	assert_int_equal(got.run_end.then_epoch, 4);
+	turn_to(second);
+	return (got_ref);
+}
+
+/* The end of a run asks for the one that waits behind it. */
+static void
+then(void **state)
+{
+	struct both	 first, second;
+	uint64_t	 ref;
+
+	(void)state;
+	run_to_work();
+	first = turn_to(NULL);
+	ref = task_asked("");
+	assert_string_equal(got.task_put.waiting_for, "session");
+	task_stored(ref, "");
+	second = turn_to(NULL);
+	ref = ends_for(&first, &second);
+	run_row(ref, run, 4);
+	refuses(PROC_RUNNERD, MSG_RUN_START);
+	stored(ref, "");
+	run_is_sent(4);
+	refuses(PROC_STORAGED, MSG_RUN_ASSIGN);
+	started();
+	finish();
+}
+
+/* The same for one that is only being made; the statements keep their order. */
+static void
+coming(void **state)
+{
+	struct both	 first, second;
+	uint64_t	 put, end;
+
+	(void)state;
+	run_to_work();
+	first = turn_to(NULL);
+	put = task_asked("");
+	second = turn_to(NULL);
+	end = ends_for(&first, &second);
+	task_stored(put, "");
+	refuses(PROC_STORAGED, MSG_RUN_ASSIGN);
+	run_row(end, run, 4);
+	stored(end, "");
+	run_is_sent(4);
+	started();
+	/* And when its end is on its way, the next task asks for itself. */
+	completed(62, "completed");
+	expect(PROC_STORAGED, MSG_RUN_END);
+	end = got_ref;
+	assert_string_equal(got.run_end.then_run, "");
+	put = task_asked(RNR);
+	stored(end, "");
+	refuses(PROC_STORAGED, MSG_RUN_ASSIGN);
+	task_stored(put, RNR);
+	run_is_sent(4);
 	started();
 	finish();
 }
@@ -453,8 +490,8 @@ unwound(void **state)
 
 	(void)state;
 	session_is("active", 0, 4);
-	task_made();
-	assigned();
+	task_stored(task_asked(RNR), RNR);
+	run_is_sent(4);
 	on_run_unwound(peer_of(PROC_RUNNERD), 0, &m);
 	expect(PROC_STORAGED, MSG_RUN_UNASSIGN);
 	stored(got_ref, "");
@@ -600,6 +637,8 @@ main(void)
 		cmocka_unit_test(queue),
 		cmocka_unit_test(suspend),
 		cmocka_unit_test(ahead),
+		cmocka_unit_test(then),
+		cmocka_unit_test(coming),
 		cmocka_unit_test(orphan),
 		cmocka_unit_test(unwound),
 		cmocka_unit_test(permissions),

@@ -1,20 +1,17 @@
-/* links: sessiond/api.c sessiond/reply.c sessiond/session.c sessiond/settle.c sessiond/tell.c sessiond/waiter.c */
+/* links: sessiond/api.c sessiond/reply.c sessiond/session.c sessiond/settle.c sessiond/tell.c sessiond/waiter.c regress/unit/far.c */
 /*
  * The life of sessions in sessiond: this program is storaged, taskd, runnerd,
  * providerd and the web to it.
  */
-#include <sys/socket.h>
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "far.h"
 #include "sessiond.h"
 
 #define RNR	"rnr_00000000000000000000000000"
@@ -25,12 +22,10 @@ static struct sessiond	 self;
 struct sessiond		*env = &self;
 
 static char		 S[ID_SIZE];	/* the session of this test */
-static int		 far[PROC_MAX];
-static uint32_t		 generation, sessions_made;
+static uint32_t		 sessions_made;
 static uint64_t		 now = 1000000;
-static uint8_t		 frame[1 << 16];
-static uint64_t		 got_ref, client_ref;
-static union {
+static uint64_t		 client_ref;
+union far_message {
 	_Alignas(8) uint8_t		 any[MSG_STRUCT_MAX];
 	struct msg_session_state	 state;
 	struct msg_session_place	 place;
@@ -42,7 +37,7 @@ static union {
 	struct msg_key_drop		 drop;
 	struct msg_document		 document;
 	struct msg_refused		 refused;
-}			 got;
+};
 
 uint64_t
 worker_now_ms(void)
@@ -69,85 +64,18 @@ proc_dispatch(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
 }
 
 static void
-closed(struct peer *p, const char *why)
+came_up(struct peer *p)
 {
-	fail_msg("%s: %s", p->name, why != NULL ? why : "closed");
-}
-
-static const struct peer_ops	 ops = { closed };
-
-static void
-up(enum proc proc)
-{
-	struct peer	*p = peer_of(proc);
-	int		 sv[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
-	if (p->up) {
-		peer_close(p);
-		close(far[proc]);
-	}
-	peer_open(p, 0, sv[0], ++generation);
-	far[proc] = sv[1];
-	p->up = 1;
 	ask_peer_up(p);
-	if (proc == PROC_STORAGED)
+	if (p->proc == PROC_STORAGED)
 		sessions_load();
 	sessions_peer_up(p);
 }
 
-static enum msg_type
-next(enum proc proc)
-{
-	uint32_t	 len;
-	uint16_t	 type;
-
-	peers_flush();
-	if (recv(far[proc], frame, FRAME_HEADER, MSG_DONTWAIT) <= 0)
-		return (MSG_NONE);
-	memcpy(&len, frame, 4);
-	memcpy(&type, frame + 4, 2);
-	memcpy(&got_ref, frame + 8, 8);
-	len -= FRAME_HEADER;
-	assert_true(len <= sizeof(frame));
-	if (len > 0)
-		assert_int_equal(recv(far[proc], frame, len, MSG_WAITALL), len);
-	assert_int_equal(msg_unpack(&msg_descs[type], frame, len, got.any), 0);
-	return ((enum msg_type)type);
-}
-
 static void
-expect(enum proc proc, enum msg_type type)
+up(enum proc proc)
 {
-	enum msg_type	 is;
-
-	while ((is = next(proc)) != type)
-		if (is == MSG_NONE)
-			fail_msg("%s was not told %s", proc_names[proc],
-			    msg_descs[type].name);
-}
-
-static void
-refuses(enum proc proc, enum msg_type type)
-{
-	enum msg_type	 is;
-
-	while ((is = next(proc)) != MSG_NONE)
-		if (is == type)
-			fail_msg("%s was told %s", proc_names[proc],
-			    msg_descs[type].name);
-}
-
-/* Nobody has anything left to hear. */
-static void
-hush(void)
-{
-	int	 i;
-
-	for (i = 0; i < PROC_MAX; i++)
-		while (peer_of((enum proc)i)->up &&
-		    next((enum proc)i) != MSG_NONE)
-			;
+	far_up(proc, came_up);
 }
 
 static void
@@ -199,7 +127,7 @@ begin(const char *status, int wish, uint64_t epoch, const char *key)
 	struct session	*s;
 
 	if (first) {
-		peer_init(NULL, PROC_SESSIOND, &ops);
+		far_init(PROC_SESSIOND);
 		up(PROC_API);
 		up(PROC_TASKD);
 		up(PROC_RUNNERD);

@@ -178,7 +178,8 @@ $$;
 -- the first member, id.
 CREATE FUNCTION mn.event_doc(e mn_data.event) RETURNS text
 LANGUAGE sql STABLE AS $$
-	SELECT '{"id":' || to_json(e.id) || ',' || substr(json_build_object(
+	SELECT '{"id":"' || coalesce(e.id, mn.event_id(e.created_at, e.uid)) ||
+	    '",' || substr(json_build_object(
 	    'type', e.type, 'resource', json_build_object('id', e.resource_id, 'type',
 		e.resource_type),
 	    'session_id', e.session_id, 'task_id', e.task_id,

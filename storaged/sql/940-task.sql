@@ -1,20 +1,32 @@
 -- Tasks and runs.
 
+-- n: of the statements that were bound together, which; see 900-base.sql.
 CREATE TYPE mn.task_row AS (tenant text, task text, session text,
     status text, priority bigint, timeout bigint, max_retries integer,
     retry_count integer, lost integer, created_ms bigint, run text,
     attempt integer, run_status text, runner text, epoch bigint,
-    started_ms bigint, cancel_asked smallint, code text, text text, doc text);
+    started_ms bigint, cancel_asked smallint, code text, text text, doc text,
+    n bigint);
 
+CREATE FUNCTION mn.task_row(t mn_data.task, p_run_status text,
+    p_runner text, p_epoch bigint, p_started_at timestamptz, p_code text,
+    p_text text, p_doc boolean, p_n bigint) RETURNS mn.task_row
+LANGUAGE sql STABLE AS $$
+	SELECT ROW(t.tenant_id, t.id, t.session_id, t.status, t.priority,
+	    t.timeout, t.max_retries, t.retry_count, t.lost_count,
+	    mn.ms(t.created_at), t.run_id, t.attempt, p_run_status,
+	    coalesce(p_runner, ''), p_epoch, mn.ms(p_started_at),
+	    t.cancel_asked::integer::smallint, p_code, p_text,
+	    CASE WHEN p_doc THEN mn.task_doc(t) ELSE '' END,
+	    p_n)::mn.task_row
+$$;
+
+-- With its newest run.
 CREATE FUNCTION mn.task_row(t mn_data.task, p_code text, p_text text,
     p_doc boolean) RETURNS SETOF mn.task_row
 LANGUAGE sql STABLE AS $$
-	SELECT t.tenant_id, t.id, t.session_id, t.status, t.priority,
-	    t.timeout, t.max_retries, t.retry_count, t.lost_count,
-	    mn.ms(t.created_at), r.id, r.attempt, r.status,
-	    coalesce(r.runner_id, ''), r.epoch, mn.ms(r.started_at),
-	    t.cancel_asked::integer::smallint, p_code, p_text,
-	    CASE WHEN p_doc THEN mn.task_doc(t) ELSE '' END
+	SELECT (mn.task_row(t, r.status, r.runner_id, r.epoch, r.started_at,
+	    p_code, p_text, p_doc, 1)).*
 	FROM run r WHERE r.id = t.run_id
 $$;
 
@@ -23,105 +35,207 @@ RETURNS SETOF mn.task_row
 LANGUAGE sql IMMUTABLE AS $$
 	SELECT '', '', '', '', 0::bigint, 0::bigint, 0, 0, 0, 0::bigint, '', 0,
 	    '', '', 0::bigint, 0::bigint, 0::smallint, p_code,
-	    left(p_text, 1024), ''
+	    left(p_text, 1024), '', 1::bigint
+$$;
+
+-- What the events of a task and of its runs tell.
+CREATE FUNCTION mn.task_data(t mn_data.task) RETURNS json
+LANGUAGE sql STABLE AS $$
+	SELECT json_build_object(
+	    'status', t.status, 'attempt', t.attempt, 'run_id', t.run_id,
+	    'waiting_for', t.waiting_for,
+	    'progress', CASE WHEN t.percent IS NOT NULL THEN
+		json_build_object('percent', t.percent, 'step', t.step) END,
+	    'error', mn.error_doc(t.error_code, t.error))
+$$;
+
+CREATE FUNCTION mn.run_data(r mn_data.run) RETURNS json
+LANGUAGE sql STABLE AS $$
+	SELECT json_build_object(
+	    'status', r.status, 'attempt', r.attempt,
+	    'runner_id', r.runner_id, 'exit_code', r.exit_code,
+	    'error', mn.error_doc(r.error_code, r.error))
 $$;
 
 CREATE FUNCTION mn.task_event(t mn_data.task, p_type text) RETURNS void
 LANGUAGE sql VOLATILE AS $$
 	SELECT mn.event_put(t.tenant_id, 'task.' || p_type, 'task', t.id,
-	    t.session_id, t.id, t.labels, json_build_object(
-	    'status', t.status, 'attempt', t.attempt, 'run_id', t.run_id,
-	    'waiting_for', t.waiting_for,
-	    'progress', CASE WHEN t.percent IS NOT NULL THEN
-		json_build_object('percent', t.percent, 'step', t.step) END,
-	    'error', mn.error_doc(t.error_code, t.error)))
+	    t.session_id, t.id, t.labels, mn.task_data(t))
 $$;
 
-CREATE FUNCTION mn.run_event(r mn_data.run, t mn_data.task, p_type text)
+CREATE FUNCTION mn.run_event(r mn_data.run, p_type text, p_labels jsonb)
 RETURNS void
 LANGUAGE sql VOLATILE AS $$
 	SELECT mn.event_put(r.tenant_id, 'run.' || p_type, 'run', r.id,
-	    r.session_id, r.task_id, t.labels, json_build_object(
-	    'status', r.status, 'attempt', r.attempt,
-	    'runner_id', r.runner_id, 'exit_code', r.exit_code,
-	    'error', mn.error_doc(r.error_code, r.error)))
+	    r.session_id, r.task_id, p_labels, mn.run_data(r))
 $$;
 
-CREATE FUNCTION mn.task_put(p_tenant text, p_task text, p_run text,
-    p_session text, p_prompt text, p_timeout bigint, p_max_retries bigint,
-    p_priority bigint, p_continue_from text, p_labels text,
-    p_annotations text, p_actor text, p_idem_key text, p_idem_hash bytea)
-RETURNS SETOF mn.task_row
+-- Why no task can be made, as code and text; NULL when one can.
+CREATE FUNCTION mn.task_refusal(p_tenant text, p_session text,
+    p_continue_from text, OUT code text, OUT text text)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	v_status	text;
+	v_wish		smallint;
+BEGIN
+	SELECT s.status, s.wish INTO v_status, v_wish FROM session s
+	WHERE s.id = p_session AND s.tenant_id = p_tenant
+	    AND NOT (s.removed AND s.status = 'terminated');
+	IF NOT FOUND THEN
+		code := 'not_found';
+		text := 'there is no session ' || p_session;
+	ELSIF v_status = 'terminated' OR v_wish = 2 THEN
+		code := 'invalid_state';
+		text := 'the session is ' || CASE WHEN v_wish = 2
+		    THEN 'being ' ELSE '' END || 'terminated';
+	ELSIF p_continue_from <> '' AND NOT EXISTS (SELECT FROM task
+	    WHERE id = p_continue_from AND tenant_id = p_tenant) THEN
+		code := 'validation_error';
+		text := 'continue_from: there is no task ' || p_continue_from;
+	END IF;
+END
+$$;
+
+-- The task that an Idempotency-Key stands for: p_task when it is new.  NULL:
+-- it was used for another request.  A request that is refused uses up no key.
+CREATE FUNCTION mn.task_idem(p_tenant text, p_task text, p_session text,
+    p_continue_from text, p_key text, p_hash bytea) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-	s	mn_data.session;
-	t	mn_data.task;
-	v_id	text := mn.idem(p_tenant, p_idem_key, p_idem_hash, p_task,
-		    false);
+	v_id	text := mn.idem(p_tenant, p_key, p_hash, p_task, false);
 BEGIN
-	IF v_id = p_task AND NOT EXISTS (SELECT FROM task WHERE id = p_task)
-	THEN
-		SELECT * INTO s FROM session WHERE id = p_session
-		    AND tenant_id = p_tenant AND NOT (removed
-		    AND status = 'terminated') FOR KEY SHARE;
-		IF NOT FOUND THEN
-			RETURN QUERY SELECT * FROM mn.task_none('not_found',
-			    'there is no session ' || p_session);
-			RETURN;
-		ELSIF s.status = 'terminated' OR s.wish = 2 THEN
-			RETURN QUERY SELECT * FROM mn.task_none(
-			    'invalid_state', 'the session is ' ||
-			    CASE WHEN s.wish = 2 THEN 'being ' ELSE '' END ||
-			    'terminated');
-			RETURN;
-		ELSIF p_continue_from <> '' AND NOT EXISTS (SELECT FROM task
-		    WHERE id = p_continue_from AND tenant_id = p_tenant) THEN
-			RETURN QUERY SELECT * FROM mn.task_none(
-			    'validation_error', 'continue_from: there is no '
-			    'task ' || p_continue_from);
-			RETURN;
-		END IF;
-		v_id := mn.idem(p_tenant, p_idem_key, p_idem_hash, p_task,
-		    true);
+	IF v_id = p_task AND (mn.task_refusal(p_tenant, p_session,
+	    p_continue_from)).code IS NULL THEN
+		RETURN mn.idem(p_tenant, p_key, p_hash, p_task, true);
 	END IF;
-	IF v_id IS NULL THEN
-		RETURN QUERY SELECT * FROM mn.task_none(
-		    'idempotency_conflict', mn.idem_text());
-		RETURN;
-	END IF;
-	IF v_id = p_task THEN
-		INSERT INTO task (id, tenant_id, session_id, prompt,
-		    continue_from, status, priority, max_retries, timeout,
-		    run_id, labels, annotations, created_by)
-		VALUES (p_task, p_tenant, p_session, p_prompt,
-		    nullif(p_continue_from, ''), 'pending', p_priority,
-		    mn.clamp(p_max_retries), p_timeout, p_run,
-		    mn.object(p_labels), mn.object(p_annotations),
-		    nullif(p_actor, ''))
-		ON CONFLICT (id) DO NOTHING RETURNING * INTO t;
+	RETURN v_id;
+END
+$$;
+
+-- What is answered when no task was made: it is there already, under this id
+-- or that of its key, or why it cannot be made.
+CREATE FUNCTION mn.task_unmade(p_tenant text, p_task text, p_id text,
+    p_session text, p_continue_from text, p_n bigint)
+RETURNS mn.task_row
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	t	mn_data.task;
+	a	mn.task_row;
+	v_code	text := 'idempotency_conflict';
+	v_text	text := mn.idem_text();
+BEGIN
+	IF p_id IS NOT NULL THEN
+		SELECT * INTO t FROM task WHERE id = p_id
+		    AND tenant_id = p_tenant;
 		IF FOUND THEN
-			INSERT INTO run (id, tenant_id, task_id, session_id,
-			    attempt, status)
-			VALUES (p_run, p_tenant, p_task, p_session, 1,
-			    'pending') ON CONFLICT DO NOTHING;
-			PERFORM mn.task_event(t, 'created');
+			SELECT * INTO a FROM mn.task_row(t, CASE
+			    WHEN p_id <> p_task THEN 'replayed' ELSE '' END,
+			    '', true);
+			a.n := p_n;
+			RETURN a;
 		END IF;
+		SELECT code, text INTO v_code, v_text FROM mn.task_refusal(
+		    p_tenant, p_session, p_continue_from);
 	END IF;
-	SELECT * INTO t FROM task WHERE id = v_id AND tenant_id = p_tenant;
-	IF NOT FOUND THEN
-		RETURN QUERY SELECT * FROM mn.task_none('not_found',
-		    'there is no task ' || v_id);
-		RETURN;
-	END IF;
-	RETURN QUERY SELECT * FROM mn.task_row(t, CASE WHEN v_id <> p_task
-	    THEN 'replayed' ELSE '' END, '', true);
+	SELECT * INTO a FROM mn.task_none(coalesce(v_code, 'not_found'),
+	    coalesce(v_text, 'there is no task ' || p_id));
+	a.n := p_n;
+	RETURN a;
+END
+$$;
+
+-- New tasks, each with its first run, the event and the audit.  runner: the
+-- run is assigned at once when the session is there, free, under epoch.
+CREATE FUNCTION mn.task_put(p_tenant text, p_task text[], p_run text[],
+    p_session text[], p_prompt text[], p_timeout bigint[],
+    p_max_retries bigint[], p_priority bigint[], p_continue_from text[],
+    p_labels text[], p_annotations text[], p_actor text[], p_runner text[],
+    p_epoch bigint[], p_waiting_for text[], p_action_log text[],
+    p_request_id text[], p_idem_key text[], p_idem_hash bytea[])
+RETURNS SETOF mn.task_row
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+	v_now	timestamptz := clock_timestamp();
+BEGIN
+	RETURN QUERY WITH q AS (
+		SELECT *, CASE WHEN idem_key = '' THEN task
+		    ELSE mn.task_idem(p_tenant, task, session, continue_from,
+			idem_key, idem_hash) END AS object
+		FROM unnest(p_task, p_run, p_session, p_prompt, p_timeout,
+		    p_max_retries, p_priority, p_continue_from, p_labels,
+		    p_annotations, p_actor, p_waiting_for, p_idem_key,
+		    p_idem_hash) WITH ORDINALITY AS u (task, run, session,
+		    prompt, timeout, max_retries, priority, continue_from,
+		    labels, annotations, actor, waiting_for, idem_key,
+		    idem_hash, n)
+	), made AS (
+		INSERT INTO task AS t (id, tenant_id, session_id, prompt,
+		    continue_from, status, priority, max_retries, timeout,
+		    run_id, labels, annotations, waiting_for, waiting_since,
+		    created_by, created_at, updated_at)
+		SELECT q.task, p_tenant, q.session, q.prompt,
+		    nullif(q.continue_from, ''), 'pending', q.priority,
+		    mn.clamp(q.max_retries), q.timeout, q.run,
+		    mn.object(q.labels), mn.object(q.annotations),
+		    nullif(q.waiting_for, ''),
+		    CASE WHEN q.waiting_for <> '' THEN v_now END,
+		    nullif(q.actor, ''), v_now, v_now
+		FROM q JOIN session s ON s.id = q.session
+		WHERE q.object = q.task
+		    AND s.tenant_id IS NOT DISTINCT FROM p_tenant
+		    AND s.status <> 'terminated' AND s.wish <> 2
+		    AND (q.continue_from = '' OR EXISTS (SELECT FROM task c
+			WHERE c.id = q.continue_from
+			AND c.tenant_id IS NOT DISTINCT FROM p_tenant))
+		ON CONFLICT DO NOTHING
+		RETURNING t, t.id, t.run_id, t.session_id,
+		    array_position(p_task, t.id) AS n
+	), claimed AS (
+		UPDATE session s SET run_id = made.run_id,
+		    last_activity_at = v_now
+		FROM made WHERE s.id = made.session_id AND p_runner[made.n] <> ''
+		    AND s.status = 'active' AND s.wish = 0
+		    AND s.run_id IS NULL AND s.epoch = p_epoch[made.n]
+		    AND s.runner_id = p_runner[made.n]
+		RETURNING s.run_id
+	), m AS (
+		SELECT made.*, CASE WHEN now THEN 'assigned'
+		    ELSE 'pending' END AS status,
+		    CASE WHEN now THEN p_runner[n] END AS runner,
+		    CASE WHEN now THEN p_epoch[n] ELSE 0 END AS epoch,
+		    CASE WHEN now THEN v_now END AS at
+		FROM made, LATERAL (SELECT made.run_id IN (SELECT run_id
+		    FROM claimed) AS now) c
+	), first AS (
+		INSERT INTO run (id, tenant_id, task_id, session_id, attempt,
+		    status, runner_id, epoch, queued_at, assigned_at)
+		SELECT run_id, p_tenant, id, session_id, 1, status, runner,
+		    epoch, v_now, at FROM m
+	), audited AS (
+		INSERT INTO action_log (id, tenant_id, actor, action,
+		    resource, request_id, success, detail)
+		SELECT p_action_log[n], p_tenant, p_actor[n], 'task.create',
+		    id, p_request_id[n], true, session_id FROM made
+	), told AS (
+		INSERT INTO event (tenant_id, type, resource_type,
+		    resource_id, session_id, task_id, labels, data)
+		SELECT p_tenant, 'task.created', 'task', id, session_id, id,
+		    (t).labels, mn.task_data(t) FROM made
+	)
+	SELECT (mn.task_row(t, status, runner, epoch, NULL, '', '', true,
+	    n)).* FROM m
+	UNION ALL
+	SELECT u.* FROM q, mn.task_unmade(p_tenant, q.task, q.object,
+	    q.session, q.continue_from, q.n) u
+	WHERE q.task NOT IN (SELECT id FROM made);
 END
 $$;
 
 CREATE FUNCTION mn.task_load() RETURNS SETOF mn.task_row
 LANGUAGE sql STABLE AS $$
 	SELECT r.* FROM task t, mn.task_row(t, '', '', false) r
-	WHERE t.status IN ('pending', 'running') ORDER BY t.id
+	WHERE t.ended_at IS NULL ORDER BY t.id
 $$;
 
 CREATE FUNCTION mn.task_page(p_tenant text, p_query text)
@@ -151,10 +265,12 @@ BEGIN
 		octet_length(t.prompt) + coalesce(octet_length(t.result), 0))
 		OVER (ORDER BY t.id DESC) AS upto,
 		row_number() OVER (ORDER BY t.id DESC) AS n
-	    FROM task t WHERE t.id = ANY (v_all[:v_max])) d
+	    FROM task t WHERE t.tenant_id = p_tenant
+		AND t.id = ANY (v_all[:v_max])) d
 	WHERE d.upto <= 1048576 OR d.n = 1 ORDER BY d.id DESC);
 	v_docs := ARRAY(SELECT mn.task_doc(t) FROM task t
-	    WHERE t.id = ANY (v_ids) ORDER BY t.id DESC);
+	    WHERE t.tenant_id = p_tenant AND t.id = ANY (v_ids)
+	    ORDER BY t.id DESC);
 	RETURN QUERY SELECT * FROM mn.page(v_docs, v_ids,
 	    cardinality(v_all) > cardinality(v_ids),
 	    CASE WHEN mn.page_counted(q) THEN (SELECT count(*) FROM task
@@ -231,9 +347,9 @@ BEGIN
 		    waiting_since = CASE WHEN r.id IS NULL
 			THEN waiting_since END,
 		    updated_at = mn.later(updated_at)
-		WHERE id = t.id RETURNING * INTO t;
+		WHERE id = t.id AND tenant_id = p_tenant RETURNING * INTO t;
 		IF r.id IS NOT NULL THEN
-			PERFORM mn.run_event(r, t, 'ended');
+			PERFORM mn.run_event(r, 'ended', t.labels);
 			PERFORM mn.task_event(t, 'canceled');
 		END IF;
 	END IF;
@@ -277,7 +393,7 @@ BEGIN
 	    cancel_reason = NULL, result = NULL, error_code = NULL,
 	    error = NULL, ended_at = NULL, percent = NULL, step = NULL,
 	    updated_at = mn.later(updated_at)
-	WHERE id = t.id RETURNING * INTO t;
+	WHERE id = t.id AND tenant_id = p_tenant RETURNING * INTO t;
 	RETURN QUERY SELECT * FROM mn.task_row(t, '', '', true);
 END
 $$;

@@ -2,11 +2,23 @@
 
 CREATE TYPE mn.run_row AS (run text, task text, session text, runner text,
     attempt integer, epoch bigint, timeout bigint, interrupted smallint,
-    prompt text);
+    prompt text, n bigint);
 
--- The session's row is locked first, so that of two runs one waits and then
--- sees the other; the unique index is the backstop.  Asked again for the same
--- runner and epoch it answers the same.
+-- What RUN_START tells of a run that is assigned.  interrupted: the attempt
+-- before it that had started was lost.
+CREATE FUNCTION mn.run_row(r mn_data.run, t mn_data.task, p_n bigint)
+RETURNS mn.run_row
+LANGUAGE sql STABLE AS $$
+	SELECT ROW(r.id, r.task_id, r.session_id, r.runner_id, r.attempt,
+	    r.epoch, t.timeout, CASE WHEN r.attempt = 1 THEN 0 ELSE coalesce(
+		(SELECT (o.status = 'lost')::integer FROM run o
+		WHERE o.task_id = r.task_id AND o.attempt < r.attempt
+		AND o.started_at IS NOT NULL ORDER BY o.attempt DESC LIMIT 1),
+		0) END, t.prompt, p_n)::mn.run_row
+$$;
+
+-- The session is claimed first, by its row: of two runs one finds it taken.
+-- Asked again for the same runner and epoch it answers the same.
 CREATE FUNCTION mn.run_assign(p_tenant text, p_run text, p_task text,
     p_session text, p_runner text, p_epoch bigint)
 RETURNS SETOF mn.run_row
@@ -14,9 +26,11 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	r	mn_data.run;
 BEGIN
-	PERFORM FROM session WHERE id = p_session AND tenant_id = p_tenant
+	UPDATE session SET run_id = p_run,
+	    last_activity_at = clock_timestamp()
+	WHERE id = p_session AND tenant_id = p_tenant
 	    AND status = 'active' AND wish = 0 AND runner_id = p_runner
-	    AND epoch = p_epoch FOR NO KEY UPDATE;
+	    AND epoch = p_epoch AND coalesce(run_id, p_run) = p_run;
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
@@ -24,58 +38,67 @@ BEGIN
 	    epoch = p_epoch, assigned_at = clock_timestamp()
 	WHERE id = p_run AND tenant_id = p_tenant AND task_id = p_task
 	    AND session_id = p_session AND status = 'pending'
-	    AND NOT EXISTS (SELECT FROM run o WHERE o.session_id = p_session
-		AND o.status IN ('assigned', 'running'))
-	    AND EXISTS (SELECT FROM task WHERE id = p_task AND run_id = p_run
+	    AND EXISTS (SELECT FROM task WHERE id = p_task
+		AND tenant_id = p_tenant AND run_id = p_run
 		AND status IN ('pending', 'running') AND NOT cancel_asked)
 	RETURNING * INTO r;
 	IF NOT FOUND THEN
 		SELECT * INTO r FROM run WHERE id = p_run
-		    AND tenant_id = p_tenant AND status = 'assigned'
-		    AND runner_id = p_runner AND epoch = p_epoch;
+		    AND tenant_id = p_tenant
+		    AND status IN ('assigned', 'running');
 		IF NOT FOUND THEN
+			UPDATE session SET run_id = NULL
+			WHERE id = p_session AND run_id = p_run;
+		END IF;
+		IF r.status IS DISTINCT FROM 'assigned' OR
+		    r.runner_id <> p_runner OR r.epoch <> p_epoch THEN
 			RETURN;
 		END IF;
 	END IF;
-	RETURN QUERY SELECT r.id, t.id, r.session_id, r.runner_id, r.attempt,
-	    r.epoch, t.timeout, coalesce((SELECT (o.status = 'lost')::integer
-		FROM run o WHERE o.task_id = t.id AND o.attempt < r.attempt
-		AND o.started_at IS NOT NULL ORDER BY o.attempt DESC LIMIT 1),
-		0)::smallint, t.prompt
-	FROM task t WHERE t.id = r.task_id;
+	RETURN QUERY SELECT x.* FROM task t, mn.run_row(r, t, 1) x
+	WHERE t.id = r.task_id;
 END
 $$;
 
-CREATE FUNCTION mn.run_begin(p_tenant text, p_run text, p_attempt bigint,
-    p_time_ms bigint) RETURNS SETOF mn.answer
+CREATE FUNCTION mn.run_begin(p_tenant text, p_run text[],
+    p_attempt bigint[], p_time_ms bigint[])
+RETURNS TABLE (n bigint, rows integer)
 LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
 DECLARE
-	r	mn_data.run;
-	t	mn_data.task;
-	v_time	timestamptz := clock_timestamp();
+	v_now	timestamptz := clock_timestamp();
 BEGIN
-	IF p_time_ms BETWEEN 1 AND mn.ms(v_time) THEN
-		v_time := to_timestamp(p_time_ms / 1000.0);
-	END IF;
-	UPDATE run SET status = 'running',
-	    started_at = greatest(v_time, assigned_at)
-	WHERE id = p_run AND tenant_id = p_tenant AND attempt = p_attempt
-	    AND status = 'assigned' RETURNING * INTO r;
-	IF NOT FOUND THEN
-		RETURN QUERY SELECT 0::bigint, '', '', '';
-		RETURN;
-	END IF;
-	UPDATE task SET status = 'running',
-	    started_at = coalesce(started_at, r.started_at),
-	    waiting_for = NULL, waiting_since = NULL,
-	    updated_at = mn.later(updated_at)
-	WHERE id = r.task_id AND status IN ('pending', 'running')
-	RETURNING * INTO t;
-	UPDATE session SET last_activity_at = clock_timestamp()
-	WHERE id = r.session_id;
-	PERFORM mn.run_event(r, t, 'started');
-	PERFORM mn.task_event(t, 'running');
-	RETURN QUERY SELECT 1::bigint, '', '', mn.task_doc(t);
+	RETURN QUERY WITH q AS (
+		SELECT run, attempt, n, CASE WHEN time_ms BETWEEN 1
+		    AND mn.ms(v_now) THEN to_timestamp(time_ms / 1000.0)
+		    ELSE v_now END AS at
+		FROM unnest(p_run, p_attempt, p_time_ms) WITH ORDINALITY
+		    AS u (run, attempt, time_ms, n)
+	), begun AS (
+		UPDATE run r SET status = 'running',
+		    started_at = greatest(q.at, r.assigned_at)
+		FROM q WHERE r.id = q.run AND r.tenant_id = p_tenant
+		    AND r.attempt = q.attempt AND r.status = 'assigned'
+		RETURNING r, q.n, r.task_id, r.started_at
+	), working AS (
+		UPDATE task t SET status = 'running',
+		    started_at = coalesce(t.started_at, b.started_at),
+		    waiting_for = NULL, waiting_since = NULL,
+		    updated_at = greatest(v_now, t.updated_at +
+			interval '1 millisecond')
+		FROM begun b WHERE t.id = b.task_id
+		    AND t.status IN ('pending', 'running')
+		RETURNING t, b.r
+	), told AS (
+		INSERT INTO event (tenant_id, type, resource_type,
+		    resource_id, session_id, task_id, labels, data)
+		SELECT p_tenant, e.type, e.kind, e.id, (w.t).session_id,
+		    (w.t).id, (w.t).labels, e.data FROM working w, LATERAL (
+		VALUES ('run.started', 'run', (w.r).id, mn.run_data(w.r)),
+		    ('task.running', 'task', (w.t).id, mn.task_data(w.t)))
+		    AS e (type, kind, id, data)
+	)
+	SELECT n, 1 FROM begun;
 END
 $$;
 
@@ -87,8 +110,8 @@ DECLARE
 BEGIN
 	UPDATE task SET percent = least(p_percent, 100)::integer,
 	    step = nullif(p_step, ''), updated_at = mn.later(updated_at)
-	WHERE run_id = p_run AND tenant_id = p_tenant AND status = 'running'
-	    AND id = (SELECT task_id FROM run WHERE id = p_run)
+	WHERE id = (SELECT task_id FROM run WHERE id = p_run)
+	    AND run_id = p_run AND tenant_id = p_tenant AND status = 'running'
 	    AND (percent IS DISTINCT FROM least(p_percent, 100)::integer
 		OR step IS DISTINCT FROM nullif(p_step, ''))
 	RETURNING * INTO t;
@@ -101,104 +124,185 @@ BEGIN
 END
 $$;
 
--- What the task becomes with the end of its newest run.
-CREATE FUNCTION mn.run_end_task(r mn_data.run, p_status text, p_result text,
-    p_next_run text, p_counted integer, p_lost boolean) RETURNS mn_data.task
+-- What ends, and what becomes of it, in one statement for all of a batch: the
+-- runs, their next attempts, the tasks, the sessions, each of which gives its
+-- run back and takes then_run when it is still on that runner under that epoch,
+-- those runs, and the events.  A row for each run that ended and in which a
+-- permission was asked (ended), and for each that follows one (taken).
+CREATE FUNCTION mn.run_ends(p_tenant text, p_run text[], p_attempt bigint[],
+    p_session text[], p_status text[], p_exit_code bigint[],
+    p_error_code text[], p_error text[], p_result text[],
+    p_tokens_input bigint[], p_tokens_output bigint[], p_cost bigint[],
+    p_duration bigint[], p_conversation text[], p_task_status text[],
+    p_next_run text[], p_counted bigint[], p_then_run text[],
+    p_then_task text[], p_then_runner text[], p_then_epoch bigint[])
+RETURNS TABLE (n bigint, status text, ended mn_data.run, taken mn_data.run)
 LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
 DECLARE
-	t	mn_data.task;
-	v_again	boolean := p_status = 'pending' AND p_next_run <> '';
+	v_now	timestamptz := clock_timestamp();
 BEGIN
-	IF v_again THEN
+	RETURN QUERY WITH q AS (
+		SELECT *, task_status = 'pending' AS again
+		FROM unnest(p_run, p_attempt, p_session, p_status,
+		    p_exit_code, p_error_code, p_error, p_result,
+		    p_tokens_input, p_tokens_output, p_cost, p_duration,
+		    p_conversation, p_task_status, p_next_run, p_counted,
+		    p_then_run, p_then_task, p_then_runner, p_then_epoch)
+		    WITH ORDINALITY AS u (run, attempt, session, status,
+		    exit_code, error_code, error, result, tokens_input,
+		    tokens_output, cost, duration, conversation, task_status,
+		    next_run, counted, then_run, then_task, then_runner,
+		    then_epoch, n)
+	), over AS (
+		UPDATE run r SET status = CASE WHEN q.status = 'suspended'
+			THEN 'lost' ELSE q.status END,
+		    exit_code = q.exit_code,
+		    error_code = coalesce(nullif(q.error_code, ''),
+			nullif(q.status, 'completed')),
+		    error = nullif(q.error, ''),
+		    tokens_input = q.tokens_input,
+		    tokens_output = q.tokens_output, cost_microusd = q.cost,
+		    duration_ms = q.duration,
+		    conversation = nullif(q.conversation, ''),
+		    ended_at = v_now
+		FROM q WHERE r.id = q.run AND r.tenant_id = p_tenant
+		    AND r.attempt = q.attempt AND r.session_id = q.session
+		    AND (r.status IN ('assigned', 'running') OR
+			(r.status = 'pending' AND q.status = 'canceled'))
+		RETURNING r, q
+	), next AS (
 		INSERT INTO run (id, tenant_id, task_id, session_id, attempt,
 		    status)
-		VALUES (p_next_run, r.tenant_id, r.task_id, r.session_id,
-		    r.attempt + 1, 'pending') ON CONFLICT DO NOTHING;
-	END IF;
-	UPDATE task SET status = p_status,
-	    attempt = CASE WHEN v_again THEN r.attempt + 1 ELSE attempt END,
-	    run_id = CASE WHEN v_again THEN p_next_run ELSE run_id END,
-	    retry_count = retry_count + CASE WHEN v_again AND p_counted <> 0
-		THEN 1 ELSE 0 END,
-	    lost_count = lost_count + p_lost::integer,
-	    result = coalesce(nullif(p_result, ''), result),
-	    error_code = CASE WHEN p_status IN ('failed', 'canceled')
-		THEN coalesce(r.error_code, p_status) END,
-	    error = CASE WHEN p_status IN ('failed', 'canceled')
-		THEN coalesce(r.error, cancel_reason) END,
-	    tokens_input = tokens_input + r.tokens_input,
-	    tokens_output = tokens_output + r.tokens_output,
-	    cost_microusd = cost_microusd + r.cost_microusd,
-	    duration_ms = duration_ms + r.duration_ms,
-	    waiting_for = NULL, waiting_since = NULL,
-	    percent = CASE WHEN v_again THEN NULL ELSE percent END,
-	    step = CASE WHEN v_again THEN NULL ELSE step END,
-	    ended_at = CASE WHEN p_status <> 'pending'
-		THEN clock_timestamp() END,
-	    updated_at = mn.later(updated_at)
-	WHERE id = r.task_id RETURNING * INTO t;
-	UPDATE session SET last_activity_at = clock_timestamp(),
-	    tokens_input = tokens_input + r.tokens_input,
-	    tokens_output = tokens_output + r.tokens_output,
-	    cost_microusd = cost_microusd + r.cost_microusd,
-	    duration_ms = duration_ms + r.duration_ms,
-	    error_code = CASE WHEN p_status = 'failed' THEN t.error_code
-		ELSE error_code END,
-	    error = CASE WHEN p_status = 'failed' THEN t.error ELSE error END,
-	    error_at = CASE WHEN p_status = 'failed' THEN clock_timestamp()
-		ELSE error_at END,
-	    updated_at = mn.later(updated_at)
-	WHERE id = r.session_id;
-	PERFORM mn.run_event(r, t, 'ended');
-	IF p_status <> 'pending' THEN
-		PERFORM mn.task_event(t, p_status);
-	END IF;
-	RETURN t;
+		SELECT (q).next_run, p_tenant, (r).task_id, (r).session_id,
+		    (r).attempt + 1, 'pending' FROM over WHERE (q).again
+		ON CONFLICT DO NOTHING
+	), done AS (
+		UPDATE task t SET status = (o.q).task_status,
+		    attempt = t.attempt + (o.q).again::integer,
+		    run_id = CASE WHEN (o.q).again THEN (o.q).next_run
+			ELSE t.run_id END,
+		    retry_count = t.retry_count + ((o.q).again
+			AND (o.q).counted <> 0)::integer,
+		    lost_count = t.lost_count +
+			((o.q).status = 'lost')::integer,
+		    result = coalesce(nullif((o.q).result, ''), t.result),
+		    error_code = CASE WHEN (o.q).task_status IN ('failed',
+			'canceled') THEN coalesce((o.r).error_code,
+			(o.q).task_status) END,
+		    error = CASE WHEN (o.q).task_status IN ('failed',
+			'canceled') THEN coalesce((o.r).error,
+			t.cancel_reason) END,
+		    tokens_input = t.tokens_input + (o.r).tokens_input,
+		    tokens_output = t.tokens_output + (o.r).tokens_output,
+		    cost_microusd = t.cost_microusd + (o.r).cost_microusd,
+		    duration_ms = t.duration_ms + (o.r).duration_ms,
+		    waiting_for = NULL, waiting_since = NULL,
+		    percent = CASE WHEN NOT (o.q).again THEN t.percent END,
+		    step = CASE WHEN NOT (o.q).again THEN t.step END,
+		    ended_at = CASE WHEN NOT (o.q).again THEN v_now END,
+		    updated_at = greatest(v_now, t.updated_at +
+			interval '1 millisecond')
+		FROM over o WHERE t.id = (o.r).task_id
+		    AND t.run_id = (o.r).id
+		RETURNING t, o.r, o.q
+	), used AS (
+		SELECT (r).session_id AS id, array_agg((r).id) AS runs,
+		    sum((r).tokens_input) AS tokens_input,
+		    sum((r).tokens_output) AS tokens_output,
+		    sum((r).cost_microusd) AS cost,
+		    sum((r).duration_ms) AS duration,
+		    bool_or((t).status = 'failed') AS failed,
+		    max((t).error_code) FILTER (WHERE (t).status = 'failed')
+			AS error_code,
+		    max((t).error) FILTER (WHERE (t).status = 'failed')
+			AS error,
+		    max((q).then_run) AS then_run,
+		    max((q).then_task) AS then_task,
+		    max((q).then_runner) AS then_runner,
+		    max((q).then_epoch) AS then_epoch,
+		    max((q).n) FILTER (WHERE (q).then_run <> '') AS n
+		FROM done GROUP BY (r).session_id
+	), freed AS (
+		UPDATE session s SET last_activity_at = v_now,
+		    run_id = CASE WHEN s.run_id <> ALL (u.runs) THEN s.run_id
+			WHEN s.status = 'active' AND s.wish = 0
+			AND s.runner_id = u.then_runner
+			AND s.epoch = u.then_epoch
+			AND EXISTS (SELECT FROM run r JOIN task t
+			    ON t.id = r.task_id WHERE r.id = u.then_run AND r.task_id = u.then_task
+			    AND r.session_id = s.id AND r.status = 'pending'
+			    AND t.run_id = r.id AND NOT t.cancel_asked
+			    AND t.status IN ('pending', 'running'))
+			THEN u.then_run END,
+		    tokens_input = s.tokens_input + u.tokens_input,
+		    tokens_output = s.tokens_output + u.tokens_output,
+		    cost_microusd = s.cost_microusd + u.cost,
+		    duration_ms = s.duration_ms + u.duration,
+		    error_code = CASE WHEN u.failed THEN u.error_code
+			ELSE s.error_code END,
+		    error = CASE WHEN u.failed THEN u.error ELSE s.error END,
+		    error_at = CASE WHEN u.failed THEN v_now
+			ELSE s.error_at END,
+		    updated_at = greatest(v_now, s.updated_at +
+			interval '1 millisecond')
+		FROM used u WHERE s.id = u.id
+		RETURNING s.run_id, u.*
+	), taken AS (
+		UPDATE run r SET status = 'assigned',
+		    runner_id = f.then_runner, epoch = f.then_epoch,
+		    assigned_at = v_now
+		FROM freed f WHERE r.id = f.run_id
+		    AND f.run_id = f.then_run
+		RETURNING r, f.n
+	), told AS (
+		INSERT INTO event (tenant_id, type, resource_type,
+		    resource_id, session_id, task_id, labels, data)
+		SELECT p_tenant, e.type, e.kind, e.id, (d.t).session_id,
+		    (d.t).id, (d.t).labels, e.data FROM done d, LATERAL (
+		VALUES ('run.ended', 'run', (d.r).id, mn.run_data(d.r)),
+		    (CASE WHEN NOT (d.q).again THEN 'task.' || (d.t).status
+		    END, 'task', (d.t).id, mn.task_data(d.t)))
+		    AS e (type, kind, id, data) WHERE e.type IS NOT NULL
+	)
+	SELECT (q).n, (q).status, r, NULL::mn_data.run FROM over
+	WHERE (r).asked
+	UNION ALL
+	SELECT n, '', NULL, r FROM taken;
 END
 $$;
 
-CREATE FUNCTION mn.run_end(p_tenant text, p_run text, p_attempt bigint,
-    p_status text, p_exit_code bigint, p_error_code text, p_error text,
-    p_result text, p_tokens_input bigint, p_tokens_output bigint,
-    p_cost bigint, p_duration bigint, p_conversation text,
-    p_task_status text, p_next_run text, p_counted integer)
-RETURNS SETOF mn.answer
+CREATE FUNCTION mn.run_end(p_tenant text, p_run text[], p_attempt bigint[],
+    p_session text[], p_status text[], p_exit_code bigint[],
+    p_error_code text[], p_error text[], p_result text[],
+    p_tokens_input bigint[], p_tokens_output bigint[], p_cost bigint[],
+    p_duration bigint[], p_conversation text[], p_task_status text[],
+    p_next_run text[], p_counted bigint[], p_then_run text[],
+    p_then_task text[], p_then_runner text[], p_then_epoch bigint[])
+RETURNS SETOF mn.run_row
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-	r	mn_data.run;
-	t	mn_data.task;
-	v_cut	boolean := p_status IN ('lost', 'suspended');
+	e	record;
 BEGIN
-	IF p_status NOT IN ('completed', 'failed', 'timeout', 'canceled',
-	    'lost', 'suspended') OR p_task_status NOT IN ('completed',
-	    'failed', 'canceled', 'pending') OR (p_task_status = 'pending'
-	    AND p_next_run = '') THEN
-		RETURN QUERY SELECT 0::bigint, 'validation_error',
-		    'status, task_status or next_run of no meaning', '';
-		RETURN;
+	IF NOT p_status <@ ARRAY['completed', 'failed', 'timeout', 'canceled',
+	    'lost', 'suspended'] OR NOT p_task_status <@ ARRAY['completed',
+	    'failed', 'canceled', 'pending'] THEN
+		RAISE invalid_parameter_value USING MESSAGE =
+		    'status or task_status of no meaning';
 	END IF;
-	UPDATE run SET status = CASE WHEN v_cut THEN 'lost' ELSE p_status END,
-	    exit_code = p_exit_code,
-	    error_code = coalesce(nullif(p_error_code, ''), CASE
-		WHEN p_status <> 'completed' THEN p_status END),
-	    error = nullif(p_error, ''), tokens_input = p_tokens_input,
-	    tokens_output = p_tokens_output, cost_microusd = p_cost,
-	    duration_ms = p_duration, conversation = nullif(p_conversation,
-	    ''), ended_at = clock_timestamp()
-	WHERE id = p_run AND tenant_id = p_tenant AND attempt = p_attempt
-	    AND (status IN ('assigned', 'running')
-		OR (status = 'pending' AND p_status = 'canceled'))
-	RETURNING * INTO r;
-	IF NOT FOUND THEN
-		RETURN QUERY SELECT 0::bigint, '', '', coalesce((SELECT
-		    mn.task_doc(k) FROM run o JOIN task k ON k.id = o.task_id
-		    WHERE o.id = p_run AND o.tenant_id = p_tenant), '');
-		RETURN;
-	END IF;
-	PERFORM mn.permission_run_end(r, p_status);
-	t := mn.run_end_task(r, p_task_status, p_result, p_next_run,
-	    p_counted, p_status = 'lost');
-	RETURN QUERY SELECT 1::bigint, '', '', mn.task_doc(t);
+	FOR e IN SELECT * FROM mn.run_ends(p_tenant, p_run, p_attempt,
+	    p_session, p_status, p_exit_code, p_error_code, p_error, p_result,
+	    p_tokens_input, p_tokens_output, p_cost, p_duration,
+	    p_conversation, p_task_status, p_next_run, p_counted, p_then_run,
+	    p_then_task, p_then_runner, p_then_epoch) LOOP
+		IF (e.ended).id IS NOT NULL THEN
+			PERFORM mn.permission_run_end(e.ended, e.status);
+		ELSE
+			RETURN QUERY SELECT x.* FROM task t,
+			    mn.run_row(e.taken, t, e.n) x
+			WHERE t.id = (e.taken).task_id;
+		END IF;
+	END LOOP;
 END
 $$;
 
@@ -206,14 +310,19 @@ CREATE FUNCTION mn.run_unassign(p_tenant text, p_run text, p_attempt bigint)
 RETURNS SETOF mn.answer
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-	n	bigint;
+	v_session	text;
 BEGIN
 	UPDATE run SET status = 'pending', runner_id = NULL, epoch = 0,
 	    assigned_at = NULL
 	WHERE id = p_run AND tenant_id = p_tenant AND attempt = p_attempt
-	    AND status = 'assigned';
-	GET DIAGNOSTICS n = ROW_COUNT;
-	RETURN QUERY SELECT n, '', '', '';
+	    AND status = 'assigned' RETURNING session_id INTO v_session;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT 0::bigint, '', '', '';
+		RETURN;
+	END IF;
+	UPDATE session SET run_id = NULL
+	WHERE id = v_session AND tenant_id = p_tenant AND run_id = p_run;
+	RETURN QUERY SELECT 1::bigint, '', '', '';
 END
 $$;
 

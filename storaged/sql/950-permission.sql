@@ -28,7 +28,8 @@ RETURNS void
 LANGUAGE sql VOLATILE AS $$
 	SELECT mn.event_put(p.tenant_id, 'permission.' || p_type,
 	    'permission', p.id, p.session_id, p.task_id, coalesce((SELECT
-	    labels FROM task WHERE id = p.task_id), '{}'), json_build_object(
+	    labels FROM task WHERE id = p.task_id AND tenant_id = p.tenant_id),
+	    '{}'), json_build_object(
 	    'status', p.status, 'kind', p.kind, 'tool', p.tool,
 	    'action', p.action, 'risk_level', p.risk, 'run_id', p.run_id,
 	    'asked_again', p.again, 'decided_by', p.decided_by,
@@ -117,6 +118,7 @@ BEGIN
 	END IF;
 	INSERT INTO permission SELECT p.* ON CONFLICT DO NOTHING;
 	IF FOUND THEN
+		UPDATE run SET asked = true WHERE id = r.id AND NOT asked;
 		PERFORM mn.permission_event(p, 'requested');
 		IF p.status <> 'pending' THEN
 			PERFORM mn.permission_event(p, p.status);

@@ -16,7 +16,8 @@ BEGIN
 		v_name := 'log_' || to_char(v_day, 'YYYYMMDD');
 		CONTINUE WHEN to_regclass('mn_data.' || v_name) IS NOT NULL;
 		EXECUTE format('CREATE TABLE mn_data.%I (LIKE mn_data.log '
-		    'INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', v_name);
+		    'INCLUDING DEFAULTS INCLUDING CONSTRAINTS '
+		    'INCLUDING STORAGE INCLUDING COMPRESSION)', v_name);
 		EXECUTE format('ALTER TABLE mn_data.log ATTACH PARTITION '
 		    'mn_data.%I FOR VALUES FROM (%L) TO (%L)', v_name, v_day,
 		    v_day + 1);
@@ -34,35 +35,36 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION mn.log_append(p_tenant text, p_run text, p_task text,
-    p_attempt bigint, p_first bigint, p_count bigint, p_lines text)
-RETURNS SETOF mn.answer
+CREATE FUNCTION mn.log_append(p_tenant text, p_run text[], p_task text[],
+    p_attempt bigint[], p_first bigint[], p_count bigint[], p_lines text[])
+RETURNS TABLE (n bigint, rows integer, code text, text text, doc text)
 LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-	v_last	bigint;
+#variable_conflict use_column
 BEGIN
-	UPDATE run SET log_last = p_first + p_count - 1
-	WHERE id = p_run AND tenant_id = p_tenant AND task_id = p_task
-	    AND attempt = p_attempt AND log_last = p_first - 1;
-	IF FOUND THEN
-		IF p_count > 0 THEN
-			INSERT INTO log (tenant_id, task_id, attempt, first,
-			    count, lines)
-			VALUES (p_tenant, p_task, p_attempt, p_first,
-			    mn.clamp(p_count), p_lines);
-		END IF;
-		RETURN QUERY SELECT 1::bigint, '', '', '';
-		RETURN;
-	END IF;
-	SELECT log_last INTO v_last FROM run WHERE id = p_run
-	    AND tenant_id = p_tenant AND task_id = p_task
-	    AND attempt = p_attempt;
-	IF NOT FOUND THEN
-		RETURN QUERY SELECT * FROM mn.not_found('attempt of run',
-		    p_run);
-		RETURN;
-	END IF;
-	RETURN QUERY SELECT 0::bigint, '', '', v_last::text;
+	RETURN QUERY WITH q AS (
+		SELECT * FROM unnest(p_run, p_task, p_attempt, p_first,
+		    p_count, p_lines) WITH ORDINALITY AS u (run, task,
+		    attempt, first, count, lines, n)
+	), moved AS (
+		UPDATE run r SET log_last = q.first + q.count - 1
+		FROM q WHERE r.id = q.run AND r.tenant_id = p_tenant
+		    AND r.task_id = q.task AND r.attempt = q.attempt
+		    AND r.log_last = q.first - 1
+		RETURNING q.*
+	), kept AS (
+		INSERT INTO log (tenant_id, task_id, attempt, first, count,
+		    lines)
+		SELECT p_tenant, task, attempt, first, mn.clamp(count), lines
+		FROM moved WHERE count > 0
+	)
+	SELECT n, 1, '', '', '' FROM moved
+	UNION ALL
+	SELECT q.n, 0, CASE WHEN r.id IS NULL THEN 'not_found' ELSE '' END,
+	    CASE WHEN r.id IS NULL THEN 'there is no attempt of run ' || q.run
+		ELSE '' END, coalesce(r.log_last::text, '')
+	FROM q LEFT JOIN run r ON r.id = q.run AND r.tenant_id = p_tenant
+	    AND r.task_id = q.task AND r.attempt = q.attempt
+	WHERE q.n NOT IN (SELECT n FROM moved);
 END
 $$;
 
@@ -129,7 +131,8 @@ BEGIN
 	END LOOP;
 	RETURN QUERY SELECT r.attempt, r.log_last, 0, (t.status IN
 	    ('completed', 'failed', 'canceled'))::integer::smallint, ''
-	FROM task t JOIN run r ON r.id = t.run_id WHERE t.id = p_task;
+	FROM task t JOIN run r ON r.id = t.run_id
+	WHERE t.id = p_task AND t.tenant_id = p_tenant;
 END
 $$;
 

@@ -12,9 +12,9 @@ BEGIN
 	DELETE FROM idempotency WHERE (tenant_id, key) IN (SELECT tenant_id,
 	    key FROM idempotency
 	    WHERE created_at < now() - interval '24 hours' LIMIT 10000);
-	SELECT max(xid) INTO v_xid FROM (SELECT xid FROM event
-	    WHERE created_at < now() - make_interval(days => p_log_days)
-	    ORDER BY xid LIMIT 10000) old;
+	SELECT max(xid) INTO v_xid FROM (SELECT xid, created_at FROM event
+	    ORDER BY xid, seq LIMIT 10000) old
+	WHERE created_at < now() - make_interval(days => p_log_days);
 	IF v_xid IS NOT NULL THEN
 		DELETE FROM event WHERE xid <= v_xid;
 		UPDATE event_gone SET xid = v_xid WHERE xid < v_xid;

@@ -1,0 +1,67 @@
+/*
+ * child.h - a storaged of the test's own: this program is its parent and its
+ * owners, over socketpairs.
+ */
+#ifndef CHILD_H
+#define CHILD_H
+
+#include <sys/types.h>
+
+#include "id.h"
+#include "message.h"
+#include "peer.h"
+
+/* An end of a channel; frames are taken from `in'. */
+struct chan {
+	int		 fd;
+	uint8_t		*in;
+	size_t		 len;
+};
+
+struct child {
+	pid_t		 pid;
+	struct chan	 parent, control[PROC_MAX], bulk[PROC_MAX];
+};
+
+/* Prints a line for each, counts both kinds. */
+void	 ok(int cond, const char *what);
+extern int	 failures, count;
+
+uint64_t now_ms(void);
+/* A variable of the environment that run.sh sets; its absence is fatal. */
+const char *env(const char *);
+/* A command of the environment; its status. */
+int	 shell(const char *);
+/* SQL as the owner of the database; its status. */
+int	 sql(const char *);
+
+void	 say(struct chan *, enum msg_type, uint64_t ref, const void *);
+/* The next message within ms, in `body'; MSG_NONE when there is none. */
+enum msg_type hear(struct chan *, int ms, uint64_t *ref);
+union body {
+	uint8_t		 bytes[MSG_STRUCT_MAX];
+	uint64_t	 align;
+};
+extern union body	 body;
+/* What was heard last is gone: its channel may be closed. */
+void	 drop_used(void);
+/* Waits for STORED or REFUSED of ref: the code, NULL without an answer. */
+const char *answer(struct chan *, uint64_t ref, int ms, uint32_t *rows);
+
+void	 child_start(struct child *);
+int	 child_ready(struct child *, int ms);
+/* Ends it, with a signal or by closing its channel: the status. */
+int	 child_end(struct child *, int sig);
+/* A new life of that peer. */
+void	 peer_connect(struct child *, enum proc, uint32_t generation);
+
+/* What owners say: tenant t1 for odd refs, t2 for even ones. */
+void	 audit(struct child *, enum proc, uint64_t ref, const char *id,
+	    const char *detail);
+/* Tenant t1. */
+void	 session_put(struct child *, uint64_t ref, const char *id);
+
+/* together.c: statements that are one call */
+void	 test_together(struct child *);
+
+#endif
