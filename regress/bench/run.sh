@@ -148,8 +148,9 @@ done
 
 median() {
 	awk -v n="$1" '$1 == n { print $2 }' "$D/all" | sort -n |
-	    awk '{ v[NR] = $1 } END { if (NR) print NR % 2 ? v[(NR + 1) / 2] :
-	    (v[NR / 2] + v[NR / 2 + 1]) / 2; else print "-" }'
+	    awk '{ v[NR] = $1 }
+	    END { lo = int((NR + 1) / 2); hi = int(NR / 2) + 1
+		if (NR) print (v[lo] + v[hi]) / 2; else print "-" }'
 }
 row() { printf '%-62s %10s %10s\n' "$@"; }
 echo
