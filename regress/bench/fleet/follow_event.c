@@ -1,0 +1,167 @@
+/*
+ * follow_event.c - followers of all events.  Whoever is the first to see one
+ * says what comes next; each of the others must see the same in the same place,
+ * so that one missed or repeated by any of them is seen at once.  The first
+ * follower is the one that acts on what it sees.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "log.h"
+#include "util.h"
+
+struct follower {
+	struct sse	*sse;
+	size_t		 index;
+	size_t		 next;		/* in seen[] */
+	uint64_t	 last;		/* ns: when the last event came */
+};
+
+static struct follower	*followers;
+static size_t		 nfollowers, ready;
+static uint64_t		*seen;		/* hashes of positions, in order */
+static size_t		 nseen, seen_size;
+
+/* FNV-1a */
+static uint64_t
+hash(const char *s)
+{
+	uint64_t	 h = 0xcbf29ce484222325ULL;
+
+	for (; *s != '\0'; s++)
+		h = (h ^ (unsigned char)*s) * 0x100000001b3ULL;
+	return (h);
+}
+
+static void
+follower_check(struct follower *f, const char *id, const char *type)
+{
+	uint64_t	 h = hash(id);
+
+	if (f->next < nseen) {
+		if (seen[f->next] != h)
+			wrong("follower %zu: event %zu is %s (%s), others saw "
+			    "another", f->index, f->next, id, type);
+	} else {
+		if (nseen == seen_size) {
+			seen_size = seen_size == 0 ? 4096 : seen_size * 2;
+			seen = xrealloc(seen, seen_size * sizeof(*seen));
+		}
+		seen[nseen++] = h;
+	}
+	f->next++;
+}
+
+static void
+follower_act(const char *type, const char *data, size_t len)
+{
+	struct task	*t;
+	char		 id[FLEET_ID], action[128], mark[MARK_SIZE];
+	size_t		 i;
+
+	if (strcmp(type, "permission.requested") != 0)
+		return;
+	if (peek_in(data, len, "resource", "id", id, sizeof(id)) == -1 ||
+	    peek(data, len, "action", action, sizeof(action)) == -1) {
+		wrong("event %s: no permission in %.300s", type, data);
+		return;
+	}
+	if (sscanf(action, "%*s %31s", mark) == 1 &&
+	    (i = task_of(mark)) != NO_TASK && (t = task_get(i))->seen == 0)
+		t->seen = now_ns();
+	approve(id, action);
+}
+
+static int
+follower_event(struct sse *s, const char *id, const char *type,
+    const char *data, size_t len, void *arg)
+{
+	struct follower	*f = arg;
+	char		 resource[FLEET_ID], task[FLEET_ID];
+
+	(void)s;
+	if (id == NULL) {
+		wrong("follower %zu: an event without a position", f->index);
+		return (0);
+	}
+	if (f->index == 0)
+		follower_act(type, data, len);
+	if (book_is_open()) {
+		peek_in(data, len, "resource", "id", resource,
+		    sizeof(resource));
+		peek(data, len, "task_id", task, sizeof(task));
+		book("event %zu %s %s %s %s", f->index, id, type, resource,
+		    task[0] == '\0' ? "-" : task);
+	}
+	follower_check(f, id, type);
+	f->last = now_ns();
+	return (0);
+}
+
+static void
+follower_begun(struct sse *s, void *arg)
+{
+	(void)s;
+	(void)arg;
+	ready++;
+}
+
+static void
+follower_ended(struct sse *s, int status, void *arg)
+{
+	struct follower	*f = arg;
+
+	(void)s;
+	fatalx("follower %zu: its stream ended with status %d", f->index,
+	    status);
+}
+
+static const struct sse_ops	follower_ops = {
+	follower_event, follower_begun, NULL, follower_ended
+};
+
+void
+events_follow(size_t n)
+{
+	struct follower	*f;
+
+	followers = xcalloc(n, sizeof(*followers));
+	nfollowers = n;
+	for (f = followers; f < followers + n; f++) {
+		f->index = (size_t)(f - followers);
+		f->sse = sse_open("/api/v1/events", &follower_ops, f);
+	}
+	wait_for(&ready, n, "followers of events to be answered");
+}
+
+void
+events_check(void)
+{
+	struct follower	*f;
+	uint64_t	 begun = now_ns();
+	size_t		 i;
+
+	for (i = 0; i < nfollowers; i++)
+		for (f = &followers[i]; f->next < nseen; wait_ms(20))
+			if (now_ns() - begun > 30000000000ULL) {
+				wrong("follower %zu saw %zu events, others %zu",
+				    i, f->next, nseen);
+				break;
+			}
+	if (nfollowers > 0)
+		printf("events %zu\n", nseen);
+}
+
+void
+events_close(void)
+{
+	size_t	 i;
+
+	for (i = 0; i < nfollowers; i++)
+		sse_close(followers[i].sse);
+	free(followers);
+	followers = NULL;
+	nfollowers = ready = 0;
+}

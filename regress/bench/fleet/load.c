@@ -1,0 +1,110 @@
+/*
+ * load.c - tasks at a fixed rate, whose times are kept and counted from, or as
+ * fast as answers come; with a bound on how far the posts are ahead of what the
+ * runners have done.
+ */
+#include <stdlib.h>
+
+#include <event2/event.h>
+
+#include "client.h"
+#include "log.h"
+#include "util.h"
+
+#define AHEAD		20	/* a session's queue, in the closed loop */
+
+static struct event	*clock_event;
+static uint64_t		 begun;
+static size_t		 want;		/* tasks_count() in the end */
+static size_t		 first;		/* of this load */
+
+static int
+closed_due(uint64_t *due)
+{
+	size_t	 n = tasks_count();
+
+	if (n >= want || fleet->stopping || (fleet->nrunners > 0 &&
+	    n - fleet->ended >= fleet->nsessions * AHEAD))
+		return (0);
+	*due = now_ns();
+	return (1);
+}
+
+static uint64_t
+open_at(size_t i)
+{
+	return (begun + (uint64_t)((double)(i - first) * 1e9 / fleet->rate));
+}
+
+static int
+open_due(uint64_t *due)
+{
+	size_t	 n = tasks_count();
+
+	if (n >= want || fleet->stopping || open_at(n) > now_ns())
+		return (0);
+	*due = open_at(n);
+	return (1);
+}
+
+static void
+open_clock(int fd, short what, void *arg)
+{
+	struct timeval	 tv;
+	uint64_t	 at, now;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	post_more();
+	if (tasks_count() >= want || fleet->stopping)
+		return;
+	at = open_at(tasks_count());
+	now = now_ns();
+	/* All connections are busy: a free one asks by itself. */
+	at = at > now ? at - now : 1000000;
+	tv.tv_sec = (time_t)(at / 1000000000);
+	tv.tv_usec = (suseconds_t)(at / 1000 % 1000000);
+	event_add(clock_event, &tv);
+}
+
+/* One by one, because it may be stopped. */
+static void
+load_wait(const size_t *n, const char *what)
+{
+	while (*n < want && !fleet->stopping)
+		wait_for(n, *n + 1, what);
+}
+
+void
+load_post(size_t n)
+{
+	if (clock_event == NULL) {
+		posters_open(fleet->connections, fleet->rate > 0 ? open_due :
+		    closed_due);
+		clock_event = evtimer_new(fleet->base, open_clock, NULL);
+		/* A task's end may be what the next one waits for. */
+		fleet->turn = post_more;
+	}
+	first = tasks_count();
+	want = first + n;
+	begun = now_ns();
+	if (fleet->rate > 0)
+		open_clock(-1, 0, NULL);
+	else
+		post_more();
+	load_wait(&fleet->answered, "201s");
+}
+
+void
+load_end(void)
+{
+	if (fleet->nrunners > 0)
+		load_wait(&fleet->ended, "tasks to end");
+}
+
+uint64_t
+load_begun(void)
+{
+	return (begun);
+}
