@@ -105,6 +105,7 @@ void	 log_follow(size_t task, struct hist *);
 /* How many have begun, have ended; lines of all. */
 size_t	*logs_ready(void), *logs_ended(void);
 uint64_t logs_lines(void);
+double	 logs_rate(void);	/* a second, from the first to the last */
 size_t	 logs_count(void);
 
 /* approve.c: answers what the first follower sees asked */

@@ -22,7 +22,7 @@ struct reader {
 };
 
 static size_t	 nreaders, ready, ended;
-static uint64_t	 lines;
+static uint64_t	 lines, first, last;	/* how many; when they came */
 
 size_t *
 logs_ready(void)
@@ -40,6 +40,13 @@ uint64_t
 logs_lines(void)
 {
 	return (lines);
+}
+
+double
+logs_rate(void)
+{
+	return (last == first ? 0 : (double)lines * 1e9 /
+	    (double)(last - first));
 }
 
 static void
@@ -74,7 +81,9 @@ reader_line(struct reader *r, const char *id, const char *data, size_t len)
 		wrong("log of %s: line %s behind %u.%" PRIu64,
 		    task_get(r->task)->id, id, r->attempt, r->line);
 	r->line = line;
-	lines++;
+	if (lines++ == 0)
+		first = at;
+	last = at;
 	task_mark(mark, r->task);
 	p = memmem(data, len, name, sizeof(name) - 1);
 	if (p != NULL)

@@ -148,7 +148,7 @@ static void
 do_follow(void)
 {
 	struct hist	*way = hist_new();
-	uint64_t	 begun, want;
+	uint64_t	 want;
 	size_t		 i;
 
 	fleet->connections = 1;
@@ -157,12 +157,10 @@ do_follow(void)
 		log_follow(0, way);
 	wait_for(logs_ready(), fleet->followers, "followers to be answered");
 	phase_begin();
-	begun = now_ns();
 	load_end();
 	wait_for(logs_ended(), fleet->followers, "followers to see the end");
-	printf("delivered_per_second %.0f\n", (double)logs_lines() * 1e9 /
-	    (double)(now_ns() - begun));
 	phase_end();
+	printf("delivered_per_second %.0f\n", logs_rate());
 	hist_print(way, "way");
 	want = fleet->followers * (uint64_t)task_get(0)->lines;
 	if (logs_lines() != want)
