@@ -3,6 +3,7 @@
 
 import grpc from "@grpc/grpc-js";
 import fs from "node:fs";
+import http2 from "node:http2";
 import path from "node:path";
 import { deadline, dir, start, stats, test, until } from "./engine.mjs";
 
@@ -189,6 +190,27 @@ await test("grpc: a stranger's certificate does not get in", async () => {
 	if (code !== grpc.status.UNAVAILABLE)
 		throw new Error(`${code}`);
 	c.close();
+});
+
+await test("grpc: 5,500 runners have their two streams each", async () => {
+	const at = { ":method": "POST", ":path": "/test.Echo/Bidi",
+	    "content-type": "application/grpc", te: "trailers" };
+	const sessions = Array.from({ length: 55 }, () =>
+	    http2.connect(`http://127.0.0.1:${e.runner}`));
+	const { closed } = await stats(e);
+	const answered = sessions.flatMap((s) => Array.from({ length: 200 },
+	    () => new Promise((yes) => {
+		const st = s.request(at);
+		st.on("response", () => yes(1)).on("error", () => yes(0));
+		st.write(Buffer.alloc(5));	// an empty message
+	})));
+	const n = (await deadline(Promise.all(answered), "streams", 60000))
+	    .reduce((sum, x) => sum + x, 0);
+	sessions.forEach((s) => s.destroy());
+	await until("all of them to be closed", async () =>
+	    (await stats(e)).closed >= closed + n, 30000);
+	if (n !== 11000)
+		throw new Error(`${n} of 11000 streams were served`);
 });
 
 await test("grpc: a drain ends streams with UNAVAILABLE", async () => {
