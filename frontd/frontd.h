@@ -135,6 +135,7 @@ struct grpc_method {
 	void		(*message)(struct grpc_stream *, const uint8_t *, size_t);
 	void		(*half_closed)(struct grpc_stream *);
 	void		(*closed)(struct grpc_stream *);
+	int		 quiet;	/* its first message may be long in coming */
 };
 
 extern const struct grpc_method grpc_methods[];

@@ -194,6 +194,8 @@ grpc_new(struct h2_stream *st, const struct grpc_method *m)
 	strlcpy(g->s.address, st->h2->c->name, sizeof(g->s.address));
 	st->g = g;
 	st->x = NULL;
+	if (m->quiet)
+		st->deadline = 0;
 	http_stats.grpc++;
 	RB_INSERT(grpc_streams, &streams, &g->s);
 	m->opened(&g->s);
@@ -418,7 +420,7 @@ grpc_gone(struct h2_stream *st)
 }
 
 /*
- * No first message, or half of one, for TIME_BODY.  While something is owed the
+ * No first message, where one is due, or half of one for TIME_BODY.  While something is owed the
  * rest may be on its way and it is us who hold it.
  */
 void

@@ -282,10 +282,11 @@ on_logs_credit(struct peer *p, uint64_t ref, const struct msg_logs_credit *m)
 
 const struct grpc_method	 grpc_methods[] = {
 	{ SERVICE "Enroll", SMALL_MAX, enroll_opened, runner_message,
-	    runner_half_closed, runner_closed },
+	    runner_half_closed, runner_closed, 0 },
 	{ SERVICE "Connect", CONNECT_MAX, connect_opened, runner_message,
-	    runner_half_closed, runner_closed },
+	    runner_half_closed, runner_closed, 0 },
+	/* A runner may have nothing to say for days. */
 	{ SERVICE "Logs", SMALL_MAX, logs_opened, runner_message,
-	    runner_half_closed, runner_closed },
-	{ NULL, 0, NULL, NULL, NULL, NULL }
+	    runner_half_closed, runner_closed, 1 },
+	{ NULL, 0, NULL, NULL, NULL, NULL, 0 }
 };

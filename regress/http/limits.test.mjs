@@ -6,8 +6,8 @@ import fs from "node:fs";
 import net from "node:net";
 import { promisify } from "node:util";
 import { Raw, get, start, stats, test, until } from "./engine.mjs";
-import { END_HEADERS, END_STREAM, PREFACE, T, body, connect, frame, request,
-    u32, wait } from "./frames.mjs";
+import { END_HEADERS, END_STREAM, PREFACE, T, body, connect, frame, frames,
+    request, u32, wait } from "./frames.mjs";
 
 const run = promisify(execFile);
 const fast = await start({ MN_FAST: "100" });
@@ -47,6 +47,24 @@ await test("slow: a gRPC message", async () => {
 	    Buffer.from([0, 0, 0, 0, 9, 1]))]));
 	await wait(c, "a status", (f) => f.type === T.HEADERS &&
 	    (f.flags & END_STREAM) !== 0);
+	c.end();
+});
+
+await test("slow: a gRPC stream that may be quiet is served when it speaks",
+    async () => {
+	const c = await connect(fast.runner);
+	const open = (id, name) => frame(T.HEADERS, END_HEADERS, id,
+	    request("POST", `/test.Echo/${name}`, [["content-type",
+	    "application/grpc"]]));
+	const ended = (id) => (f) => f.id === id && f.type === T.HEADERS &&
+	    (f.flags & END_STREAM) !== 0;
+	c.write(Buffer.concat([open(1, "Quiet"), open(3, "Bidi")]));
+	await wait(c, "the end of the other", ended(3));
+	c.write(frame(T.DATA, 0, 1, Buffer.alloc(5)));
+	await wait(c, "an answer or the end", (f) => f.id === 1 &&
+	    (f.type === T.DATA || ended(1)(f)));
+	if (frames(c).some(ended(1)))
+		throw new Error("the quiet one was ended, too");
 	c.end();
 });
 
