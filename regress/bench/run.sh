@@ -10,7 +10,7 @@ top=$(cd "$here/../.." && pwd)
 O=${O:-$top/build}
 case $O in /*) ;; *) O=$PWD/$O ;; esac
 ROUNDS=${ROUNDS:-3}
-ALL="tasks dispatch idle-dispatch lines follow ask post get"
+ALL="tasks dispatch idle-dispatch lines follow ask post get kill idle"
 ROWS=${ROWS:-$ALL}
 
 if [ "$ROWS" = list ]; then

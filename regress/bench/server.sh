@@ -82,16 +82,17 @@ cpu_sum() {
 	cpu | awk '{ s += $2 } END { print s + 0 }'
 }
 
-# Until all of its processes together use less than 5 % of a processor; what a
-# row before has left to do is not of the next one.
+# settle [percent]: until all of its processes together use less than this much
+# of a processor, 5 if it is not said; what a row has left to do is not of the
+# next one.
 settle() {
 	n=0
 	was=$(cpu_sum)
 	while [ $n -lt 60 ]; do
 		sleep 0.5
 		is=$(cpu_sum)
-		awk -v a="$was" -v b="$is" 'BEGIN { exit b - a > 0.025 }' &&
-		    return
+		awk -v a="$was" -v b="$is" -v p="${1:-5}" \
+		    'BEGIN { exit (b - a) * 200 > p }' && return
 		was=$is
 		n=$((n + 1))
 	done

@@ -5,6 +5,8 @@
 #ifndef CLIENT_H
 #define CLIENT_H
 
+#include <sys/types.h>
+
 #include "fleet.h"
 
 /* conn.c: a TLS connection to the API listener; freed by itself when down */
@@ -111,6 +113,9 @@ size_t	 logs_count(void);
 /* approve.c: answers what the first follower sees asked */
 void	 approve(const char *permission, const char *action);
 size_t	 approvals_open(void);
+
+/* outage.c: until `what' succeeds again after this process was killed */
+void	 outage(const char *what, pid_t);
 
 /* measure.c: what the fleet does, by name */
 int	 command_run(const char *name);

@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define FLEET_ID	48	/* ids of the server's */
 #define MARK_SIZE	32
@@ -36,6 +37,8 @@ struct fleet {
 	size_t		 log_every;	/* every k-th task's log is followed */
 	double		 rate;		/* tasks a second; 0: closed loop */
 	unsigned int	 seconds;
+	const char	*probe;		/* what needs the one who is killed */
+	pid_t		 victim;
 	int		 enduring, unread;
 	/* At work. */
 	char		 mark[12];	/* of this process */
@@ -45,6 +48,7 @@ struct fleet {
 	size_t		 answered;	/* posts */
 	size_t		 wrong;		/* what must not be and was seen */
 	void		 (*turn)(void);	/* called while something is waited for */
+	int		 eager;		/* dials again without a pause */
 	int		 stopping;
 };
 extern struct fleet	*fleet;

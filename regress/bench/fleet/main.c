@@ -56,11 +56,12 @@ usage(void)
 	fprintf(stderr, "usage: fleet -a host:port -r host:port -c ca.pem "
 	    "[-euv] [-A agent] [-b book]\n"
 	    "    [-d seconds] [-f followers] [-i directory] "
-	    "[-k connections] [-l every]\n"
-	    "    [-n runners] [-q every] [-R rate] [-s sessions] "
-	    "[-S script] [-t tasks]\n"
-	    "    [-x hook] tasks | trickle | lines | follow | ask | get | "
-	    "hold\n");
+	    "[-K pid] [-k connections]\n"
+	    "    [-l every] [-n runners] [-p probe] [-q every] [-R rate] "
+	    "[-s sessions]\n"
+	    "    [-S script] [-t tasks] [-x hook]\n"
+	    "    tasks | trickle | lines | follow | ask | get | hold | "
+	    "outage\n");
 	exit(2);
 }
 
@@ -70,6 +71,7 @@ number_option(struct fleet *f, int c, const char *arg)
 	switch (c) {
 	case 'd': f->seconds = (unsigned int)count(arg, "seconds"); break;
 	case 'f': f->followers = count(arg, "followers"); break;
+	case 'K': f->victim = (pid_t)count(arg, "process"); break;
 	case 'k': f->connections = count(arg, "connections"); break;
 	case 'l': f->log_every = count(arg, "logs"); break;
 	case 'n': f->nrunners = count(arg, "runners"); break;
@@ -86,7 +88,7 @@ options(struct fleet *f, int argc, char **argv)
 {
 	int	 c;
 
-	while ((c = getopt(argc, argv, "A:a:b:c:d:ef:i:k:l:n:q:R:r:S:s:t:uvx:"))
+	while ((c = getopt(argc, argv, "A:a:b:c:d:ef:i:K:k:l:n:p:q:R:r:S:s:t:uvx:"))
 	    != -1)
 		switch (c) {
 		case 'A': f->agent = optarg; break;
@@ -95,6 +97,7 @@ options(struct fleet *f, int argc, char **argv)
 		case 'c': f->ca = optarg; break;
 		case 'e': f->enduring = 1; break;
 		case 'i': f->papers = optarg; break;
+		case 'p': f->probe = optarg; break;
 		case 'r': f->host = split(optarg, &f->port); break;
 		case 'S': f->script = optarg; break;
 		case 'u': f->unread = 1; break;

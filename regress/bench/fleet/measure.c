@@ -225,13 +225,23 @@ do_hold(void)
 	}
 }
 
+static void
+do_outage(void)
+{
+	if (fleet->probe == NULL || fleet->victim == 0)
+		fatalx("outage: -p and -K are needed");
+	outage(fleet->probe, fleet->victim);
+	fleet->unread = 1;	/* Most of its tasks have no mark. */
+}
+
 static const struct {
 	const char	*name;
 	void		(*run)(void);
 } commands[] = {
 	{ "tasks", do_tasks }, { "trickle", do_trickle },
 	{ "lines", do_lines }, { "follow", do_follow }, { "ask", do_ask },
-	{ "get", do_get }, { "hold", do_hold }, { NULL, NULL }
+	{ "get", do_get }, { "hold", do_hold }, { "outage", do_outage },
+	{ NULL, NULL }
 };
 
 int

@@ -193,6 +193,10 @@ runner_drop(struct runner *r, const char *why)
 	r->up = 0;
 	if (h != NULL)
 		h2_close(h);
+	if (fleet->eager) {
+		runner_in(r, 1);
+		return;
+	}
 	runner_in(r, r->backoff * half + randombytes_uniform(r->backoff *
 	    half + 1));
 	r->backoff = r->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX :
