@@ -10,7 +10,7 @@ top=$(cd "$here/../.." && pwd)
 O=${O:-$top/build}
 case $O in /*) ;; *) O=$PWD/$O ;; esac
 ROUNDS=${ROUNDS:-3}
-ALL="tasks dispatch idle-dispatch lines follow ask post get kill idle"
+ALL="tasks dispatch idle-dispatch lines follow ask post get cost kill idle"
 ROWS=${ROWS:-$ALL}
 
 if [ "$ROWS" = list ]; then
@@ -136,10 +136,12 @@ echo
 round=1
 while [ "$round" -le "$ROUNDS" ]; do
 	for row in $ROWS; do
+		once=
+		. "$here/rows/$row.sh"
+		[ -z "$once" ] || [ $round = 1 ] || continue
 		settle
 		: >"$D/out"
 		load=$(cut -d' ' -f1 /proc/loadavg)
-		. "$here/rows/$row.sh"
 		measure
 		cat "$D/out" >>"$D/results/$row"
 		echo "$row, round $round, load before $load:" \

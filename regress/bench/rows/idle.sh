@@ -1,5 +1,6 @@
 # 10,000 idle runners: memory, heartbeats, and all back after a restart
 IDLE=${IDLE:-10000} IDLE_SECONDS=${IDLE_SECONDS:-30}
+once=1
 
 # Until the fleet has said $1 times that all are there; in its own words, when.
 all_there() {
