@@ -35,6 +35,13 @@ if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
 	echo 'create_main_cluster = false' |
 	    $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
 fi
+# Nor are services wanted, only their programs: nothing is started.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+	$as_root chmod 755 $policy
+	trap '$as_root rm -f $policy' EXIT
+fi
 log=$(mktemp)
 { $as_root apt-get update -q &&
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y \

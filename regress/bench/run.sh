@@ -10,7 +10,8 @@ top=$(cd "$here/../.." && pwd)
 O=${O:-$top/build}
 case $O in /*) ;; *) O=$PWD/$O ;; esac
 ROUNDS=${ROUNDS:-3}
-ALL="tasks dispatch idle-dispatch lines follow ask post get cost kill idle"
+ALL="tasks dispatch idle-dispatch lines follow ask post read get cost kill idle
+    queues limit"
 ROWS=${ROWS:-$ALL}
 
 if [ "$ROWS" = list ]; then
@@ -26,7 +27,11 @@ for r in $ROWS; do
 done
 [ "$(id -u)" = 0 ] || { echo "bench: root is needed: the jails are part of" \
     "what is measured" >&2; exit 1; }
-# In a network that has loopback alone; its ports are free.
+# The queues come from npm; behind this line there is no network but loopback,
+# whose ports are free.
+[ -n "${MN_BENCH:-}" ] || case " $(echo $ROWS) " in
+*" queues "*) sh "$here/../install.sh" "$here/peers" ;;
+esac
 [ -n "${MN_BENCH:-}" ] || MN_BENCH=1 O=$O exec "$here/../lib/netns.sh" sh "$0"
 
 for PGBIN in /usr/lib/postgresql/*/bin; do :; done
@@ -48,7 +53,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 die() {
 	echo "bench: $*" >&2
-	tail -20 "$D/log" >&2
+	grep -v " info: " "$D/log" | tail -20 >&2
 	exit 1
 }
 
@@ -67,17 +72,37 @@ put() {
 	echo "$1 $2" >>"$D/out"
 }
 
-# Of all rounds of this row.
+# median name [row]: of all rounds of this row, or another
 median() {
-	awk -v n="$1" '$1 == n { print $2 }' "$D/results/$row" | sort -n |
+	awk -v n="$1" '$1 == n { print $2 }' "$D/results/${2:-$row}" | sort -n |
 	    awk '{ v[NR] = $1 }
 	    END { lo = int((NR + 1) / 2); hi = int(NR / 2) + 1
 		if (NR) print (v[lo] + v[hi]) / 2; else print "-" }'
 }
 
+# ours row name theirs: how many times theirs
+ours() {
+	[ -f "$D/results/$1" ] || return 0
+	awk -v a="$(median "$2" "$1")" -v b="$3" \
+	    'BEGIN { if (a > 0 && b > 0) printf "(ours %.2f times)", a / b }'
+}
+
+# A database of the peers' own on the server's PostgreSQL.
+peers_database() {
+	PGHOST=$D/run/postgres PGUSER=marionette_owner PGDATABASE=peers
+	export PGHOST PGUSER PGDATABASE
+	sql "CREATE DATABASE peers"
+}
+peers_sql() {
+	"$PGBIN/psql" -XAtq -v ON_ERROR_STOP=1 "$@"
+}
+peers_drop() {
+	sql "DROP DATABASE peers WITH (FORCE)"
+}
+
 # line what aim measured
 line() {
-	printf '%-66s %10s %12s\n' "$@"
+	printf '%-62s %13s  %s\n' "$@"
 }
 
 # with: so many decimals, and a unit
