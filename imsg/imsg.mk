@@ -26,7 +26,9 @@ $(GEN)/%_msg.c: $(MASTER)
 	@mkdir -p $(GEN)
 	$(Q)$(AWK) -v what=disp -v prog=$* -v procs="$(or $(PROCS_$*),$*)" \
 	    imsg/messages.master > $@.tmp && mv $@.tmp $@
-$(GEN)/runner.pb-c.c $(GEN)/runner.pb-c.h: imsg/runner.proto
+# `&:': once for both, or the second time is after something was compiled and
+# the next make makes everything again.
+$(GEN)/runner.pb-c.c $(GEN)/runner.pb-c.h &: imsg/runner.proto
 	@mkdir -p $(GEN)
 	protoc-c -Iimsg --c_out=$(GEN) runner.proto
 
