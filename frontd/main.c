@@ -153,6 +153,17 @@ janitor(void)
 	worker_drained();
 }
 
+/*
+ * runnerd was drained first (parent): what it told the runners goes out before
+ * their streams end, although it came on another channel.
+ */
+static void
+drain(void)
+{
+	peer_read(peer_of(PROC_RUNNERD));
+	http_drain();
+}
+
 static size_t
 metrics(char *buf, size_t size)
 {
@@ -215,7 +226,7 @@ main(int argc, char **argv)
 		.turn = http_turn,
 		.janitor = janitor,
 		.metrics = metrics,
-		.drain = http_drain,
+		.drain = drain,
 	};
 
 	if (argc > 1 && strcmp(argv[1], "-C") == 0)

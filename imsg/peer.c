@@ -363,28 +363,44 @@ receive_some(struct channel *c)
 	return (n);
 }
 
+/* One recvmsg's worth is handled; 1: and there may be more. */
+static int
+channel_read(struct channel *c)
+{
+	const char	*why = NULL;
+	unsigned int	 done;
+	ssize_t		 n;
+	int		 fd = c->fd;
+
+	if ((n = receive_some(c)) == -1) {
+		if (errno == EAGAIN || errno == EINTR)
+			return (0);
+		if (errno == EBADMSG)
+			why = "descriptors cut off";
+	} else if (n == 0) {
+		if (c->in_len > 0)
+			why = "ended inside a frame";
+	} else if ((why = channel_frames(c, 0, &done)) == NULL)
+		return (c->fd == fd);
+	channel_end(c, why);
+	return (0);
+}
+
 static void
 channel_readable(evutil_socket_t fd, short what, void *arg)
 {
-	struct channel	*c = arg;
-	const char	*why;
-	unsigned int	 done;
-	ssize_t		 n;
-
 	(void)fd;
 	(void)what;
-	if ((n = receive_some(c)) == -1) {
-		if (errno != EAGAIN && errno != EINTR)
-			channel_end(c, errno == EBADMSG ?
-			    "descriptors cut off" : NULL);
-		return;
-	}
-	if (n == 0) {
-		channel_end(c, c->in_len > 0 ? "ended inside a frame" : NULL);
-		return;
-	}
-	if ((why = channel_frames(c, 0, &done)) != NULL)
-		channel_end(c, why);
+	channel_read(arg);
+}
+
+void
+peer_read(struct peer *p)
+{
+	while (p->ctl.fd != -1 && channel_read(&p->ctl))
+		;
+	while (p->bulk.fd != -1 && channel_read(&p->bulk))
+		;
 }
 
 /* The last words of a channel whose other end is gone. */

@@ -67,6 +67,8 @@ void	 peer_init(struct event_base *, enum proc self,
 struct peer *peer_of(enum proc);
 /* Takes fd over as a control (0) or bulk (1) channel. */
 void	 peer_open(struct peer *, int bulk, int fd, uint32_t generation);
+/* Handles all that the peer has sent until now, out of its turn. */
+void	 peer_read(struct peer *);
 /* Handles what the peer still said before it died (promise 21). */
 void	 peer_drain(struct peer *);
 /* Closes both channels, drops what was not sent. */

@@ -8,6 +8,8 @@
 
 #define DRAIN_SECONDS	10	/* what a stop takes at most */
 
+static int	 drain_untold;		/* the parent does not know it yet */
+
 void
 peers_up(struct peer *p)
 {
@@ -33,6 +35,19 @@ peers_down(struct peer *p)
 		followers_drop(p);
 }
 
+/*
+ * frontd(runner) is drained when the parent hears this, and ends the streams:
+ * all that runners were told is on its way then.
+ */
+static void
+drain_tell(void)
+{
+	if (!drain_untold || peer_queued(peer_of(PROC_RUNNER)) > 0)
+		return;
+	drain_untold = 0;
+	worker_drained();
+}
+
 /* Once a second, everybody's. */
 void
 peers_janitor(void)
@@ -46,6 +61,7 @@ peers_janitor(void)
 	journals_janitor();
 	followers_janitor();
 	upward_resend();
+	drain_tell();
 }
 
 /* Nothing new is begun from here on: see worker_draining(). */
@@ -53,5 +69,7 @@ void
 peers_drain(void)
 {
 	runners_drain(DRAIN_SECONDS);
-	worker_drained();
+	peers_flush();
+	drain_untold = 1;
+	drain_tell();
 }

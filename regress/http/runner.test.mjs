@@ -100,6 +100,15 @@ await test("runner: runnerd dies: UNAVAILABLE, then again", async () => {
 	await again.status;
 });
 
+await test("runner: what runnerd said before a drain comes before the end",
+    async () => {
+	const t = talk("connect");
+	await t.until(1);
+	await world.say("drain good-bye");
+	is((await t.status).code, 14);
+	is(t.got.slice(1).map(String), ["good-bye"]);
+});
+
 client.close();
 await world.stop();
 process.exit(failed > 0 ? 1 : 0);

@@ -10,6 +10,8 @@
  *	scan TEXT	how often TEXT is in frontd's memory
  *	count MESSAGE	how often it was received
  *	local PATH	serves a local client on a unix socket
+ *	drain TEXT	runnerd says TEXT on the last stream that was opened; then
+ *			the parent drains frontd, which finds both at once
  * world FRONTD api|admin|runner
  */
 #include <sys/socket.h>
@@ -23,6 +25,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +55,7 @@ static pid_t		 pid;
 static unsigned int	 counts[MSG_MAX];
 static int		 revoked, local = -1;
 static uint64_t		 died;		/* ref that killed its owner */
+static uint64_t		 opened;	/* ref of the newest stream */
 
 static void
 frame(struct chan *c, uint64_t ref, enum msg_type type, const void *m, int fd)
@@ -402,6 +406,7 @@ runner(struct chan *c, uint64_t ref, enum msg_type type, const void *v)
 
 	switch ((int)type) {
 	case MSG_STREAM_OPEN:
+		opened = ref;
 		if (strcmp(o->method, "Enroll") == 0)
 			unary = ref;
 		describe(type, v);
@@ -638,6 +643,23 @@ report(void)
 	frame(&ctl[PROC_PARENT], 0, MSG_PROC_REPORT, &m, -1);
 }
 
+/* The parent's channel is the first with something to read. */
+static void
+drain(const char *text)
+{
+	struct msg_stream_message	 m = { .body = (const uint8_t *)text,
+					    .body_len = strlen(text) };
+	struct msg_proc_ping		 ping = { 0 };
+	struct msg_proc_drain		 last = { .seconds = 10 };
+
+	if (kill(pid, SIGSTOP) == -1 || waitpid(pid, NULL, WUNTRACED) == -1)
+		err(1, "frontd");
+	frame(&ctl[PROC_PARENT], 0, MSG_PROC_PING, &ping, -1);
+	frame(&ctl[PROC_RUNNERD], opened, MSG_STREAM_MESSAGE, &m, -1);
+	frame(&ctl[PROC_PARENT], 0, MSG_PROC_DRAIN, &last, -1);
+	kill(pid, SIGCONT);
+}
+
 static void
 command(char *line)
 {
@@ -662,6 +684,8 @@ command(char *line)
 		serve_local(arg);
 	else if (strcmp(line, "report") == 0)
 		report();
+	else if (strcmp(line, "drain") == 0)
+		drain(arg);
 	else if (strcmp(line, "count") == 0) {
 		for (i = 1; i < MSG_MAX; i++)
 			if (strcmp(msg_descs[i].name, arg) == 0)

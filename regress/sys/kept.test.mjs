@@ -98,14 +98,14 @@ test("a directory that is no session's of this runner stays", async () => {
 test("a stop is told to runners, and a run goes on over it", async (t) => {
 	const me = await enrol({ address: `localhost:${server.ports.runner}`,
 	    token: await server.runner_token(), agents: ["custom:elsewhere"] });
-	const r = await new Runner(me).connect();
-	t.after(() => r.close());
 	const s = await working();
 	const work = await server.task(s, JSON.stringify([
 	    { append: ["n", "x"] }, { ask: { id: "q", tool: "T", action: "a",
 	    input: {} } }, { out: "over" }]));
 
 	const p = await server.asked(work);
+	const r = await new Runner(me).connect();
+	t.after(() => r.close());
 	const status = await server.halt();
 	assert.equal(status.code, 0);
 	assert.equal((await r.next("drain", 15000)).seconds, 10);
