@@ -343,6 +343,7 @@ on_event_follow(struct peer *p, uint64_t ref, const struct msg_event_follow *m)
 	f->credit = m->credit;
 	RB_INSERT(followers, &all, f);
 	nfollowers++;
+	hub_want();
 	pump(f);
 }
 

@@ -1,7 +1,7 @@
 /*
  * hub.c - the ring of recent events, in commit order, as storaged pushes them
- * (promise 14).  What lies before its low mark is read from storage.  Bounded
- * by number and bytes.
+ * (promise 14) while anybody follows.  What lies before its low mark is read
+ * from storage.  Bounded by number and bytes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +9,11 @@
 #include "hub.h"
 #include "log.h"
 #include "sessiond.h"
+#include "worker.h"
 
 #define RING_EVENTS	8192
 #define RING_BYTES	(8U << 20)
+#define QUIET_MS	60000	/* a follower may soon be back */
 
 TAILQ_HEAD(events, event_item);
 
@@ -20,6 +22,8 @@ static unsigned int		 count;
 static size_t			 bytes;
 static struct position		 low, high;	/* (low, high] is in the ring */
 static int			 open_;		/* a horizon was told */
+static int			 wanted;	/* as storaged was told */
+static uint64_t			 quiet;		/* mono ms, nobody since; 0 */
 
 int
 hub_is_open(void)
@@ -76,7 +80,55 @@ hub_after(const struct position *at)
 	return (found);
 }
 
-/* Every event from here on will be pushed; what was before is in storage. */
+static void
+drop_all(void)
+{
+	while (!TAILQ_EMPTY(&ring))
+		drop_oldest();
+}
+
+static void
+tell_wanted(void)
+{
+	struct msg_event_feed	 m = { (uint8_t)wanted };
+
+	if (peer_is_up(peer_of(PROC_STORAGED)))
+		send_event_feed(peer_of(PROC_STORAGED), 0, &m);
+}
+
+void
+hub_want(void)
+{
+	quiet = 0;
+	if (wanted)
+		return;
+	wanted = 1;
+	tell_wanted();
+}
+
+void
+hub_tick(void)
+{
+	uint64_t	 now = worker_mono_ms();
+
+	if (!wanted || followers_count() > 0)
+		return;
+	if (quiet == 0)
+		quiet = now;
+	if (now - quiet < QUIET_MS)
+		return;
+	wanted = open_ = 0;
+	drop_all();
+	tell_wanted();
+}
+
+void
+hub_storaged_up(void)
+{
+	if (wanted)
+		tell_wanted();
+}
+
 void
 on_event_horizon(struct peer *p, uint64_t ref,
     const struct msg_event_horizon *m)
@@ -87,8 +139,9 @@ on_event_horizon(struct peer *p, uint64_t ref,
 	(void)ref;
 	if (position_parse(&at, m->position) == -1)
 		fatalx("storaged: horizon %s", m->position);
-	while (!TAILQ_EMPTY(&ring))
-		drop_oldest();
+	if (!wanted)
+		return;
+	drop_all();
 	/* Events are numbered from 1: the horizon itself, n.0, is before. */
 	low = at;
 	if (!open_ || position_cmp(&high, &low) < 0)

@@ -36,6 +36,12 @@ struct event_item *hub_after(const struct position *);
 const struct position *hub_low(void);
 const struct position *hub_high(void);
 int	 hub_is_open(void);
+/* Somebody follows: events are wanted from storaged. */
+void	 hub_want(void);
+/* Once a second: after a while without a follower they are not. */
+void	 hub_tick(void);
+/* storaged is new and pushes nothing before it is told to. */
+void	 hub_storaged_up(void);
 
 /* follower.c */
 void	 followers_due(void);		/* there may be something for them */

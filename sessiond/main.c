@@ -75,8 +75,10 @@ static void
 peer_up(struct peer *p)
 {
 	ask_peer_up(p);
-	if (p->proc == PROC_STORAGED)
+	if (p->proc == PROC_STORAGED) {
 		sessions_load();
+		hub_storaged_up();
+	}
 	sessions_peer_up(p);
 }
 
@@ -101,6 +103,7 @@ janitor(void)
 	sessions_tick();
 	waiters_tick();
 	followers_due();
+	hub_tick();
 }
 
 static size_t

@@ -1,9 +1,9 @@
 /*
- * feed.c - every event to sessiond, in commit order, none missed and none
- * twice (promise 14): rows after the last one sent and below the oldest
- * transaction still at work.  Asked after each commit that may have made one,
- * and each second for those of other servers.  The same connection, which has
- * the system mark, does the database's housekeeping once a minute.
+ * feed.c - every event to sessiond while it wants them, in commit order, none
+ * missed and none twice (promise 14): rows after the last one sent and below the
+ * oldest transaction still at work.  Asked after each commit that may have made
+ * one, and each second for those of other servers.  The same connection, which
+ * has the system mark, does the database's housekeeping once a minute.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,8 @@
 static enum { ASK_NONE, ASK_HORIZON, ASK_EVENTS, ASK_JANITOR } asking;
 static uint64_t		 xid, seq;	/* of the last event sent */
 static int		 placed;	/* sessiond knows the horizon */
-static int		 fresh;		/* sessiond is new since the question */
+static int		 fresh;		/* it wants them anew since the question */
+static int		 wanted;	/* somebody follows events */
 static int		 kicked;
 static unsigned int	 housekeeping;	/* seconds until */
 
@@ -46,10 +47,20 @@ feed_start(void)
 	conn_start(&conn);
 }
 
-/* sessiond is new: it learns a horizon before any event. */
+/* sessiond is new, and says so when it wants events. */
 void
 feed_reset(void)
 {
+	wanted = placed = 0;
+}
+
+/* It learns a horizon before any event. */
+void
+on_event_feed(struct peer *p, uint64_t ref, const struct msg_event_feed *m)
+{
+	(void)p;
+	(void)ref;
+	wanted = m->wanted;
 	placed = 0;
 	fresh = 1;
 }
@@ -96,7 +107,7 @@ feed_turn(void)
 
 	if (conn.state != CONN_READY || asking != ASK_NONE)
 		return;
-	if (!placed && peer_is_up(p)) {
+	if (wanted && !placed && peer_is_up(p)) {
 		asking = ASK_HORIZON;
 		fresh = 0;
 		conn_query(&conn, "SELECT "
@@ -131,7 +142,7 @@ take_horizon(const PGresult *res)
 	struct msg_event_horizon m;
 	char			 position[32];
 
-	if (fresh || !peer_is_up(peer_of(PROC_SESSIOND)))
+	if (fresh || !wanted || !peer_is_up(peer_of(PROC_SESSIOND)))
 		return;
 	xid = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
 	seq = 0;

@@ -215,8 +215,9 @@ newer(struct child *ch)
 int
 main(int argc, char **argv)
 {
-	struct child	 ch;
-	uint64_t	 ref;
+	struct msg_event_feed	 feed = { 1 };
+	struct child		 ch;
+	uint64_t		 ref;
 
 	memset(&ch, 0, sizeof(ch));
 	signal(SIGPIPE, SIG_IGN);
@@ -224,6 +225,7 @@ main(int argc, char **argv)
 		return (newer(&ch));
 	child_start(&ch);
 	ok(child_ready(&ch, 15000), "storaged becomes ready");
+	say(&ch.control[PROC_SESSIOND], MSG_EVENT_FEED, 0, &feed);
 	ok(hear(&ch.control[PROC_SESSIOND], 3000, &ref) == MSG_EVENT_HORIZON,
 	    "sessiond is told the horizon first");
 	test_batch(&ch);

@@ -2,7 +2,8 @@
 /*
  * Followers of events against a database that is simulated: whatever the order
  * of commits, pushes, pages, credit and restarts of storaged, each gets every
- * event of its tenant and type once, in order, and never more than its credit.
+ * event of its tenant and type once, in order, and never more than its credit;
+ * also when nobody followed for a while and nothing was pushed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +30,9 @@ struct sessiond		*env = &self;
 static struct peer	 web = { .proc = PROC_API };
 static struct peer	 db = { .proc = PROC_STORAGED };
 static int		 full, pages_of_nobody;
-static uint64_t		 refs;
+static uint64_t		 refs, now = 1;
+static int		 feed;		/* as storaged was told */
+static int		 horizon_due;	/* it has not told one since */
 
 struct viewer {
 	uint64_t	 ref;
@@ -74,6 +77,19 @@ struct peer *
 peer_of(enum proc proc)
 {
 	return (proc == PROC_STORAGED ? &db : &web);
+}
+
+uint64_t
+worker_mono_ms(void)
+{
+	return (now);
+}
+
+int
+peer_is_up(const struct peer *p)
+{
+	(void)p;
+	return (1);
 }
 
 int
@@ -173,12 +189,18 @@ peer_send(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
     int fd)
 {
 	const struct msg_event_line	*l = m;
-	struct viewer			*v = viewer_of(ref);
+	struct viewer			*v;
 	struct position			 at;
 	char				 text[128];
 
 	(void)p;
 	(void)fd;
+	if (type == MSG_EVENT_FEED) {
+		assert_int_not_equal(feed, *(const uint8_t *)m);
+		horizon_due = feed = !feed;
+		return (0);
+	}
+	v = viewer_of(ref);
 	assert_int_equal(type, MSG_EVENT_LINE);
 	assert_int_equal(position_show(&at, v->tenant, l->position), 0);
 	if (*l->type == '\0') {
@@ -225,6 +247,8 @@ push(unsigned int n)
 	struct msg_event_committed	 m = { 0 };
 	char				 at[64];
 
+	if (!feed || horizon_due)
+		return;
 	for (; n > 0 && pushed < committed; n--, pushed++) {
 		position_of(pushed, at);
 		m.position = at;
@@ -246,6 +270,9 @@ restart(void)
 	struct msg_event_horizon	 m;
 	char				 at[64];
 
+	if (!feed)
+		return;
+	horizon_due = 0;
 	pushed = committed;
 	snprintf(at, sizeof(at), "%u.0", XID + committed / 3);
 	m.position = at;
@@ -328,13 +355,38 @@ credit(struct viewer *v, uint32_t n)
 	on_event_credit(&web, v->ref, &m);
 }
 
+/* All go, and come back when storaged was told that nobody follows, or before. */
+static void
+night(unsigned int ms)
+{
+	char	 last[POSITION_SIZE];
+	int	 i;
+
+	for (i = 0; i < FOLLOWERS; i++)
+		if (!viewers[i].greeted)
+			return;
+	for (i = 0; i < FOLLOWERS; i++)
+		unfollow(&viewers[i]);
+	hub_tick();
+	now += ms;
+	hub_tick();
+	assert_int_equal(feed, ms < 60000);
+	committed += 3;
+	push(1);
+	for (i = 0; i < FOLLOWERS; i++) {
+		strlcpy(last, viewers[i].last, sizeof(last));
+		follow(&viewers[i], last);
+	}
+	assert_int_equal(feed, 1);
+}
+
 static void
 step(void)
 {
 	struct viewer	*v = &viewers[rand() % FOLLOWERS];
 	char		 last[POSITION_SIZE];
 
-	switch (rand() % 12) {
+	switch (rand() % 13) {
 	case 0:
 	case 1:
 		committed += 3;
@@ -355,7 +407,7 @@ step(void)
 		}
 		break;
 	case 7:
-		if (rand() % 20 == 0)
+		if (horizon_due || rand() % 20 == 0)
 			restart();
 		break;
 	case 8:
@@ -366,6 +418,10 @@ step(void)
 	case 9:
 		if (rand() % 20 == 0)
 			committed += 300;
+		break;
+	case 10:
+		if (rand() % 10 == 0)
+			night(rand() % 2 ? 30000 : 60000);
 		break;
 	default:
 		if (npages > 0)
@@ -381,6 +437,8 @@ finish(void)
 	int	 i, n;
 
 	full = 0;
+	if (horizon_due)
+		restart();
 	push(UINT32_MAX);
 	for (i = 0; i < FOLLOWERS; i++)
 		credit(&viewers[i], 1000000);
