@@ -118,6 +118,7 @@ await test("ws: every message once, then a normal close", async () => {
 });
 
 await test("ws: the protocol that was offered", async () => {
+	const before = await stats(e);
 	const a = open("/count?count=1&hold=1", ["mk_abc", "marionette.v1"]);
 	await deadline(once(a.ws, "open"), "open");
 	if (a.ws.protocol !== "marionette.v1")
@@ -128,6 +129,9 @@ await test("ws: the protocol that was offered", async () => {
 	if (b.ws.protocol !== "mk_abc")
 		throw new Error(b.ws.protocol);
 	b.ws.terminate();
+	// What is noticed late would be counted among the next test's.
+	await until("both closed", async () =>
+	    (await stats(e)).closed === before.closed + 2);
 });
 
 await test("ws: pings are answered, closes too, and it is noticed",
