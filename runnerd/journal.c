@@ -5,7 +5,8 @@
  * at a time.  Only the commit acknowledges, returns credit, and feeds
  * followers, so that a slow database slows the agents' spools.
  *
- * A run that this process has not met is looked up first (RUN_FIND).
+ * A run that this process has not met is looked up first (RUN_FIND), unless
+ * nobody else can have met it either.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,6 +162,23 @@ found(struct ask *a, const struct answer *ans)
 }
 
 static struct journal *
+journal_new(const char *run, enum stage stage)
+{
+	struct journal	*j;
+
+	if ((j = calloc(1, sizeof(*j))) == NULL)
+		fatal("journal");
+	strlcpy(j->run, run, sizeof(j->run));
+	j->stage = stage;
+	j->used = worker_mono_ms();
+	TAILQ_INIT(&j->chunks);
+	TAILQ_INIT(&j->receipts);
+	TAILQ_INIT(&j->earlies);
+	RB_INSERT(journals, &journals, j);
+	return (j);
+}
+
+static struct journal *
 journal_get(const char *run)
 {
 	struct msg_run_find	 m;
@@ -170,22 +188,40 @@ journal_get(const char *run)
 		j->used = worker_mono_ms();
 		return (j);
 	}
-	if ((j = calloc(1, sizeof(*j))) == NULL)
-		fatal("journal");
-	strlcpy(j->run, run, sizeof(j->run));
-	j->stage = JOURNAL_FINDING;
-	j->used = worker_mono_ms();
-	TAILQ_INIT(&j->chunks);
-	TAILQ_INIT(&j->receipts);
-	TAILQ_INIT(&j->earlies);
+	j = journal_new(run, JOURNAL_FINDING);
 	m.run = run;
 	if (ask(PROC_STORAGED, MSG_RUN_FIND, &m, 0, found, j) == NULL) {
 		log_warn("run %s", run);
-		free(j);
+		journal_free(j);
 		return (NULL);
 	}
-	RB_INSERT(journals, &journals, j);
 	return (j);
+}
+
+void
+journal_fresh(const char *run, const char *task, const char *tenant,
+    const char *runner, uint32_t attempt)
+{
+	struct journal	*j;
+
+	if (journal_find(run) != NULL)
+		return;
+	j = journal_new(run, JOURNAL_OPEN);
+	strlcpy(j->task, task, sizeof(j->task));
+	strlcpy(j->tenant, tenant, sizeof(j->tenant));
+	strlcpy(j->runner, runner, sizeof(j->runner));
+	j->attempt = attempt;
+	j->next = 1;
+}
+
+void
+journal_over(const char *run)
+{
+	struct journal	*j = journal_find(run);
+
+	if (j != NULL && j->stage != JOURNAL_FINDING && !j->asked &&
+	    TAILQ_EMPTY(&j->chunks))
+		journal_free(j);
 }
 
 int

@@ -30,6 +30,11 @@ int	 position_parse(const char *, uint32_t *attempt, uint64_t *line);
 int64_t	 lines_overlap(uint64_t first, uint64_t count, uint64_t next);
 
 /* journal.c */
+/* A run that nobody has seen yet: no line of it is stored. */
+void	 journal_fresh(const char *run, const char *task, const char *tenant,
+	    const char *runner, uint32_t attempt);
+/* Nothing more is to be known of it; lines that come all the same are. */
+void	 journal_over(const char *run);
 /* Is line up_to of this run committed, or known to be lost for ever? */
 int	 journal_has(const char *run, uint64_t up_to);
 /* Takes a batch from a Logs stream; the stream is told what comes of it. */

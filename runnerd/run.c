@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal.h"
 #include "log.h"
 #include "run.h"
 #include "runnerd.h"
@@ -76,6 +77,7 @@ static void
 run_free(struct run *run)
 {
 	RB_REMOVE(runs, &runs, run);
+	journal_over(run->id);
 	free(run->prompt);
 	free(run);
 }
@@ -265,6 +267,9 @@ on_run_start(struct peer *p, uint64_t ref, const struct msg_run_start *m)
 	run->epoch = m->epoch;
 	run->timeout = m->timeout;
 	run->interrupted = m->interrupted != 0;
+	if (m->fresh)
+		journal_fresh(run->id, run->task, run->tenant, run->runner,
+		    run->attempt);
 	if (run->prompt == NULL && !run->held && !run->started &&
 	    (run->prompt = strdup(m->prompt)) == NULL)
 		fatal("run");

@@ -120,7 +120,10 @@ void	 runner_save(struct runner *);
 void	 runners_janitor(void), runners_drain(unsigned int seconds);
 size_t	 runners_metrics(char *, size_t);
 void	 runner_event(struct runner *, enum runner_event);
-/* seal.c: code is empty, credential_required, unavailable or stale. */
+/*
+ * seal.c: code is empty, credential_required, unavailable or stale.  0 done is
+ * called later, 1 it was (there is no key), -1 it cannot be asked now.
+ */
 typedef void (*seal_done)(const char *id, const char *code,
 	    const uint8_t *sealed, size_t len);
 int	 seal(const struct session *, const struct runner *, const char *id,

@@ -129,7 +129,7 @@ assigned(struct task *t, const void *arg)
 		set(t, RUN_ENDING);
 		store_unassign(t);
 	} else
-		run_start(t);
+		run_start(t, 1);
 	session_tell(s);
 	return (1);
 }
@@ -149,7 +149,7 @@ static int
 prompt(struct task *t, const void *arg)
 {
 	take_prompt(t, arg);
-	run_start(t);
+	run_start(t, 0);
 	return (1);
 }
 

@@ -31,7 +31,7 @@ run_noted(uint64_t ref, uint32_t life)
 }
 
 void
-run_start(const struct task *t)
+run_start(const struct task *t, int fresh)
 {
 	struct msg_run_start	 m;
 
@@ -46,6 +46,7 @@ run_start(const struct task *t)
 	m.epoch = t->run.epoch;
 	m.timeout = t->timeout;
 	m.interrupted = t->run.interrupted;
+	m.fresh = fresh != 0;
 	m.prompt = t->run.prompt;
 	send_run_start(peer_of(PROC_RUNNERD), 0, &m);
 }
@@ -112,7 +113,7 @@ run_expect_all(void)
 	send_runs_done(peer_of(PROC_RUNNERD), 0, &done);
 	for (t = task_first(); t != NULL; t = task_next(t)) {
 		if (t->run.state == RUN_ASSIGNED && !t->run.started)
-			run_start(t);
+			run_start(t, 0);
 		if (t->run.kill != KILL_NONE)
 			run_kill(t, t->run.kill);
 		permission_resend(t);
@@ -259,7 +260,7 @@ on_runner_back(struct peer *p, uint64_t ref, const struct msg_runner_back *m)
 			continue;
 		if (!t->run.seen && t->run.state == RUN_ASSIGNED &&
 		    !t->run.started)
-			run_start(t);
+			run_start(t, 0);
 		t->run.seen = 0;
 		permission_resend(t);
 	}

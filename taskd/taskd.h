@@ -122,7 +122,7 @@ void	 run_expect_all(void);
 void	 run_janitor(void);
 void	 run_kill(struct task *, enum kill);
 void	 run_noted(uint64_t, uint32_t);
-void	 run_start(const struct task *);
+void	 run_start(const struct task *, int fresh);
 struct session *session_find(const char *);
 struct session *session_get(const char *);
 void	 session_janitor(void);
