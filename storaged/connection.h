@@ -6,6 +6,19 @@
 
 #include "storaged.h"
 
+/*
+ * Every statement finds each of its rows by an index.  To a planner that sees a
+ * new database's empty tables other ways would look as cheap, and stay.
+ */
+#define CONN_OPTIONS							\
+	"-c search_path=mn,mn_data -c timezone=UTC -c jit=off "		\
+	"-c enable_seqscan=off -c enable_hashjoin=off "			\
+	"-c enable_mergejoin=off -c random_page_cost=1 "		\
+	"-c cpu_tuple_cost=1 -c lock_timeout=250 "			\
+	"-c statement_timeout=10000 "					\
+	"-c idle_in_transaction_session_timeout=5000 "
+
+struct group;
 enum conn_state { CONN_DOWN, CONN_CONNECTING, CONN_PREPARING, CONN_READY };
 
 /*
@@ -32,7 +45,7 @@ struct conn {
 	unsigned int		 backoff_ms;
 	unsigned int		 failures;
 	uint64_t		 since;		/* of the attempt */
-	struct stmt		*stmt;		/* reader: what it is at */
+	struct group		*group;		/* reader: what it is at */
 };
 
 void		 conn_start(struct conn *);

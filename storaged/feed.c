@@ -33,9 +33,7 @@ static void	 feed_sync(struct conn *);
 
 static struct conn	 conn = {
 	.name = "marionette feed",
-	.options = "-c search_path=mn,mn_data -c timezone=UTC -c jit=off "
-	    "-c mn.tenant=* -c lock_timeout=250 -c statement_timeout=10000 "
-	    "-c idle_in_transaction_session_timeout=5000",
+	.options = CONN_OPTIONS "-c mn.tenant=*",
 	.prepare = 0,
 	.up = feed_up, .down = feed_down, .result = feed_result,
 	.done = feed_done, .sync = feed_sync,

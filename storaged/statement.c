@@ -225,7 +225,6 @@ statement_new(const struct peer *p, uint64_t ref, enum msg_type type,
 void
 statement_free(struct stmt *s)
 {
-	PQclear(s->res);
 	freezero(s, s->bytes);
 }
 

@@ -31,10 +31,9 @@ struct stmt {
 	uint64_t		 ref;
 	uint64_t		 since;		/* monotonic ms */
 	unsigned int		 tries;		/* that failed and may pass */
-	unsigned int		 cut:1;		/* begins a batch of its own */
+	unsigned int		 cut:1;		/* begins a batch; a read: is alone */
 	unsigned int		 orphan:1;	/* its asker is gone */
 	unsigned int		 sent:1;	/* once; its outcome may be */
-	PGresult		*res;		/* of a read; the last */
 	const char		*tenant;	/* "*": a system statement */
 	int			 nparams;
 	const char		*values[PARAM_MAX];

@@ -44,17 +44,7 @@ static void	 write_sync(struct conn *);
 
 static struct conn	 conn = {
 	.name = "marionette write",
-	/*
-	 * Every statement finds each of its rows by an index, and is planned
-	 * once.  To a planner that sees a new database's empty tables other
-	 * ways would look as cheap, and stay.
-	 */
-	.options = "-c search_path=mn,mn_data -c timezone=UTC -c jit=off "
-	    "-c enable_seqscan=off -c enable_hashjoin=off "
-	    "-c enable_mergejoin=off -c random_page_cost=1 "
-	    "-c cpu_tuple_cost=1 -c plan_cache_mode=force_generic_plan "
-	    "-c lock_timeout=250 -c statement_timeout=10000 "
-	    "-c idle_in_transaction_session_timeout=5000",
+	.options = CONN_OPTIONS "-c plan_cache_mode=force_generic_plan",
 	.prepare = MSG_F_WRITE,
 	.up = write_up, .down = write_down, .result = write_result,
 	.done = write_done, .sync = write_sync,

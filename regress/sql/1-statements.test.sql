@@ -19,6 +19,14 @@ LANGUAGE sql AS $$
 	    ARRAY[l], ARRAY[runner], ARRAY[epoch], ARRAY[waits],
 	    ARRAY['alog_' || b], ARRAY['req'], ARRAY[m], ARRAY[n])
 $$;
+CREATE FUNCTION pg_temp.session_read(a text, b text) RETURNS SETOF mn.found
+LANGUAGE sql AS $$ SELECT * FROM mn.session_read(a, ARRAY[b]) $$;
+CREATE FUNCTION pg_temp.task_read(a text, b text) RETURNS SETOF mn.found
+LANGUAGE sql AS $$ SELECT * FROM mn.task_read(a, ARRAY[b]) $$;
+CREATE FUNCTION pg_temp.permission_read(a text, b text) RETURNS SETOF mn.found
+LANGUAGE sql AS $$ SELECT * FROM mn.permission_read(a, ARRAY[b]) $$;
+CREATE FUNCTION pg_temp.runner_read(a text, b text) RETURNS SETOF mn.found
+LANGUAGE sql AS $$ SELECT * FROM mn.runner_read(a, ARRAY[b]) $$;
 CREATE FUNCTION pg_temp.run_begin(a text, b text, c bigint, d bigint)
 RETURNS bigint LANGUAGE sql AS $$
 	SELECT count(*) FROM mn.run_begin(a, ARRAY[b], ARRAY[c], ARRAY[d])
@@ -52,7 +60,7 @@ BEGIN
 	    ARRAY[then_task], ARRAY[then_runner], ARRAY[then_epoch]) r;
 	RETURN QUERY SELECT CASE WHEN v_was IN ('pending', 'assigned',
 	    'running') THEN 1 ELSE 0 END::bigint, t.doc, v_taken
-	FROM mn.task_read(a, coalesce(v_task, (SELECT task
+	FROM pg_temp.task_read(a, coalesce(v_task, (SELECT task
 	    FROM mn.run_find(b)))) t;
 END
 $$;
@@ -169,7 +177,7 @@ SELECT pg_temp.ok(json_array_length(doc::json->'items') = 0
     mn.session_page('a', '{"status":["suspended"]}');
 SELECT pg_temp.ok(doc::json->>'name' = 'one' AND
     doc::json->>'idle_timeout_seconds' = '60', 'SESSION_READ') FROM
-    mn.session_read('a', 'sess_0000000000000000000000001');
+    pg_temp.session_read('a', 'sess_0000000000000000000000001');
 SELECT pg_temp.ok(code = 'precondition_failed' AND session <> '',
     'SESSION_PATCH with a stale If-Match') FROM mn.session_patch('a',
     'sess_0000000000000000000000001', '"2020-01-01T00:00:00.000Z"', '{}');
@@ -177,7 +185,7 @@ SELECT pg_temp.ok(p.code = '' AND p.doc::json->>'name' = 'two' AND
     p.doc::json->'labels'->>'m' = '2' AND p.doc::json->'labels'->>'l' IS NULL
     AND p.doc::json->>'idle_timeout_seconds' IS NULL
     AND p.doc::json->>'updated_at' > r.doc::json->>'updated_at',
-    'SESSION_PATCH merges') FROM mn.session_read('a',
+    'SESSION_PATCH merges') FROM pg_temp.session_read('a',
     'sess_0000000000000000000000001') r, mn.session_patch('a',
     'sess_0000000000000000000000001', '"' || (r.doc::json->>'updated_at') ||
     '"', '{"name":"two","labels":{"l":null,"m":"2"},'
@@ -207,7 +215,7 @@ SELECT pg_temp.ok(status = 'terminated' AND code = '',
 SELECT pg_temp.ok(status = 'terminated' AND code = '', 'and again') FROM
     mn.session_wish('a', 'sess_0000000000000000000000003', 2, '', 1, 'me');
 SELECT pg_temp.ok(code = 'not_found', 'a removed session is not there') FROM
-    mn.session_read('a', 'sess_0000000000000000000000003');
+    pg_temp.session_read('a', 'sess_0000000000000000000000003');
 SELECT pg_temp.ok(code = 'in_use', 'AGENT_CONFIG_END in use') FROM
     mn.agent_config_end('a', 'acfg_0000000000000000000000002', 'me');
 SELECT pg_temp.ok(rows = 1 AND code = '', 'AGENT_CONFIG_END') FROM
@@ -276,7 +284,7 @@ SELECT pg_temp.ok(count(*) = 0, 'a runner has one session') FROM
     'rnr_00000000000000000000000001');
 SELECT pg_temp.ok(doc::json->>'status' = 'busy' AND doc::json->>'session_id'
     = 'sess_0000000000000000000000001', 'RUNNER_READ') FROM
-    mn.runner_read('a', 'rnr_00000000000000000000000001');
+    pg_temp.runner_read('a', 'rnr_00000000000000000000000001');
 
 -- ---- tasks and runs --------------------------------------------------------
 SELECT pg_temp.ok(code = 'not_found' AND task = '',
@@ -335,7 +343,7 @@ SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001', 2,
 SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001', 1,
     1) = 1, 'RUN_BEGIN');
 SELECT pg_temp.ok(doc::json->>'status' = 'running', 'the task is running')
-    FROM mn.task_read('a', 'task_0000000000000000000000001');
+    FROM pg_temp.task_read('a', 'task_0000000000000000000000001');
 SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001', 1,
     1) = 0, 'RUN_BEGIN again');
 SELECT pg_temp.ok(rows = 1, 'RUN_STEP') FROM
@@ -346,7 +354,7 @@ SELECT pg_temp.ok(rows = 0, 'TASK_WAIT again') FROM
     mn.task_wait('a', 'task_0000000000000000000000001', 'permission');
 SELECT pg_temp.ok(doc::json->>'waiting_for' = 'permission'
     AND doc::json->'progress'->>'percent' = '40', 'TASK_READ') FROM
-    mn.task_read('a', 'task_0000000000000000000000001');
+    pg_temp.task_read('a', 'task_0000000000000000000000001');
 
 -- ---- logs ------------------------------------------------------------------
 SELECT pg_temp.ok(rows = 1, 'LOG_APPEND') FROM pg_temp.log_append('a',
@@ -452,7 +460,7 @@ SELECT pg_temp.ok(rows = 0 AND doc::json->>'attempt' = '2',
     pg_temp.run_end('a', 'run_00000000000000000000000001', 1, 'lost', 0, '', '',
     '', 1, 2, 3, 4, 'c', 'pending', 'run_00000000000000000000000011', 0);
 SELECT pg_temp.ok(doc::json->>'status' = 'canceled',
-    'its open question is canceled') FROM mn.permission_read('a',
+    'its open question is canceled') FROM pg_temp.permission_read('a',
     'perm_0000000000000000000000004');
 SELECT pg_temp.ok(code = 'invalid_state' AND permission <> '',
     'a canceled one cannot be answered') FROM mn.permission_settle('a',
@@ -536,7 +544,7 @@ SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'failed'
     pg_temp.run_end('a', 'run_00000000000000000000000002', 1, 'timeout', 0, '',
     'too long', '', 0, 0, 0, 0, '', 'failed', '', 0);
 SELECT pg_temp.ok(doc::json->'last_error'->>'code' = 'timeout',
-    'the session tells its last error') FROM mn.session_read('a',
+    'the session tells its last error') FROM pg_temp.session_read('a',
     'sess_0000000000000000000000001');
 SELECT mn.task_again('a', 'task_0000000000000000000000002',
     'run_00000000000000000000000015', 'me') \g /dev/null
@@ -572,11 +580,11 @@ SELECT pg_temp.ok(count(*) = 1 AND max(ended) = 1, 'LOG_READ says ended') FROM
 -- The parameter lies, row-level security does not; and the other way round.
 SELECT pg_temp.ok(rows = 0 OR code <> '', 'wrong tenant: ' || what) FROM (
 	SELECT 'SESSION_READ' AS what, r.rows, r.code
-	FROM mn.session_read('b', 'sess_0000000000000000000000001') r
+	FROM pg_temp.session_read('b', 'sess_0000000000000000000000001') r
 	UNION ALL SELECT 'TASK_READ', r.rows, r.code
-	FROM mn.task_read('b', 'task_0000000000000000000000001') r
+	FROM pg_temp.task_read('b', 'task_0000000000000000000000001') r
 	UNION ALL SELECT 'PERMISSION_READ', r.rows, r.code
-	FROM mn.permission_read('b', 'perm_0000000000000000000000001') r
+	FROM pg_temp.permission_read('b', 'perm_0000000000000000000000001') r
 	UNION ALL SELECT 'AGENT_CONFIG_READ', r.rows, r.code
 	FROM mn.agent_config_read('b', 'acfg_0000000000000000000000002') r
 	UNION ALL SELECT 'RUN_PAGE', r.rows, r.code
@@ -593,7 +601,7 @@ FROM (
 	UNION ALL SELECT 'SESSION_PAGE', r.rows, r.code
 	FROM mn.session_page('a', '{}') r
 	UNION ALL SELECT 'SESSION_READ', r.rows, r.code
-	FROM mn.session_read('a', 'sess_0000000000000000000000001') r
+	FROM pg_temp.session_read('a', 'sess_0000000000000000000000001') r
 	UNION ALL SELECT 'SESSION_NOTE', r.rows, r.code FROM
 	mn.session_note('a', 'sess_0000000000000000000000001', 0, 'x') r
 	UNION ALL SELECT 'SESSION_DETACH', r.rows, r.code FROM
@@ -610,7 +618,7 @@ FROM (
 	UNION ALL SELECT 'TASK_PAGE', r.rows, r.code
 	FROM mn.task_page('a', '{}') r
 	UNION ALL SELECT 'TASK_READ', r.rows, r.code
-	FROM mn.task_read('a', 'task_0000000000000000000000001') r
+	FROM pg_temp.task_read('a', 'task_0000000000000000000000001') r
 	UNION ALL SELECT 'TASK_STOP', (r.task <> '')::integer, r.code
 	FROM mn.task_stop('a', 'task_0000000000000000000000001', '', '') r
 	UNION ALL SELECT 'TASK_AGAIN', (r.task <> '')::integer, r.code
@@ -683,7 +691,7 @@ SELECT pg_temp.ok(n = 0, 'row-level security, no row: ' || what) FROM (
 -- A shared runner is seen, without the other tenant's session.
 SELECT pg_temp.ok(doc::json->>'status' = 'busy'
     AND doc::json->>'session_id' IS NULL, 'RUNNER_READ of a shared runner')
-    FROM mn.runner_read('b', 'rnr_00000000000000000000000001');
+    FROM pg_temp.runner_read('b', 'rnr_00000000000000000000000001');
 SELECT pg_temp.ok(json_array_length(doc::json->'items') = 2
     AND doc NOT LIKE '%sess\_%', 'RUNNER_PAGE of shared runners') FROM
     mn.runner_page('b', '{}');

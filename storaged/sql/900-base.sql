@@ -256,3 +256,16 @@ LANGUAGE sql IMMUTABLE AS $$
 	SELECT 0::bigint, 'not_found', left('there is no ' || p_kind || ' ' ||
 	    p_id, 1024), ''
 $$;
+
+-- The n-th of several that were asked for: its document, or that it is not there.
+CREATE TYPE mn.found AS (n bigint, rows integer, code text, text text,
+    doc text);
+
+CREATE FUNCTION mn.found(p_n bigint, p_kind text, p_id text, p_there boolean,
+    p_doc text) RETURNS mn.found
+LANGUAGE sql STABLE AS $$
+	SELECT ROW(p_n, p_there::integer, CASE WHEN p_there THEN ''
+	    ELSE 'not_found' END, CASE WHEN p_there THEN '' ELSE
+	    left('there is no ' || p_kind || ' ' || p_id, 1024) END,
+	    CASE WHEN p_there THEN p_doc ELSE '' END)::mn.found
+$$;

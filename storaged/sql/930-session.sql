@@ -168,16 +168,16 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION mn.session_read(p_tenant text, p_session text)
-RETURNS SETOF mn.answer
+CREATE FUNCTION mn.session_read(p_tenant text, p_session text[])
+RETURNS SETOF mn.found
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	RETURN QUERY SELECT 1::bigint, '', '', mn.session_doc(s)
-	FROM session s WHERE s.id = p_session AND s.tenant_id = p_tenant
+	RETURN QUERY SELECT (mn.found(q.n, 'session', q.id, s.id IS NOT NULL,
+	    mn.session_doc(s))).*
+	FROM unnest(p_session) WITH ORDINALITY AS q (id, n)
+	LEFT JOIN session s ON s.id = q.id
+	    AND s.tenant_id IS NOT DISTINCT FROM p_tenant
 	    AND NOT (s.removed AND s.status = 'terminated');
-	IF NOT FOUND THEN
-		RETURN QUERY SELECT * FROM mn.not_found('session', p_session);
-	END IF;
 END
 $$;
 

@@ -281,15 +281,15 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION mn.task_read(p_tenant text, p_task text)
-RETURNS SETOF mn.answer
+CREATE FUNCTION mn.task_read(p_tenant text, p_task text[])
+RETURNS SETOF mn.found
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	RETURN QUERY SELECT 1::bigint, '', '', mn.task_doc(t)
-	FROM task t WHERE t.id = p_task AND t.tenant_id = p_tenant;
-	IF NOT FOUND THEN
-		RETURN QUERY SELECT * FROM mn.not_found('task', p_task);
-	END IF;
+	RETURN QUERY SELECT (mn.found(q.n, 'task', q.id, t.id IS NOT NULL,
+	    mn.task_doc(t))).*
+	FROM unnest(p_task) WITH ORDINALITY AS q (id, n)
+	LEFT JOIN task t ON t.id = q.id
+	    AND t.tenant_id IS NOT DISTINCT FROM p_tenant;
 END
 $$;
 

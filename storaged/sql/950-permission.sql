@@ -184,17 +184,15 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION mn.permission_read(p_tenant text, p_permission text)
-RETURNS SETOF mn.answer
+CREATE FUNCTION mn.permission_read(p_tenant text, p_permission text[])
+RETURNS SETOF mn.found
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	RETURN QUERY SELECT 1::bigint, '', '', mn.permission_doc(p)
-	FROM permission p WHERE p.id = p_permission
-	    AND p.tenant_id = p_tenant;
-	IF NOT FOUND THEN
-		RETURN QUERY SELECT * FROM mn.not_found('permission request',
-		    p_permission);
-	END IF;
+	RETURN QUERY SELECT (mn.found(q.n, 'permission request', q.id,
+	    p.id IS NOT NULL, mn.permission_doc(p))).*
+	FROM unnest(p_permission) WITH ORDINALITY AS q (id, n)
+	LEFT JOIN permission p ON p.id = q.id
+	    AND p.tenant_id IS NOT DISTINCT FROM p_tenant;
 END
 $$;
 

@@ -278,16 +278,15 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION mn.runner_read(p_tenant text, p_runner text)
-RETURNS SETOF mn.answer
+CREATE FUNCTION mn.runner_read(p_tenant text, p_runner text[])
+RETURNS SETOF mn.found
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	RETURN QUERY SELECT 1::bigint, '', '', mn.runner_doc(r, p_tenant)
-	FROM runner r WHERE r.id = p_runner AND r.removed_at IS NULL
+	RETURN QUERY SELECT (mn.found(q.n, 'runner', q.id, r.id IS NOT NULL,
+	    mn.runner_doc(r, p_tenant))).*
+	FROM unnest(p_runner) WITH ORDINALITY AS q (id, n)
+	LEFT JOIN runner r ON r.id = q.id AND r.removed_at IS NULL
 	    AND (r.tenant_id = p_tenant OR r.shared);
-	IF NOT FOUND THEN
-		RETURN QUERY SELECT * FROM mn.not_found('runner', p_runner);
-	END IF;
 END
 $$;
 
