@@ -69,42 +69,34 @@ END
 $$;
 
 -- Batches that hold lines after attempt.line, oldest first, cut to them.  The
--- day of the task's creation keeps older partitions out of it.
+-- day of the task's creation keeps older partitions out of it.  In SQL and with
+-- one SELECT, so that PostgreSQL puts it in place of its call: who has enough
+-- stops, and the rest of a long log is not read.  Under row-level security the
+-- position bounds the index scan only while it compares with plain parameters,
+-- so coalesce() is in a SELECT of its own.
 CREATE FUNCTION mn.log_after(p_tenant text, p_task text, p_attempt bigint,
     p_after bigint)
 RETURNS TABLE (attempt integer, first bigint, count integer, lines text)
-LANGUAGE plpgsql STABLE AS $$
-#variable_conflict use_column
-DECLARE
-	v_day	date;
-	v_first	bigint;
-	b	record;
-BEGIN
-	SELECT (created_at AT TIME ZONE 'UTC')::date INTO v_day FROM task
-	WHERE id = p_task AND tenant_id = p_tenant;
-	SELECT l.first INTO v_first FROM log l WHERE l.task_id = p_task
-	    AND l.tenant_id = p_tenant AND l.attempt = p_attempt
-	    AND l.first <= p_after + 1 AND l.day >= v_day
-	ORDER BY l.task_id, l.attempt, l.first DESC LIMIT 1;
-	FOR b IN SELECT l.attempt, l.first, l.count, l.lines FROM log l
-	    WHERE l.task_id = p_task AND l.tenant_id = p_tenant
-	    AND l.day >= v_day AND (l.attempt, l.first) >=
-		(p_attempt, coalesce(v_first, 0))
-	    ORDER BY l.task_id, l.attempt, l.first LOOP
-		IF b.attempt = p_attempt AND b.first <= p_after THEN
-			CONTINUE WHEN b.first + b.count - 1 <= p_after;
-			b.lines := array_to_string((string_to_array(b.lines,
-			    E'\n'))[p_after - b.first + 2:], E'\n');
-			b.count := b.count - (p_after - b.first + 1);
-			b.first := p_after + 1;
-		END IF;
-		attempt := b.attempt;
-		first := b.first;
-		count := b.count;
-		lines := b.lines;
-		RETURN NEXT;
-	END LOOP;
-END
+LANGUAGE sql STABLE AS $$
+	SELECT b.attempt, b.first + b.seen, b.count - b.seen,
+	    CASE WHEN b.seen = 0 THEN b.lines ELSE array_to_string(
+		(string_to_array(b.lines, E'\n'))[b.seen + 1:], E'\n') END
+	FROM (SELECT l.*, CASE WHEN l.attempt = p_attempt THEN
+		least(greatest(p_after + 1 - l.first, 0), l.count)::integer
+		ELSE 0 END AS seen
+	    FROM log l WHERE l.task_id = p_task AND l.tenant_id = p_tenant
+		AND l.day >= (SELECT (created_at AT TIME ZONE 'UTC')::date
+		    FROM task WHERE id = p_task AND tenant_id = p_tenant)
+		AND (l.attempt, l.first) >= (p_attempt, (SELECT coalesce(
+		    (SELECT x.first FROM log x WHERE x.task_id = p_task
+			AND x.tenant_id = p_tenant AND x.attempt = p_attempt
+			AND x.first <= p_after + 1 AND x.day >=
+			    (SELECT (created_at AT TIME ZONE 'UTC')::date
+			    FROM task WHERE id = p_task
+			    AND tenant_id = p_tenant)
+		    ORDER BY x.task_id, x.attempt, x.first DESC LIMIT 1), 0)))
+	    ORDER BY l.task_id, l.attempt, l.first) b
+	WHERE b.seen < b.count
 $$;
 
 CREATE TYPE mn.log_row AS (attempt integer, first bigint, count integer,
