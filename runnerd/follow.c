@@ -2,9 +2,10 @@
  * follow.c - people who watch a task's log.  A follower is a position.  It
  * reads from storage (LOG_READ) until it has caught up, then gets what is
  * committed as it is committed; when it has no credit left it is simply not
- * sent to and reads from storage again when it has.  So there is no gap, no
- * line twice and nothing is buffered.  It ends with LOG_END when storage says
- * that the task has ended and the position is its last.
+ * sent to, and goes on when it has: from the tail that all who watch the task
+ * share (watch.c), or from storage when it is further behind.  So there is no
+ * gap, no line twice and nothing is buffered for one that is slow.  It ends with
+ * LOG_END when storage says that the task has ended and the position is its last.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "journal.h"
 #include "log.h"
 #include "runnerd.h"
+#include "watch.h"
 #include "api.h"
 
 #define FOLLOWERS_MAX	4096
@@ -21,10 +23,12 @@ enum stage { FOLLOW_READING, FOLLOW_WAITING, FOLLOW_LIVE };
 
 struct follower {			/* until LOG_UNFOLLOW or LOG_END */
 	RB_ENTRY(follower) entry;
+	TAILQ_ENTRY(follower) watching;
+	struct watch	*watch;		/* of its task */
 	enum proc	 proc;
 	uint64_t	 ref;
 	enum stage	 stage;
-	char		 tenant[TENANT_SIZE], task[ID_SIZE];
+	char		 tenant[TENANT_SIZE];
 	uint32_t	 attempt;	/* position: the last line sent */
 	uint64_t	 line;
 	int64_t		 credit;	/* one line may overdraw it */
@@ -33,7 +37,7 @@ struct follower {			/* until LOG_UNFOLLOW or LOG_END */
 	uint32_t	 end_attempt;
 	uint64_t	 end_line;
 	unsigned int	 told:1;	/* LOG_LINES were sent */
-	unsigned int	 again:1;	/* something happened meanwhile */
+	unsigned int	 again:1;	/* the task has ended, storage may know */
 	unsigned int	 ended:1, moved:1, cut_short:1;
 };
 RB_HEAD(followers, follower);
@@ -66,6 +70,7 @@ static void
 follower_free(struct follower *f)
 {
 	RB_REMOVE(followers, &followers, f);
+	TAILQ_REMOVE(&f->watch->followers, f, watching);
 	free(f);
 	count--;
 }
@@ -146,7 +151,7 @@ read_more(struct follower *f, unsigned int seconds)
 
 	f->again = f->ended = f->moved = f->cut_short = 0;
 	m.tenant = f->tenant;
-	m.task = f->task;
+	m.task = f->watch->task;
 	m.attempt = f->attempt;
 	m.after = f->line;
 	m.limit = f->credit < READ_MIN ? READ_MIN : f->credit > LINES_MAX ?
@@ -156,6 +161,31 @@ read_more(struct follower *f, unsigned int seconds)
 	f->read_ref = a != NULL ? a->ref : 0;
 	/* Without room for a question the janitor tries again. */
 	f->stage = a != NULL ? FOLLOW_READING : FOLLOW_WAITING;
+}
+
+/*
+ * It may be behind: on from memory if that reaches back so far, or storage, which
+ * alone knows whether there will be more.
+ */
+static void
+go_on(struct follower *f)
+{
+	const struct piece	*p;
+	int			 rc = 0;
+
+	f->stage = FOLLOW_WAITING;
+	if (f->credit <= 0 || peer_is_full(peer_of(f->proc)))
+		return;
+	p = watch_after(f->watch, f->attempt, f->line);
+	if (p == NULL || f->again || f->ended) {
+		read_more(f, 0);
+		return;
+	}
+	for (; p != NULL && rc == 0; p = TAILQ_NEXT(p, entry))
+		rc = deliver(f, p->attempt, p->first, p->count, p->lines,
+		    p->len);
+	if (rc == 0)
+		f->stage = FOLLOW_LIVE;
 }
 
 static int
@@ -170,7 +200,7 @@ end(struct follower *f)
 {
 	struct msg_log_end	 m;
 
-	m.task = f->task;
+	m.task = f->watch->task;
 	send_log_end(peer_of(f->proc), f->ref, &m);
 	follower_free(f);
 }
@@ -179,22 +209,15 @@ end(struct follower *f)
 static void
 settle(struct follower *f)
 {
-	if (f->cut_short) {
-		f->stage = FOLLOW_WAITING;
-		if (f->credit > 0 && !peer_is_full(peer_of(f->proc)))
-			read_more(f, 0);
-		return;
-	}
-	if (is_behind(f) && !f->moved) {
+	if (!f->cut_short && is_behind(f) && !f->moved) {
 		/* An attempt without lines, or lines past their retention. */
 		f->attempt = f->end_attempt;
 		f->line = f->end_line;
 	}
-	if (is_behind(f) || f->again) {
-		f->stage = FOLLOW_WAITING;
-		if (f->credit > 0)
-			read_more(f, 0);
-	} else if (f->ended)
+	if (f->cut_short || is_behind(f) || f->again ||
+	    watch_is_ahead(f->watch, f->attempt, f->line))
+		go_on(f);
+	else if (f->ended)
 		end(f);
 	else
 		f->stage = FOLLOW_LIVE;
@@ -252,24 +275,20 @@ void
 follow_lines(const char *task, uint32_t attempt, uint64_t first, uint32_t n,
     const uint8_t *p, size_t len)
 {
+	struct watch	*w;
 	struct follower	*f, *next;
-	int		 rc;
 
-	RB_FOREACH_SAFE(f, followers, &followers, next) {
-		if (strcmp(f->task, task) != 0)
-			continue;
-		if (f->stage == FOLLOW_READING)
-			f->again = 1;
+	if ((w = watch_find(task)) == NULL)
+		return;
+	watch_keep(w, attempt, first, n, p, len);
+	TAILQ_FOREACH_SAFE(f, &w->followers, watching, next) {
 		if (f->stage != FOLLOW_LIVE || attempt < f->attempt ||
 		    (attempt == f->attempt && first + n - 1 <= f->line))
 			continue;
 		if ((attempt == f->attempt && first > f->line + 1) ||
-		    (attempt > f->attempt && first > 1)) {
-			read_more(f, 0);	/* something lies between */
-			continue;
-		}
-		rc = deliver(f, attempt, first, n, p, len);
-		if (rc == 1)
+		    (attempt > f->attempt && first > 1))
+			go_on(f);	/* something lies between */
+		else if (deliver(f, attempt, first, n, p, len) == 1)
 			f->stage = FOLLOW_WAITING;
 	}
 }
@@ -277,17 +296,17 @@ follow_lines(const char *task, uint32_t attempt, uint64_t first, uint32_t n,
 void
 on_task_ended(struct peer *p, uint64_t ref, const struct msg_task_ended *m)
 {
-	struct follower	*f, *next;
+	struct watch	*w;
+	struct follower	*f;
 
 	(void)p;
 	(void)ref;
-	RB_FOREACH_SAFE(f, followers, &followers, next) {
-		if (strcmp(f->task, m->task) != 0)
-			continue;
+	if ((w = watch_find(m->task)) == NULL)
+		return;
+	TAILQ_FOREACH(f, &w->followers, watching) {
+		f->again = 1;
 		if (f->stage == FOLLOW_LIVE)
-			read_more(f, 0);
-		else
-			f->again = 1;
+			go_on(f);
 	}
 }
 
@@ -316,7 +335,8 @@ on_log_follow(struct peer *p, uint64_t ref, const struct msg_log_follow *m)
 	f->ref = ref;
 	f->credit = m->credit;
 	strlcpy(f->tenant, t.tenant, sizeof(f->tenant));
-	strlcpy(f->task, m->task, sizeof(f->task));
+	f->watch = watch_get(m->task);
+	TAILQ_INSERT_TAIL(&f->watch->followers, f, watching);
 	RB_INSERT(followers, &followers, f);
 	count++;
 	read_more(f, READ_SECONDS);
@@ -330,8 +350,8 @@ on_log_credit(struct peer *p, uint64_t ref, const struct msg_log_credit *m)
 	if ((f = follower_find(p->proc, ref)) == NULL)
 		return;
 	f->credit += m->credit;
-	if (f->stage == FOLLOW_WAITING && f->credit > 0)
-		read_more(f, 0);
+	if (f->stage == FOLLOW_WAITING)
+		go_on(f);
 }
 
 void
@@ -360,7 +380,7 @@ followers_janitor(void)
 	struct follower	*f, *next;
 
 	RB_FOREACH_SAFE(f, followers, &followers, next)
-		if (f->stage == FOLLOW_WAITING && f->credit > 0 &&
-		    !peer_is_full(peer_of(f->proc)))
-			read_more(f, 0);
+		if (f->stage == FOLLOW_WAITING)
+			go_on(f);
+	watches_janitor();
 }

@@ -1,4 +1,4 @@
-/* links: runnerd/follow.c runnerd/line.c imsg/runner.proto -lprotobuf-c */
+/* links: runnerd/follow.c runnerd/watch.c runnerd/line.c imsg/runner.proto -lprotobuf-c */
 /*
  * Followers of a log against a database that is simulated: whatever the order
  * of commits, reads and credit, a follower gets every line once, in order, then
@@ -16,6 +16,7 @@
 #include "api.h"
 #include "journal.h"
 #include "runnerd.h"
+#include "watch.h"
 
 #define ATTEMPTS	3
 #define LINES		200
@@ -304,6 +305,8 @@ one_life(unsigned int seed)
 	int			 i;
 
 	srand(seed);
+	watch_tail_max = seed % 3 == 0 ? 0 : seed % 3 == 1 ? 300 : 1000000;
+	watch_tails_max = seed % 6 == 1 ? 100 : 1000000;
 	memset(lines, 0, sizeof(lines));
 	attempts = 1;
 	asked = ends = refusals = full = 0;
@@ -342,18 +345,23 @@ one_life(unsigned int seed)
 			break;
 		}
 	full = 0;
-	caught_up();
+	if (seed % 2 == 0)
+		caught_up();
 	ended = 1;
 	on_task_ended(&db, 0, &e);
 	for (i = 0; i < 1000 && ends == 0; i++) {
+		tell();
 		if (asked)
 			answer();
+		give(100);
 		followers_janitor();
 	}
 	assert_int_equal(refusals, 0);
 	assert_int_equal(ends, 1);
 	at_the_end();
 	assert_int_equal(followers_count(), 0);
+	followers_janitor();
+	assert_null(watch_find("task_1"));
 }
 
 static void
