@@ -4,8 +4,6 @@
  * with an `end' event that carries the task; who comes back with the last
  * position after that gets 204, which tells an EventSource to stop.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +12,7 @@
 #include "follow.h"
 #include "frontd_msg.h"
 #include "log.h"
+#include "text.h"
 
 #define LOG_CREDIT_BYTES	STREAM_HIGH
 
@@ -113,7 +112,9 @@ on_log_lines(struct peer *p, uint64_t ref, const struct msg_log_lines *m)
 	struct follow	*f = follow_find(p, ref);
 	const char	*s = (const char *)m->lines, *end = s + m->lines_len;
 	const char	*nl;
+	struct request	*req;
 	uint64_t	 n;
+	size_t		 dot;
 
 	if (f == NULL)
 		return;
@@ -126,15 +127,17 @@ on_log_lines(struct peer *p, uint64_t ref, const struct msg_log_lines *m)
 		return;
 	}
 	follow_begin(f);
+	req = follow_request(f);
+	dot = text_u64(f->after, m->attempt);
+	f->after[dot++] = '.';
 	for (n = m->first; s < end; s = nl + 1, n++) {
 		if ((nl = memchr(s, '\n', (size_t)(end - s))) == NULL)
 			nl = end;
-		snprintf(f->after, sizeof(f->after), "%" PRIu32 ".%" PRIu64,
-		    m->attempt, n);
-		if (follow_send(f, f->after, "log", s, (size_t)(nl - s)) == -1)
-			return;
+		text_u64(f->after + dot, n);
+		stream_put(req, f->after, "log", s, (size_t)(nl - s));
 	}
-	follow_used(f, (uint32_t)m->lines_len);
+	if (follow_flush(f) == 0)
+		follow_used(f, (uint32_t)m->lines_len);
 }
 
 /* Has the task (a document) ended?  Unless it was retried meanwhile. */

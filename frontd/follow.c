@@ -148,22 +148,27 @@ follow_begin(struct follow *f)
 }
 
 int
-follow_send(struct follow *f, const char *id, const char *event,
-    const char *data, size_t len)
+follow_flush(struct follow *f)
 {
 	uint64_t	 ref = f->ref;
 
-	follow_begin(f);
-	if (stream_send(follow_request(f), id, event, data, len) == 0) {
-		log_debug("a stream was cut: its client is too slow");
-		if ((f = follow_by_ref(ref)) != NULL &&
-		    follow_request(f) == NULL) {
-			follow_stop(f);
-			follow_free(f);
-		}
-		return (-1);
+	if (stream_flush(follow_request(f)) != 0)
+		return (0);
+	log_debug("a stream was cut: its client is too slow");
+	if ((f = follow_by_ref(ref)) != NULL && follow_request(f) == NULL) {
+		follow_stop(f);
+		follow_free(f);
 	}
-	return (0);
+	return (-1);
+}
+
+int
+follow_send(struct follow *f, const char *id, const char *event,
+    const char *data, size_t len)
+{
+	follow_begin(f);
+	stream_put(follow_request(f), id, event, data, len);
+	return (follow_flush(f));
 }
 
 void

@@ -46,7 +46,9 @@ struct follow	*follow_new(struct request *, const struct identity *,
 struct follow	*follow_find(const struct peer *, uint64_t);
 struct request	*follow_request(struct follow *);
 void		 follow_begin(struct follow *);
-/* Sends one item; -1: the stream is gone, f with it. */
+/* Sends what was put (stream_put()); -1: the stream is gone, f with it. */
+int		 follow_flush(struct follow *);
+/* The same for one item. */
 int		 follow_send(struct follow *, const char *, const char *,
 		    const char *, size_t);
 /* n of credit was used and all of it was sent. */

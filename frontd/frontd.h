@@ -105,9 +105,11 @@ void	reply_error(struct request *, int, const char *, const char *,
 
 /* stream.c: SSE, or WebSocket when req->websocket.  data is one-line JSON. */
 void	stream_begin(struct request *);
-size_t	stream_send(struct request *, const char *, const char *,
-	    const char *, size_t);	/* id, event, data -> bytes queued;
-					 * 0: too much, the stream was cut */
+/* Some items, id, event and data (id and event may be NULL), and at once: */
+void	stream_put(struct request *, const char *, const char *,
+	    const char *, size_t);
+size_t	stream_flush(struct request *);	/* bytes queued; 0: too much, the
+					 * stream was cut */
 size_t	stream_queued(const struct request *);
 void	stream_end(struct request *);
 

@@ -11,6 +11,8 @@
 #include "engine.h"
 #include "worker.h"
 
+#define TOGETHER	(12 * 1024)	/* with one more line: a TLS record */
+
 TAILQ_HEAD(exchanges, exchange);
 
 static struct exchanges	 streams = TAILQ_HEAD_INITIALIZER(streams);
@@ -42,6 +44,16 @@ stream_queued(const struct request *req)
 	return (req->x->t->queued(req->x));
 }
 
+/* Many a second: not by printf. */
+static void
+add_field(struct buf *b, const char *before, const char *value,
+    const char *after)
+{
+	buf_add(b, before, strlen(before));
+	buf_add(b, value, strlen(value));
+	buf_add(b, after, strlen(after));
+}
+
 /* Each line of data is a field of its own. */
 static void
 sse_format(struct buf *b, const char *id, const char *event, const char *data,
@@ -51,9 +63,9 @@ sse_format(struct buf *b, const char *id, const char *event, const char *data,
 	size_t		 n;
 
 	if (id != NULL)
-		buf_printf(b, "id: %s\n", id);
+		add_field(b, "id: ", id, "\n");
 	if (event != NULL)
-		buf_printf(b, "event: %s\n", event);
+		add_field(b, "event: ", event, "\n");
 	do {
 		nl = memchr(data, '\n', len);
 		n = nl != NULL ? (size_t)(nl - data) : len;
@@ -74,40 +86,62 @@ ws_format(struct buf *b, const char *id, const char *event, const char *data,
 {
 	buf_add(b, "{", 1);
 	if (id != NULL)
-		buf_printf(b, "\"id\":\"%s\",", id);
+		add_field(b, "\"id\":\"", id, "\",");
 	if (event != NULL)
-		buf_printf(b, "\"event\":\"%s\",", event);
+		add_field(b, "\"event\":\"", event, "\",");
 	buf_add(b, "\"data\":", 7);
 	buf_add(b, data, len);
 	buf_add(b, "}", 1);
 }
 
-size_t
-stream_send(struct request *req, const char *id, const char *event,
+/*
+ * What goes together, as an HTTP chunk.  Whoever puts flushes before it returns,
+ * so that one is enough for all streams.
+ */
+static struct buf	 together;
+
+static void
+pass_on(struct exchange *x)
+{
+	if (together.len > 0)
+		x->t->body(x, buf_head(&together), together.len);
+	buf_drain(&together, together.len);
+}
+
+void
+stream_put(struct request *req, const char *id, const char *event,
     const char *data, size_t len)
 {
-	static struct buf	 b;
-	struct exchange		*x = req->x;
-	size_t			 queued;
+	struct exchange	*x = req->x;
+
+	if (x->is_head)
+		return;
+	if (x->ws == NULL) {
+		sse_format(&together, id, event, data, len);
+		if (together.len >= TOGETHER)
+			pass_on(x);
+		return;
+	}
+	ws_format(&together, id, event, data, len);
+	ws_send(x, (const char *)buf_head(&together), together.len);
+	buf_drain(&together, together.len);
+}
+
+size_t
+stream_flush(struct request *req)
+{
+	struct exchange	*x = req->x;
+	size_t		 queued;
 
 	if (x->is_head)
 		return (1);
-	if (x->ws != NULL)
-		ws_format(&b, id, event, data, len);
-	else
-		sse_format(&b, id, event, data, len);
-	if (x->t->queued(x) + b.len > STREAM_MAX) {
-		buf_drain(&b, b.len);
+	pass_on(x);
+	queued = x->t->queued(x);
+	if (queued > STREAM_MAX) {
 		x->t->cut(x);
 		return (0);
 	}
-	if (x->ws != NULL)
-		ws_send(x, (const char *)buf_head(&b), b.len);
-	else
-		x->t->body(x, buf_head(&b), b.len);
-	buf_drain(&b, b.len);
 	x->beat = worker_mono_ms() + TIME_BEAT;
-	queued = x->t->queued(x);
 	if (queued > STREAM_LOW)
 		x->high = 1;
 	return (queued > 0 ? queued : 1);

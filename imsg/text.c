@@ -170,6 +170,21 @@ text_json(char *out, size_t size, const char *s, size_t len)
 	return (o - out);
 }
 
+size_t
+text_u64(char out[TEXT_U64_SIZE], uint64_t v)
+{
+	char	 digits[TEXT_U64_SIZE];
+	size_t	 i = sizeof(digits), n;
+
+	do
+		digits[--i] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	n = sizeof(digits) - i;
+	memcpy(out, digits + i, n);
+	out[n] = '\0';
+	return (n);
+}
+
 void
 text_time(char out[TEXT_TIME_SIZE], uint64_t ms)
 {

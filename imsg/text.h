@@ -23,6 +23,9 @@ void	 text_base64(char *, const uint8_t *, size_t n);
  * number of bytes, at most 6 * len, or -1 when out is too small.  s is UTF-8.
  */
 ssize_t	 text_json(char *out, size_t size, const char *s, size_t len);
+/* Decimal digits and a NUL: the number of digits. */
+#define TEXT_U64_SIZE	21
+size_t	 text_u64(char out[TEXT_U64_SIZE], uint64_t);
 #define TEXT_TIME_SIZE	25
 /* Unix milliseconds as RFC 3339, UTC, 2026-01-02T03:04:05.678Z. */
 void	 text_time(char out[TEXT_TIME_SIZE], uint64_t ms);

@@ -127,6 +127,14 @@ stats(struct request *req)
 
 /* ---- streams: numbers from after to count, as fast as they are read ---- */
 
+static size_t
+item_send(struct request *req, const char *id, const char *event,
+    const char *data, size_t len)
+{
+	stream_put(req, id, event, data, len);
+	return (stream_flush(req));
+}
+
 struct counting {
 	uint64_t	 next, count;
 	size_t		 pad;
@@ -149,14 +157,14 @@ count_on(struct request *req)
 		    k->next);
 		memset(data + n, '.', k->pad);
 		memcpy(data + n + k->pad, "\"}", 2);
-		queued = stream_send(req, id, "line", data, n + k->pad + 2);
+		queued = item_send(req, id, "line", data, n + k->pad + 2);
 		if (queued == 0)
 			break;
 	}
 	free(data);
 	if (k->next < k->count || k->hold)
 		return;
-	stream_send(req, NULL, "end", "{}", 2);
+	item_send(req, NULL, "end", "{}", 2);
 	free(k);
 	stream_end(req);
 }
@@ -209,7 +217,7 @@ flood(struct request *req)
 	req->on_closed = count_closed;
 	stream_begin(req);
 	do
-		queued = stream_send(req, NULL, NULL, data, sizeof(data));
+		queued = item_send(req, NULL, NULL, data, sizeof(data));
 	while (queued > 0);
 }
 

@@ -140,11 +140,29 @@ times(void **state)
 	assert_int_equal(strlen(out), 24);
 }
 
+static void
+u64(void **state)
+{
+	static const uint64_t	 some[] = { 0, 1, 9, 10, 99, 100, UINT32_MAX,
+	    9007199254740991ULL, UINT64_MAX };
+	char			 out[TEXT_U64_SIZE], expected[32];
+	size_t			 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+		snprintf(expected, sizeof(expected), "%llu",
+		    (unsigned long long)some[i]);
+		assert_int_equal(text_u64(out, some[i]), strlen(expected));
+		assert_string_equal(out, expected);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(utf8),
+		cmocka_unit_test(u64),
 		cmocka_unit_test(hex),
 		cmocka_unit_test(base64),
 		cmocka_unit_test(json),
