@@ -17,7 +17,7 @@ struct enrolment {			/* until it is answered */
 	char		 id[ID_SIZE];
 	char		 tenant[TENANT_SIZE];
 	uint8_t		 token_hash[32];
-	char		 name[65], hostname[254], version[33], agents[1025];
+	char		 name[65], hostname[254], version[33], agents[AGENTS_SIZE];
 	char		 sandbox_mode[33], labels[4097], resources[1025];
 	uint8_t		 csr[4096];
 	size_t		 csr_len;

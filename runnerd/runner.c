@@ -95,6 +95,18 @@ runner_offers(const struct runner *r, const char *agent)
 	return (0);
 }
 
+/* Thousands of runners are known, and few have as much as they may. */
+static void
+keep_text(char **kept, const char *s)
+{
+	char	*copy;
+
+	if ((copy = strdup(s)) == NULL)
+		fatal("runner");
+	free(*kept);
+	*kept = copy;
+}
+
 static void
 runner_new(const struct msg_runner_row *m)
 {
@@ -106,8 +118,9 @@ runner_new(const struct msg_runner_row *m)
 		log_warnx("runner %s: one too many", m->runner);
 		return;
 	}
-	if ((r = calloc(1, sizeof(*r))) == NULL || (nslots % 256 == 0 &&
-	    (slots = reallocarray(slots, nslots + 256,
+	if ((r = calloc(1, sizeof(*r))) == NULL ||
+	    (r->certificate = malloc(m->certificate_len)) == NULL ||
+	    (nslots % 256 == 0 && (slots = reallocarray(slots, nslots + 256,
 	    sizeof(*slots))) == NULL))
 		fatal("runner");
 	r->slot = nslots;
@@ -116,7 +129,9 @@ runner_new(const struct msg_runner_row *m)
 	strlcpy(r->tenant, m->tenant, sizeof(r->tenant));
 	strlcpy(r->pool, m->pool, sizeof(r->pool));
 	strlcpy(r->name, m->name, sizeof(r->name));
-	strlcpy(r->agents, m->agents, sizeof(r->agents));
+	keep_text(&r->agents, m->agents);
+	keep_text(&r->labels, "");
+	keep_text(&r->resources, "");
 	strlcpy(r->session, m->session, sizeof(r->session));
 	r->shared = m->shared;
 	r->epoch = m->epoch;
@@ -224,6 +239,8 @@ void
 runner_hello(struct runner *r, struct stream *s,
     const Marionette__V1__Hello *h)
 {
+	char	 agents[AGENTS_SIZE];
+
 	log_info("runner %s (%s) is here", r->id, r->name);
 	r->stream = s;
 	r->heard = worker_mono_ms();
@@ -232,11 +249,12 @@ runner_hello(struct runner *r, struct stream *s,
 	r->away = 0;
 	r->owed = 0;
 	strlcpy(r->version, h->version, sizeof(r->version));
-	strlcpy(r->labels, h->labels_json, sizeof(r->labels));
-	strlcpy(r->resources, h->resources_json, sizeof(r->resources));
-	if (h->n_agents > 0)
-		wire_words(r->agents, sizeof(r->agents), h->agents,
-		    h->n_agents);
+	keep_text(&r->labels, h->labels_json);
+	keep_text(&r->resources, h->resources_json);
+	if (h->n_agents > 0) {
+		wire_words(agents, sizeof(agents), h->agents, h->n_agents);
+		keep_text(&r->agents, agents);
+	}
 	upward_hello(r, h->first_unacked);
 	welcome(r);
 	runner_event(r, RUNNER_HELLO);

@@ -21,6 +21,7 @@
 #define WRITE_SECONDS	10
 #define TENANT_SIZE	33
 #define CERT_MAX	4096
+#define AGENTS_SIZE	1025	/* words, with spaces between them */
 
 enum grpc { GRPC_OK = 0, GRPC_INVALID_ARGUMENT = 3, GRPC_DEADLINE_EXCEEDED = 4,
 	GRPC_PERMISSION_DENIED = 7, GRPC_RESOURCE_EXHAUSTED = 8,
@@ -52,9 +53,10 @@ struct runner {				/* as long as runnerd lives */
 	uint32_t	 slot;		/* its number, in refs to taskd */
 	char		 id[ID_SIZE];
 	char		 tenant[TENANT_SIZE];
-	char		 pool[65], name[65], agents[1025];
+	char		 pool[65], name[65];
+	char		*agents;	/* words */
 	uint8_t		 shared;
-	uint8_t		 certificate[CERT_MAX];
+	uint8_t		*certificate;
 	size_t		 certificate_len;
 	uint8_t		 cert_hash[32];
 	enum runner_state state;
@@ -66,7 +68,8 @@ struct runner {				/* as long as runnerd lives */
 	unsigned int	 away;		/* seconds offline while we listened */
 	unsigned int	 claiming:1, beat:1, lost:1, kept_asked:1;
 	unsigned int	 state_asked:1, state_dirty:1;
-	char		 version[33], labels[4097], resources[1025];
+	char		 version[33];
+	char		*labels, *resources;	/* JSON, or empty */
 	char		(*kept)[ID_SIZE];	/* sessions, kept.c */
 	size_t		 nkept;
 	uint64_t	 kept_due;	/* monotonic ms */
