@@ -420,8 +420,8 @@ grpc_gone(struct h2_stream *st)
 }
 
 /*
- * No first message, where one is due, or half of one for TIME_BODY.  While something is owed the
- * rest may be on its way and it is us who hold it.
+ * No first message, where one is due, or half of one for TIME_BODY.  While
+ * something is owed the rest may be on its way and it is us who hold it.
  */
 void
 grpc_late(struct h2_stream *st)

@@ -95,8 +95,8 @@ ws_format(struct buf *b, const char *id, const char *event, const char *data,
 }
 
 /*
- * What goes together, as an HTTP chunk.  Whoever puts flushes before it returns,
- * so that one is enough for all streams.
+ * What goes together, as an HTTP chunk.  Whoever puts flushes before it
+ * returns, so that one is enough for all streams.
  */
 static struct buf	 together;
 

@@ -18,6 +18,7 @@ $(O)/regress/$(1): $(O)/obj/regress/unit/$(1).o $$(call link_objs,$$(LINKS_$(1))
 $(O)/obj/regress/unit/$(1).o: CPPFLAGS += $$(addprefix -I,$$(sort $$(dir $$(filter %.c,$$(LINKS_$(1))))))
 endef
 $(foreach u,$(UNITS),$(eval $(call unit,$(u))))
+$(O)/obj/regress/unit/taskd_world.o: CPPFLAGS += -Itaskd
 
 $(O)/regress/roundtrip: $(O)/obj/regress/msg/roundtrip.o $(O)/libimsg.a
 	@mkdir -p $(@D)

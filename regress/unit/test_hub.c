@@ -355,7 +355,7 @@ credit(struct viewer *v, uint32_t n)
 	on_event_credit(&web, v->ref, &m);
 }
 
-/* All go, and come back when storaged was told that nobody follows, or before. */
+/* All go and come back, before storaged hears that nobody follows or after. */
 static void
 night(unsigned int ms)
 {
