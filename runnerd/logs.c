@@ -25,6 +25,7 @@ struct logs {				/* until either side closes it */
 RB_HEAD(logstreams, logs);
 
 static struct logstreams	 all = RB_INITIALIZER(&all);
+static unsigned int		 nobodys;	/* streams without a runner yet */
 
 static int
 logs_cmp(struct logs *a, struct logs *b)
@@ -42,6 +43,21 @@ logs_find(uint64_t ref)
 
 	key.ref = ref;
 	return (RB_FIND(logstreams, &all, &key));
+}
+
+/* How many streams there are like one of this runner. */
+static unsigned int *
+count_of(struct runner *r)
+{
+	return (r != NULL ? &r->nlogs : &nobodys);
+}
+
+static void
+logs_free(struct logs *s)
+{
+	(*count_of(s->runner))--;
+	RB_REMOVE(logstreams, &all, s);
+	free(s);
 }
 
 static void
@@ -65,8 +81,7 @@ logs_end(uint64_t ref, int status, const char *text)
 		log_info("logs of runner %s: %s", s->runner != NULL ?
 		    s->runner->id : "?", text);
 	close_down(ref, status, text);
-	RB_REMOVE(logstreams, &all, s);
-	free(s);
+	logs_free(s);
 }
 
 void
@@ -113,7 +128,6 @@ logs_open(uint64_t ref, const struct msg_logs_open *m, int *status)
 {
 	struct runner	*r = NULL;
 	struct logs	*s;
-	unsigned int	 n = 0;
 	int		 named = m->cert_hash_len == 32;
 
 	*status = GRPC_UNAUTHENTICATED;
@@ -125,9 +139,7 @@ logs_open(uint64_t ref, const struct msg_logs_open *m, int *status)
 	}
 	if (named && (r = runner_by_cert(m->cert_hash)) == NULL)
 		return ("this client certificate is not known; enrol again");
-	RB_FOREACH(s, logstreams, &all)
-		n += s->runner == r;
-	if (n >= (named ? LOGS_PER_RUNNER : LOGS_NAMELESS)) {
+	if (*count_of(r) >= (named ? LOGS_PER_RUNNER : LOGS_NAMELESS)) {
 		*status = GRPC_RESOURCE_EXHAUSTED;
 		return ("too many Logs streams of this runner");
 	}
@@ -135,6 +147,7 @@ logs_open(uint64_t ref, const struct msg_logs_open *m, int *status)
 		fatal("logs");
 	s->ref = ref;
 	s->runner = r;
+	(*count_of(r))++;
 	RB_INSERT(logstreams, &all, s);
 	return (NULL);
 }
@@ -161,8 +174,10 @@ logs_are_of(uint64_t ref, const char *runner)
 
 	if ((s = logs_find(ref)) == NULL)
 		return (0);
-	if (s->runner == NULL)
-		s->runner = runner_find(runner);
+	if (s->runner == NULL && (s->runner = runner_find(runner)) != NULL) {
+		nobodys--;
+		s->runner->nlogs++;
+	}
 	return (s->runner != NULL && strcmp(s->runner->id, runner) == 0);
 }
 
@@ -215,8 +230,6 @@ logs_drop(void)
 {
 	struct logs	*s;
 
-	while ((s = RB_MIN(logstreams, &all)) != NULL) {
-		RB_REMOVE(logstreams, &all, s);
-		free(s);
-	}
+	while ((s = RB_MIN(logstreams, &all)) != NULL)
+		logs_free(s);
 }

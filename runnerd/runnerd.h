@@ -50,6 +50,7 @@ TAILQ_HEAD(facts, fact);
 struct runner {				/* as long as runnerd lives */
 	RB_ENTRY(runner) entry;		/* by id */
 	RB_ENTRY(runner) cert_entry;	/* by cert_hash */
+	TAILQ_ENTRY(runner) ack_entry;	/* while ack_due */
 	uint32_t	 slot;		/* its number, in refs to taskd */
 	char		 id[ID_SIZE];
 	char		 tenant[TENANT_SIZE];
@@ -61,6 +62,7 @@ struct runner {				/* as long as runnerd lives */
 	uint8_t		 cert_hash[32];
 	enum runner_state state;
 	struct stream	*stream;	/* after its Hello, or NULL */
+	unsigned int	 nlogs;		/* its Logs streams */
 	char		 session[ID_SIZE];	/* attached, or empty */
 	uint64_t	 epoch;
 	uint64_t	 freed;		/* monotonic ms, for taking turns */

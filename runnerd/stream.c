@@ -23,10 +23,11 @@ enum stage { STAGE_ENROLL, STAGE_ENROLLING, STAGE_HELLO, STAGE_VERIFYING,
 
 struct stream {				/* until either side closes it */
 	RB_ENTRY(stream) entry;
+	TAILQ_ENTRY(stream) unready;	/* until it is ready */
 	uint64_t	 ref;
 	enum stage	 stage;
 	struct runner	*runner;	/* Connect; NULL until a Hello names it */
-	uint64_t	 deadline;	/* monotonic ms; 0 none */
+	uint64_t	 deadline;	/* monotonic ms, until it is ready */
 	uint8_t		 token_hash[32];
 	uint8_t		 nonce[32];
 	/* Kept until it is verified; keys as long as the stream lives. */
@@ -38,6 +39,8 @@ struct stream {				/* until either side closes it */
 RB_HEAD(streams, stream);
 
 static struct streams	 streams = RB_INITIALIZER(&streams);
+/* The few that limits and deadlines are about. */
+static TAILQ_HEAD(, stream) unready = TAILQ_HEAD_INITIALIZER(unready);
 
 static int
 stream_cmp(struct stream *a, struct stream *b)
@@ -61,6 +64,8 @@ static void
 stream_free(struct stream *s)
 {
 	RB_REMOVE(streams, &streams, s);
+	if (s->stage != STAGE_READY)
+		TAILQ_REMOVE(&unready, s, unready);
 	if (s->hello != NULL)
 		wire_free(&s->hello->base);
 	freezero(s, sizeof(*s));
@@ -182,10 +187,9 @@ count(const struct runner *r, int enrolling)
 	struct stream	*s;
 	unsigned int	 n = 0;
 
-	RB_FOREACH(s, streams, &streams)
+	TAILQ_FOREACH(s, &unready, unready)
 		n += enrolling ? s->stage <= STAGE_ENROLLING :
-		    s->runner == r && s->stage >= STAGE_HELLO &&
-		    s->stage != STAGE_READY;
+		    s->runner == r && s->stage >= STAGE_HELLO;
 	return (n);
 }
 
@@ -260,6 +264,7 @@ on_stream_open(struct peer *p, uint64_t ref, const struct msg_stream_open *m)
 		return;
 	}
 	RB_INSERT(streams, &streams, s);
+	TAILQ_INSERT_TAIL(&unready, s, unready);
 	if (s->stage == STAGE_HELLO)
 		challenge(s);
 }
@@ -287,7 +292,7 @@ verified(struct ask *a, const struct answer *ans)
 			    "replaced by a newer Connect of this runner");
 		}
 		s->stage = STAGE_READY;
-		s->deadline = 0;
+		TAILQ_REMOVE(&unready, s, unready);
 		runner_hello(r, s, s->hello->hello);
 		/* Welcome may have found the channel full. */
 		if ((s = stream_find(a->client_ref)) == NULL)
@@ -488,8 +493,8 @@ streams_janitor(void)
 	struct stream	*s, *next;
 	uint64_t	 now = worker_mono_ms();
 
-	RB_FOREACH_SAFE(s, streams, &streams, next)
-		if (s->deadline != 0 && s->deadline <= now)
+	TAILQ_FOREACH_SAFE(s, &unready, unready, next)
+		if (s->deadline <= now)
 			stream_end(s, GRPC_DEADLINE_EXCEEDED,
 			    s->stage == STAGE_HELLO ? "no Hello in time" :
 			    "not done in time");

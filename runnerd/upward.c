@@ -27,6 +27,8 @@ enum stage { FACT_READY, FACT_WAITS_LOG, FACT_SENT, FACT_NOTED };
 
 struct fact {				/* until it and all before are noted */
 	TAILQ_ENTRY(fact) entry;
+	TAILQ_ENTRY(fact) waits;	/* while FACT_WAITS_LOG */
+	struct runner	*runner;
 	uint64_t	 number;
 	enum stage	 stage;
 	enum msg_type	 type;		/* MSG_NONE: nothing to tell */
@@ -36,8 +38,9 @@ struct fact {				/* until it and all before are noted */
 	uint8_t		 body[];
 };
 
-static unsigned int	 waiting;	/* FACT_WAITS_LOG of all runners */
-static int		 acks_due;
+/* Of all runners: what a turn and a commit of lines have to look at. */
+static TAILQ_HEAD(, fact)	 waiting = TAILQ_HEAD_INITIALIZER(waiting);
+static TAILQ_HEAD(, runner)	 acks_due = TAILQ_HEAD_INITIALIZER(acks_due);
 
 static struct fact *
 fact_new(struct runner *r, uint64_t num, enum msg_type type, const void *m,
@@ -50,6 +53,7 @@ fact_new(struct runner *r, uint64_t num, enum msg_type type, const void *m,
 		return (NULL);
 	if ((f = calloc(1, sizeof(*f) + (size_t)len)) == NULL)
 		fatal("fact");
+	f->runner = r;
 	f->number = num;
 	f->type = type;
 	f->stage = type == MSG_NONE ? FACT_NOTED : FACT_READY;
@@ -71,7 +75,7 @@ fact_free(struct runner *r, struct fact *f)
 	r->nfacts--;
 	r->fact_bytes -= sizeof(*f) + f->len;
 	if (f->stage == FACT_WAITS_LOG)
-		waiting--;
+		TAILQ_REMOVE(&waiting, f, waits);
 	freezero(f, sizeof(*f) + f->len);
 }
 
@@ -89,7 +93,7 @@ fact_send(struct runner *r, struct fact *f)
 	if (f->type == MSG_RUN_COMPLETED &&
 	    !journal_has(f->run, f->log_last)) {
 		f->stage = FACT_WAITS_LOG;
-		waiting++;
+		TAILQ_INSERT_TAIL(&waiting, f, waits);
 		return;
 	}
 	if (peer_is_full(peer_of(PROC_TASKD)) ||
@@ -97,6 +101,15 @@ fact_send(struct runner *r, struct fact *f)
 	    f->len) == -1)
 		return;
 	f->stage = FACT_SENT;
+}
+
+static void
+owe_ack(struct runner *r)
+{
+	if (r->ack_due)
+		return;
+	r->ack_due = 1;
+	TAILQ_INSERT_TAIL(&acks_due, r, ack_entry);
 }
 
 /* Sends what may be sent, forgets what is noted without a gap. */
@@ -117,7 +130,7 @@ pump(struct runner *r)
 	while ((f = TAILQ_FIRST(&r->facts)) != NULL &&
 	    f->stage == FACT_NOTED) {
 		r->acked = f->number;
-		r->ack_due = acks_due = 1;
+		owe_ack(r);
 		fact_free(r, f);
 	}
 }
@@ -337,7 +350,7 @@ upward_take(struct runner *r, const Marionette__V1__RunnerMessage *m,
 		pump(r);
 	} else if (m->number <= r->acked)
 		/* Sent again: it does not know that it is noted. */
-		r->ack_due = acks_due = 1;
+		owe_ack(r);
 	give_credit(r, (uint32_t)bytes);
 	return (NULL);
 }
@@ -377,23 +390,14 @@ upward_has_completion(const struct runner *r, const char *run)
 void
 upward_log_committed(const char *run)
 {
-	struct runner	*r;
-	struct fact	*f;
-	unsigned int	 left = waiting;
+	struct fact	*f, *next;
 
-	for (r = runner_next(NULL); r != NULL && left > 0;
-	    r = runner_next(r)) {
-		TAILQ_FOREACH(f, &r->facts, entry) {
-			if (f->stage != FACT_WAITS_LOG)
-				continue;
-			left--;
-			if (strcmp(f->run, run) != 0 ||
-			    !journal_has(run, f->log_last))
-				continue;
-			f->stage = FACT_READY;
-			waiting--;
-		}
-		pump(r);
+	TAILQ_FOREACH_SAFE(f, &waiting, waits, next) {
+		if (strcmp(f->run, run) != 0 || !journal_has(run, f->log_last))
+			continue;
+		TAILQ_REMOVE(&waiting, f, waits);
+		f->stage = FACT_READY;
+		pump(f->runner);
 	}
 }
 
@@ -438,12 +442,8 @@ upward_turn(void)
 {
 	struct runner	*r;
 
-	if (!acks_due)
-		return;
-	acks_due = 0;
-	for (r = runner_next(NULL); r != NULL; r = runner_next(r)) {
-		if (!r->ack_due)
-			continue;
+	while ((r = TAILQ_FIRST(&acks_due)) != NULL) {
+		TAILQ_REMOVE(&acks_due, r, ack_entry);
 		r->ack_due = 0;
 		if (r->stream == NULL)
 			continue;
