@@ -68,12 +68,14 @@ open_clock(int fd, short what, void *arg)
 	event_add(clock_event, &tv);
 }
 
-/* One by one, because it may be stopped. */
+/* SIGTERM: what was posted is waited for, and no more. */
 static void
 load_wait(const size_t *n, const char *what)
 {
-	while (*n < want && !fleet->stopping)
-		wait_for(n, *n + 1, what);
+	struct wait	 w = { 0, 0 };
+
+	while (*n < (fleet->stopping ? tasks_count() : want))
+		wait_turn(&w, *n, want, what);
 }
 
 void

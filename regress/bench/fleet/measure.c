@@ -170,7 +170,7 @@ do_follow(void)
 	hist_free(way);
 }
 
-/* Each task asks once; the first follower of events answers at once. */
+/* Each task (or each -q th) asks once; the first follower of events answers. */
 static void
 do_ask(void)
 {
@@ -178,7 +178,8 @@ do_ask(void)
 	struct task	*t;
 	size_t		 i;
 
-	fleet->ask_every = 1;
+	if (fleet->ask_every == 0)
+		fleet->ask_every = 1;
 	events_follow(fleet->followers == 0 ? 1 : fleet->followers);
 	phase_begin();
 	load_post(fleet->ntasks);
@@ -186,6 +187,8 @@ do_ask(void)
 	phase_end();
 	for (i = 0; i < tasks_count(); i++) {
 		t = task_get(i);
+		if (t->asked == 0)
+			continue;
 		hist_add(asked, t->seen - t->asked);
 		hist_add(known, t->known - t->decided);
 	}

@@ -1,0 +1,126 @@
+// The fleet at work while one thing after the other goes wrong, at moments and
+// in an order that a seed decides; then everything becomes quiet, and the books
+// of those who used the server are compared with what it has.
+//
+//	SEED=n		what is done and when; printed, and another each time
+//			unless it is given
+//	SECONDS=n	how long
+//	FAULTS=regex	only those whose name it matches
+
+import assert from "node:assert/strict";
+import crypto from "node:crypto";
+import fs from "node:fs";
+import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { until } from "../lib/wait.mjs";
+import { read_book, story } from "./books.mjs";
+import { compare } from "./compare.mjs";
+import { deck } from "./faults.mjs";
+import { Random } from "./random.mjs";
+import { World } from "./world.mjs";
+
+const seed = Number(process.env.SEED ?? crypto.randomInt(2 ** 31));
+const seconds = Number(process.env.SECONDS ?? 40);
+const faults = deck.filter((f) =>
+    new RegExp(process.env.FAULTS ?? "").test(f.name));
+const FLEET = ["-n", "12", "-s", "10", "-t", "10000000", "-R", "40", "-q", "5",
+    "-l", "7", "-f", "3", "-S", "lines=6 bytes=80 rate=60", "ask"];
+const FDS_MORE = 6;			// than an idle server has
+const KB_MORE = 24 * 1024;
+const ID = /\b(?:run|task|perm)_[0-9a-z]{26}\b/g;
+// What no log of a healthy server holds, whatever was done to it.
+const BAD = new RegExp([/^\S+ \S+ fatal: (?!storaged)/, /AddressSanitizer/,
+    /forbidden system call/, /broke the protocol/, /runtime error:/,
+    /Assertion/].map((r) => r.source).join("|"));
+
+const random = new Random(seed);
+const world = await new World().start();
+const idle = world.weigh();
+
+async function one_fault() {
+	const fault = random.of(faults);
+	let how;
+
+	try {
+		how = await fault.act(world, random);
+	} catch (e) {
+		how = `could not be done: ${e.message.split("\n")[0]}`;
+	}
+	console.log(`# ${fault.name} ${how}`);
+	if (world.server.proc.status !== null)
+		await world.server.start();
+}
+
+async function database() {
+	const tasks = await world.rows("SELECT id, status, attempt, run_id, " +
+	    "result, waiting_for, split_part(prompt, ' ', 2) AS mark " +
+	    "FROM mn_data.task");
+	const runs = await world.rows("SELECT id, task_id, attempt, status, " +
+	    "runner_id, epoch FROM mn_data.run");
+	const log = await world.rows("SELECT task_id, attempt, first, lines " +
+	    "FROM mn_data.log ORDER BY task_id, attempt, first");
+	const permissions = await world.rows("SELECT id, run_id, request, " +
+	    "status FROM mn_data.permission");
+	const events = await world.rows("SELECT type, resource_id " +
+	    "FROM mn_data.event ORDER BY xid, seq");
+
+	return { tasks, runs, log, permissions, events };
+}
+
+test(`${seconds} s of faults, SEED=${seed}`,
+    { timeout: (seconds + 300) * 1000 }, async () => {
+	await world.fleet(FLEET);
+	for (const end = Date.now() + seconds * 1000; Date.now() < end;) {
+		await pause(random.between(50, 1500));
+		await one_fault();
+		assert.equal(world.load.status, null, world.load.told());
+	}
+	await world.ready();
+	world.load.signal("SIGTERM", false);
+	const { code } = await world.load.wait(180000);
+	console.log(`# the fleet: ${world.load.err.trim().split("\n")
+	    .slice(-5).join("; ")}`);
+	assert.ok(code === 0 || code === 1, world.load.told());
+});
+
+test("nothing is lost, nothing is there twice", { timeout: 120000 },
+    async () => {
+	const book = await read_book(world.book);
+	const db = await database();
+	const found = compare(book, db);
+
+	console.log(`# ${db.tasks.length} tasks, ${db.runs.length} runs, ` +
+	    `${book.logack.length} acks of lines, ${book.decided.length} ` +
+	    `answers, ${db.events.length} events of which followers saw ` +
+	    `${book.event.length}`);
+	for (const f of found.slice(0, 50)) {
+		console.log(`# ${f.claim}: ${f.text}`);
+		for (const id of f.text.match(ID) ?? [])
+			for (const line of story(book, id).slice(0, 30))
+				console.log(`#     ${line}`);
+	}
+	assert.deepEqual([...new Set(found.map((f) => f.claim))], []);
+	assert.ok(book.acked.length > 0 && book.decided.length > 0 &&
+	    book.event.length > 0, "the fleet did not do much");
+});
+
+test("memory and descriptors are what they were", { timeout: 60000 },
+    async () => {
+	let now;
+
+	await until("all to be let go", () => {
+		now = world.weigh();
+		return Object.entries(idle).every(([name, was]) =>
+		    now[name]?.fds <= was.fds + FDS_MORE &&
+		    now[name]?.kb <= was.kb + KB_MORE);
+	}, 45000, 500).catch((e) => {
+		throw new Error(`${e.message}\nidle ${JSON.stringify(idle)}\n` +
+		    `now ${JSON.stringify(now)}`);
+	});
+});
+
+test("no log says what it must not", () => {
+	const bad = fs.readFileSync(world.log, "utf8").split("\n")
+	    .filter((l) => BAD.test(l));
+	assert.deepEqual(bad, []);
+});

@@ -1,0 +1,227 @@
+// What clients were told, what agents did and what the database says, side by
+// side.  Each claim has a name; what breaks it is told in words.
+
+import { index } from "./books.mjs";
+
+const ENDED = ["completed", "failed", "canceled"];
+
+class Findings {
+	constructor() {
+		this.list = [];
+	}
+
+	at(claim) {
+		return (text) => this.list.push({ claim, text });
+	}
+}
+
+// Every acknowledged task exists, once, ends, and nobody's was made up.
+function tasks(book, db, wrong) {
+	const by_id = new Map(db.tasks.map((t) => [t.id, t]));
+	const by_mark = index(db.tasks, (t) => t.mark);
+	const posted = new Set(book.post.map((p) => p.mark));
+
+	for (const a of book.answer) {
+		if (a.status === "201" && !by_id.has(a.task))
+			wrong("task-lost")(`${a.task} (${a.mark})`);
+		if (a.status !== "201" && by_mark.has(a.mark))
+			wrong("task-invented")(`${a.mark}: refused with ` +
+			    a.status);
+	}
+	for (const [mark, list] of by_mark) {
+		if (list.length > 1)
+			wrong("task-doubled")(`${mark}: ${list.length} times`);
+		if (!posted.has(mark))
+			wrong("task-invented")(`${list[0].id}: ${mark}`);
+	}
+	for (const t of db.tasks)
+		if (!ENDED.includes(t.status))
+			wrong("task-unended")(`${t.id} is ${t.status}, waiting ` +
+			    `for ${t.waiting_for}`);
+}
+
+// A run is begun once, and its end is what the agent said, once.
+function runs(book, db, wrong) {
+	const by_id = new Map(db.runs.map((r) => [r.id, r]));
+	const task_of = new Map(db.tasks.map((t) => [t.id, t]));
+	const done = new Map(book.complete.map((c) => [c.run, c]));
+	const worked = index(db.runs.filter((r) => r.status === "completed"),
+	    (r) => r.task_id);
+
+	for (const [run, list] of index(book.execute, (e) => e.run))
+		if (list.length > 1)
+			wrong("run-twice")(`${run}: ${list.length} times`);
+	// Asked again, after it has ended, an agent says the same again.
+	for (const [run, list] of index(book.complete, (c) => c.run))
+		if (new Set(list.map((c) => `${c.status} ${c.lines} ${c.result}`))
+		    .size > 1)
+			wrong("run-twice")(`${run} ended in more than one way`);
+	for (const [task, list] of worked)
+		if (list.length > 1)
+			wrong("run-twice")(`${task} was done by ` +
+			    list.map((r) => r.id).join(" and "));
+	for (const { run } of book.acked) {
+		const c = done.get(run), r = by_id.get(run);
+		if (c === undefined)
+			continue;	// another fact of the run's
+		if (r?.status !== c.status)
+			wrong("result-lost")(`${run}: ${c.status} was ` +
+			    `acknowledged, and it is ${r?.status}`);
+		else if (task_of.get(r.task_id).run_id === run &&
+		    c.status === "completed" &&
+		    task_of.get(r.task_id).result !== result_of(c))
+			wrong("result-lost")(`${run}: another result`);
+	}
+	for (const r of db.runs)
+		if (r.status === "completed" && !done.has(r.id))
+			wrong("result-invented")(r.id);
+}
+
+// The book has MARK/RUN of `done MARK RUN'.
+const result_of = (c) => `done ${c.result.replace("/", " ")}`;
+
+// Every acknowledged line is there once, in order, and says what was written.
+function lines(book, db, wrong) {
+	const stored = index(db.log, (l) => `${l.task_id} ${l.attempt}`);
+	const mark = new Map(book.execute.map((e) => [e.run, e.mark]));
+	const acked = new Map();
+
+	// The largest number there is says that nobody waits for the rest.
+	for (const { run, n } of book.logack)
+		if (Number(n) <= Number.MAX_SAFE_INTEGER / 2)
+			acked.set(run, Number(n));
+	for (const r of db.runs) {
+		const n = run_lines(r, stored.get(`${r.task_id} ${r.attempt}`) ??
+		    [], mark.get(r.id), wrong);
+		if (n < (acked.get(r.id) ?? 0))
+			wrong("line-lost")(`${r.id}: ${acked.get(r.id)} were ` +
+			    `acknowledged, ${n} are there`);
+	}
+}
+
+// How many there are without a gap.
+function run_lines(run, batches, mark, wrong) {
+	let next = 1;
+
+	for (const b of batches) {
+		if (Number(b.first) !== next) {
+			wrong(Number(b.first) < next ? "line-twice" :
+			    "line-lost")(`${run.id}: ${b.first} where ${next} ` +
+			    "was expected");
+			break;
+		}
+		for (const text of b.lines.trimEnd().split("\n")) {
+			const { content } = JSON.parse(text);
+			const [m, n] = content.split(" ");
+			if (m !== mark || Number(n) !== next)
+				wrong("line-changed")(`${run.id}: line ${next} ` +
+				    `is ${content}`);
+			next++;
+		}
+	}
+	return next - 1;
+}
+
+// What was decided is what the agent was told, and nothing else is.
+function permissions(book, db, wrong) {
+	const by_id = new Map(db.permissions.map((p) => [p.id, p]));
+	const decided = new Map(book.decide.map((d) => [d.permission, d]));
+	const told = index(book.told, (t) => t.permission);
+	const VERDICT = { approve: "approved", deny: "denied" };
+
+	for (const { permission, status } of book.decided) {
+		if (status !== "200")
+			continue;
+		const verdict = VERDICT[decided.get(permission).verdict];
+		if (by_id.get(permission)?.status !== verdict)
+			wrong("answer-lost")(`${permission}: ${verdict} was ` +
+			    `taken, it is ${by_id.get(permission)?.status}`);
+		if (!told.has(permission))
+			wrong("answer-lost")(`${permission}: ${verdict}, and ` +
+			    "the agent never heard");
+	}
+	for (const [permission, list] of told) {
+		const verdict = VERDICT[decided.get(permission)?.verdict];
+		for (const t of list)
+			if (t.verdict !== verdict)
+				wrong("answer-invented")(`${permission}: the ` +
+				    `agent heard ${t.verdict}, a person said ` +
+				    `${verdict}`);
+	}
+	for (const [key, list] of index(book.ask, (a) => `${a.run} ${a.request}`))
+		if (db.permissions.filter((p) => `${p.run_id} ${p.request}` ===
+		    key).length > list.length)
+			wrong("question-twice")(key);
+}
+
+const event_name = (type, resource) => `${type} ${resource}`;
+
+// Where the list agrees longest with what follows there in `all'.
+function align(list, all) {
+	let best = { at: -1, n: 0 };
+
+	for (let at = 0; at < all.length; at++) {
+		let n = 0;
+		while (n < list.length && all[at + n] === list[n])
+			n++;
+		if (n > best.n)
+			best = { at, n };
+		if (n === list.length)
+			break;
+	}
+	return best;
+}
+
+// Every follower has every event from its first on, once and in order.
+function events(book, db, wrong) {
+	const all = db.events.map((e) => event_name(e.type, e.resource_id));
+
+	for (const [follower, list] of index(book.event, (e) => e.follower)) {
+		const names = list.map((e) => event_name(e.type, e.resource));
+		const { at, n } = align(names, all);
+		if (new Set(list.map((e) => e.position)).size < list.length)
+			wrong("event-twice")(`follower ${follower}`);
+		else if (n < names.length)
+			wrong("event-lost")(`follower ${follower}: ${names[n]} ` +
+			    `after ${n} events, where ${all[at + n]} was ` +
+			    "expected");
+	}
+}
+
+// At one epoch a session is at one runner, and a runner has one session.
+function claims(book, db, wrong) {
+	const has = new Map();
+
+	for (const [key, list] of index(book.attach, (a) =>
+	    `${a.session} at epoch ${a.epoch}`))
+		if (new Set(list.map((a) => a.runner)).size > 1)
+			wrong("session-doubled")(key);
+	for (const e of book.all) {
+		if (e.kind === "attach") {
+			const other = has.get(e.runner);
+			if (other !== undefined && other !== e.session)
+				wrong("runner-doubled")(`${e.runner} has ` +
+				    `${other} and ${e.session}`);
+			has.set(e.runner, e.session);
+		} else if (e.kind === "detach" &&
+		    has.get(e.runner) === e.session)
+			has.delete(e.runner);
+	}
+	const attached = new Set(book.attach.map((a) =>
+	    `${a.runner} ${a.epoch}`));
+	for (const e of book.execute)
+		if (!attached.has(`${e.runner} ${e.epoch}`))
+			wrong("session-doubled")(`${e.run} at ${e.runner}, ` +
+			    `that never had epoch ${e.epoch}`);
+}
+
+export function compare(book, db) {
+	const found = new Findings();
+	const wrong = (claim) => found.at(claim);
+
+	for (const part of [tasks, runs, lines, permissions, events, claims])
+		part(book, db, wrong);
+	for (const w of book.wrong)
+		wrong("fleet")(w.text);
+	return found.list;
+}

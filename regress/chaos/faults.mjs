@@ -1,0 +1,198 @@
+// What can go wrong, one thing at a time: each does it to the world, waits as
+// long as its random numbers say, and undoes it.  `weight' is how often.
+
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { is_root } from "../lib/server.mjs";
+import { until } from "../lib/wait.mjs";
+import { WORKERS } from "./world.mjs";
+
+// Processes come and go under our hands.
+function signal(pid, name) {
+	try {
+		process.kill(pid, name);
+		return true;
+	} catch (e) {
+		if (e.code !== "ESRCH")
+			throw e;
+		return false;
+	}
+}
+
+async function stopped(pid, ms) {
+	if (!signal(pid, "SIGSTOP"))
+		return;
+	await pause(ms);
+	signal(pid, "SIGCONT");
+}
+
+async function kill_worker(w, random) {
+	const name = random.of(WORKERS);
+	const pid = w.pids()[name];
+
+	if (pid)
+		signal(pid, "SIGKILL");
+	return name;
+}
+
+async function stop_worker(w, random) {
+	const name = random.of(WORKERS), ms = random.between(50, 3000);
+	const pid = w.pids()[name];
+
+	if (pid)
+		await stopped(pid, ms);
+	return `${name} ${ms} ms`;
+}
+
+// Half of them at the same moment.
+async function kill_several(w, random) {
+	const names = WORKERS.filter(() => random.next() < 0.5);
+	const pids = w.pids();
+
+	for (const name of names)
+		if (pids[name])
+			signal(pids[name], "SIGKILL");
+	return names.join(" ");
+}
+
+async function kill_parent(w) {
+	const { proc } = w.server;
+
+	proc.signal("SIGKILL", false);
+	await proc.wait();
+	await w.server.start();
+	return "";
+}
+
+async function restart(w) {
+	await w.server.halt();
+	await w.server.start();
+	return "";
+}
+
+async function kill_postgres(w) {
+	signal(w.postmaster(), "SIGKILL");
+	return "";
+}
+
+async function kill_backend(w, random) {
+	const pids = w.backends();
+
+	if (pids.length > 0)
+		signal(random.of(pids), random.of(["SIGKILL", "SIGTERM"]));
+	return "";
+}
+
+async function stop_backends(w, random) {
+	const ms = random.between(100, 3000);
+	const pids = w.backends().filter((pid) => signal(pid, "SIGSTOP"));
+
+	await pause(ms);
+	pids.forEach((pid) => signal(pid, "SIGCONT"));
+	return `${ms} ms`;
+}
+
+// The database says no to whoever connects.
+async function refuse_database(w, random) {
+	const ms = random.between(1000, 10000);
+
+	const allow = (yes) => w.sql("ALTER DATABASE marionette " +
+	    `ALLOW_CONNECTIONS ${yes}`, "postgres").then(() => true);
+
+	await allow(false);
+	try {
+		await w.sql("SELECT pg_terminate_backend(pid) FROM " +
+		    "pg_stat_activity WHERE datname = 'marionette'", "postgres");
+		await pause(ms);
+	} finally {
+		await until("the database to be open again", () => allow(true),
+		    30000, 100);
+	}
+	return `${ms} ms`;
+}
+
+const line_of = (w, random) => random.of(["api", "runner"]);
+
+async function cut_line(w, random) {
+	const name = line_of(w, random);
+
+	w[name].cut();
+	return name;
+}
+
+async function cut_some(w) {
+	w.load.signal("SIGUSR1", false);
+	return "";
+}
+
+const lines = (verb, most) => async (w, random) => {
+	const name = line_of(w, random), ms = random.between(500, most);
+
+	await w[name][verb](ms);
+	return `${name} ${ms} ms`;
+};
+
+async function fill_disk(w, random) {
+	const ms = random.between(500, 3000);
+	const file = path.join(w.disk, "full");
+
+	try {
+		execFileSync("dd", ["if=/dev/zero", `of=${file}`, "bs=1M"],
+		    { stdio: "ignore" });
+	} catch {
+		// No space left: that is what it is for.
+	}
+	await pause(ms);
+	fs.rmSync(file, { force: true });
+	return `${ms} ms`;
+}
+
+// A process may open no more than it has open, for a while.
+async function few_descriptors(w, random) {
+	const name = random.of(["api", "runner", "admin", "storaged"]);
+	const ms = random.between(500, 3000), pid = w.pids()[name];
+
+	if (!pid)
+		return name;
+	const limit = (n) => {
+		try {
+			execFileSync("prlimit", ["--pid", pid, `--nofile=${n}:`],
+			    { stdio: "ignore" });
+		} catch {
+			// It ended meanwhile.
+		}
+	};
+	const was = /^Max open files +(\d+)/m.exec(fs.readFileSync(
+	    `/proc/${pid}/limits`, "utf8"))[1];
+	limit(fs.readdirSync(`/proc/${pid}/fd`).length);
+	await pause(ms);
+	limit(was);
+	return `${name} ${ms} ms`;
+}
+
+export const FAULTS = [
+	{ name: "kill a worker", weight: 8, act: kill_worker },
+	{ name: "stop a worker", weight: 4, act: stop_worker },
+	{ name: "kill several workers", weight: 2, act: kill_several },
+	{ name: "kill the parent", weight: 1, act: kill_parent },
+	{ name: "restart", weight: 1, act: restart },
+	{ name: "kill PostgreSQL", weight: 2, act: kill_postgres },
+	{ name: "kill a connection to PostgreSQL", weight: 3,
+	    act: kill_backend },
+	{ name: "stop PostgreSQL's processes", weight: 2, act: stop_backends },
+	{ name: "the database refuses connections", weight: 1,
+	    act: refuse_database },
+	{ name: "cut a line", weight: 3, act: cut_line },
+	{ name: "cut a tenth of the connections", weight: 3, act: cut_some },
+	{ name: "refuse on a line", weight: 2, act: lines("refuse", 3000) },
+	{ name: "silence on a line", weight: 2, act: lines("half_open", 4000) },
+	{ name: "a slow line", weight: 2, act: lines("slow", 3000) },
+	{ name: "no descriptors", weight: 1, act: few_descriptors },
+	...is_root ? [{ name: "a full disk under PostgreSQL", weight: 1,
+	    act: fill_disk }] : []
+];
+
+// Each is as often in it as it is heavy.
+export const deck = FAULTS.flatMap((f) => Array(f.weight).fill(f));
