@@ -8,6 +8,8 @@
 #	disp	<prog>_msg.c: its dispatch
 #	man	the message table of marionette-protocol(7), mdoc
 #	dict	a fuzzing dictionary
+#	points	who may send what: process, its number, message, its number, and
+#		`write' for a statement that is committed
 
 BEGIN { nproc = nmsg = 0 }
 
@@ -328,6 +330,18 @@ function dict(   i) {
 		printf "%s=\"\\x%02x\\x%02x\"\n", low[i], i % 256, int(i / 256)
 }
 
+function points(   i, j, k) {
+	for (j = 0; j < nproc; j++)
+		for (i = 1; i <= nmsg; i++) {
+			for (k = 0; k < nproc; k++)
+				if ((i, proc[j], proc[k]) in edge)
+					break
+			if (k < nproc)
+				print proc[j], j, name[i], i, \
+				    iswrite[i] ? "write" : "-"
+		}
+}
+
 END {
 	if (bad)
 		exit 1
@@ -337,6 +351,7 @@ END {
 	else if (what == "disp") prog_dispatch()
 	else if (what == "man") man()
 	else if (what == "dict") dict()
+	else if (what == "points") points()
 	else if (what == "edges") {
 		for (i = 0; i < nproc; i++) for (j = i + 1; j < nproc; j++)
 			if ((proc[i], proc[j]) in pair)

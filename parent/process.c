@@ -24,7 +24,9 @@
 #define EARLY_SECONDS	60
 #define BACKOFF_MIN_MS	50
 #define BACKOFF_MAX_MS	5000
+#ifndef STEADY_MS
 #define STEADY_MS	30000	/* alive so long: the backoff starts anew */
+#endif
 
 /* The one place that says what runs, from which program, as whom. */
 static const struct {
