@@ -1,0 +1,77 @@
+// The page of points.h, as a test writes it, and the points that there are.
+
+import fs from "node:fs";
+
+const SIZE = 16, PROCS = 16, TYPES = 512;
+const ARMED = 1, HIT = 2;
+const WHERE = ["before", "after", "before commit", "with its outcome unknown",
+    "after commit"];
+
+// Cannot be hit by a healthy server and its clients, and why.
+const NEVER = [
+    [/PROC_ACCUSED/, "nobody breaks the protocol"],
+    [/PROC_VERBOSE|PROC_FD/, "this version never sends it"],
+];
+
+export class Page {
+	constructor(file) {
+		this.fd = fs.openSync(file, "w+");
+		fs.ftruncateSync(this.fd, PROCS * SIZE + PROCS * TYPES * 4);
+	}
+
+	write(proc, state, type = 0, where = 0, skip = 0) {
+		const b = Buffer.alloc(SIZE);
+
+		b.writeUInt32LE(state, 0);
+		b.writeUInt16LE(type, 4);
+		b.writeUInt16LE(where, 6);
+		b.writeUInt32LE(skip, 8);
+		// What is ordered first, then that it is.
+		fs.writeSync(this.fd, b, 4, SIZE - 4, proc * SIZE + 4);
+		fs.writeSync(this.fd, b, 0, 4, proc * SIZE);
+	}
+
+	arm(p, skip = 0) {
+		this.write(p.proc, 0);
+		this.write(p.proc, ARMED, p.type, p.where, skip);
+	}
+
+	is_hit(proc) {
+		const b = Buffer.alloc(4);
+
+		fs.readSync(this.fd, b, 0, 4, proc * SIZE);
+		return b.readUInt32LE(0) === HIT;
+	}
+
+	// Was it hit?
+	disarm(proc) {
+		const was = this.is_hit(proc);
+
+		this.write(proc, 0);
+		return was || this.is_hit(proc);
+	}
+}
+
+// file: `process number MESSAGE number write' lines of gen.awk.
+export function points(file) {
+	const lines = fs.readFileSync(file, "utf8").trim().split("\n")
+	    .map((l) => l.split(" "));
+	const storaged = Number(lines.find((l) => l[0] === "storaged")[1]);
+	const out = [];
+	const add = (who, proc, message, type, where) => {
+		const name = `${who} ${WHERE[where]} ${message}`;
+		out.push({ name, proc, type, where,
+		    never: NEVER.find(([r]) => r.test(name))?.[1] });
+	};
+
+	for (const [who, proc, message, type, write] of lines) {
+		for (const where of [0, 1])
+			add(who, Number(proc), message, Number(type), where);
+		if (write === "write" && !out.some((p) => p.where === 2 &&
+		    p.type === Number(type)))
+			for (const where of [2, 3, 4])
+				add("storaged", storaged, message,
+				    Number(type), where);
+	}
+	return out;
+}
