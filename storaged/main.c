@@ -2,7 +2,7 @@
  * main.c - storaged: every SQL statement of the server.  Owners ask with the
  * `sql' messages of the table; writes go down one connection in batches,
  * reads down others, events come up a third kind.  It is ready when the
- * advisory lock of this server's id is held.
+ * advisory lock of this server's id is held and every statement is prepared.
  */
 #include <seccomp.h>
 #include <stdio.h>
@@ -56,7 +56,7 @@ post_jail(void)
 static int
 is_ready(void)
 {
-	return (0);	/* write.c says when */
+	return (0);	/* turn() says when */
 }
 
 static void
@@ -76,6 +76,8 @@ peer_down(struct peer *p)
 static void
 turn(void)
 {
+	if (write_is_ours() && read_is_known())
+		worker_ready();
 	write_turn();
 	read_turn();
 	feed_turn();

@@ -27,6 +27,7 @@ static struct stmts	 queue[KINDS] = {
 	TAILQ_HEAD_INITIALIZER(queue[KIND_MANY])
 };
 static unsigned int	 queued;
+static int		 known;		/* what each statement takes */
 
 static void	 reader_up(struct conn *);
 static void	 reader_down(struct conn *);
@@ -59,6 +60,12 @@ read_start(void)
 
 	for (i = 0; i < READERS; i++)
 		conn_start(&readers[i].conn);
+}
+
+int
+read_is_known(void)
+{
+	return (known);
 }
 
 unsigned int
@@ -167,6 +174,7 @@ reader_up(struct conn *c)
 {
 	/* The turn's hook gives it work. */
 	(void)c;
+	known = 1;
 }
 
 /* Asked again, in the order it was; or its asker is gone. */

@@ -102,6 +102,8 @@ void		 read_add(struct stmt *);
 void		 read_turn(void);
 void		 read_janitor(void);
 void		 read_forget(enum proc);
+/* A connection has prepared them: what is asked can be made a statement. */
+int		 read_is_known(void);
 unsigned int	 read_count(void);
 
 /* feed.c: events to sessiond; the database's janitor. */

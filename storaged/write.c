@@ -370,7 +370,6 @@ write_sync(struct conn *c)
 	if (batched == 0) {
 		/* The lock came with this Sync. */
 		gone_since = 0;
-		worker_ready();
 		return;
 	}
 	if (failed != NULL || commit_failed)

@@ -199,6 +199,27 @@ test_generation(struct child *ch)
 	    "a new generation reads what the old one wrote");
 }
 
+/* What a statement's parameters are is learnt before anybody can ask. */
+static void
+test_ready(struct child *ch)
+{
+	struct msg_key_find	 m = { 0 };
+	uint8_t			 hash[32];
+	const char		*code;
+
+	sql("ALTER ROLE marionette CONNECTION LIMIT 1");
+	child_start(ch);
+	ok(!child_ready(ch, 1500), "it is not ready before it can read");
+	sql("ALTER ROLE marionette CONNECTION LIMIT -1");
+	ok(child_ready(ch, 15000), "and then it is");
+	memset(hash, 0xff, sizeof(hash));
+	m.hash = hash;
+	m.hash_len = sizeof(hash);
+	say(&ch->control[PROC_SESSIOND], MSG_KEY_FIND, 1, &m);
+	code = answer(&ch->control[PROC_SESSIOND], 1, 5000, NULL);
+	ok(code != NULL && code[0] == '\0', "bytes are taken as bytes");
+}
+
 /* A database of a newer program: it ends before it is ready. */
 static int
 newer(struct child *ch)
@@ -247,6 +268,8 @@ main(int argc, char **argv)
 	test_gone(&ch);
 	child_end(&ch, 0);
 	ok(1, "storaged ends with its parent");
+	test_ready(&ch);
+	child_end(&ch, 0);
 	printf("# %d of %d failed\n", failures, count);
 	return (failures != 0);
 }
