@@ -2,7 +2,7 @@
 
 import fs from "node:fs";
 
-const SIZE = 16, PROCS = 16, TYPES = 512;
+const SIZE = 16, PROCS = 16;
 const ARMED = 1, HIT = 2;
 const WHERE = ["before", "after", "before commit", "with its outcome unknown",
     "after commit"];
@@ -14,9 +14,24 @@ const NEVER = [
 ];
 
 export class Page {
-	constructor(file) {
+	// types: MSG_MAX.
+	constructor(file, types) {
+		this.types = types;
 		this.fd = fs.openSync(file, "w+");
-		fs.ftruncateSync(this.fd, PROCS * SIZE + PROCS * TYPES * 4);
+		fs.ftruncateSync(this.fd, PROCS * SIZE + PROCS * types * 4);
+	}
+
+	number(at) {
+		const b = Buffer.alloc(4);
+
+		fs.readSync(this.fd, b, 0, 4, at);
+		return b.readUInt32LE(0);
+	}
+
+	// How often it was sent until now.
+	sent(p) {
+		return this.number(PROCS * SIZE +
+		    (p.proc * this.types + p.type) * 4);
 	}
 
 	write(proc, state, type = 0, where = 0, skip = 0) {
@@ -37,10 +52,7 @@ export class Page {
 	}
 
 	is_hit(proc) {
-		const b = Buffer.alloc(4);
-
-		fs.readSync(this.fd, b, 0, 4, proc * SIZE);
-		return b.readUInt32LE(0) === HIT;
+		return this.number(proc * SIZE) === HIT;
 	}
 
 	// Was it hit?

@@ -128,6 +128,12 @@ shell() {
 		sh -n "$f" 2>&1
 	done
 }
+# Each planted fault of the chaos room fits the tree as it is.
+faults() {
+	for f in regress/chaos/faults/*.patch; do
+		git apply --check "$f" 2>&1
+	done
+}
 names() {
 	git grep -nE '/work/|\.library|farm-(bench|studio)' -- . \
 	    ':!regress/house/run.sh' 2>/dev/null
@@ -138,6 +144,7 @@ check sizes sizes
 check words words
 check manuals manuals
 check shell shell
+check faults faults
 check "nothing of the workplace" names
 # The sanitizers' run time imports what it likes.
 case $(nm -D "$O/taskd" 2>/dev/null) in
