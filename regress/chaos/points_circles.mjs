@@ -48,8 +48,6 @@ async function ended(w, s, t) {
 			await w.say("POST", `/api/v1/permissions/${p.id}/` +
 			    (p.id.charCodeAt(30) % 2 ? "approve" : "deny"), {},
 			    [200, ...GONE]);
-		if (w.books.stopped)
-			throw new Error("stopped");
 	}
 }
 
@@ -183,6 +181,8 @@ async function runners(load) {
 	    token: await load.token(), name: name() }).catch(() => {});
 	await pause(300);
 	list[Math.floor(Math.random() * list.length)].cut();
+	if (Math.random() < 0.1)
+		load.cut();
 }
 
 // Each for ever, until the books are stopped.

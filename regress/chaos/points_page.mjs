@@ -28,10 +28,10 @@ export class Page {
 		return b.readUInt32LE(0);
 	}
 
-	// How often it was sent until now.
+	// How often it was sent until now; of a statement, asked for.
 	sent(p) {
 		return this.number(PROCS * SIZE +
-		    (p.proc * this.types + p.type) * 4);
+		    (p.asker * this.types + p.type) * 4);
 	}
 
 	write(proc, state, type = 0, where = 0, skip = 0) {
@@ -70,9 +70,9 @@ export function points(file) {
 	    .map((l) => l.split(" "));
 	const storaged = Number(lines.find((l) => l[0] === "storaged")[1]);
 	const out = [];
-	const add = (who, proc, message, type, where) => {
+	const add = (who, proc, message, type, where, asker) => {
 		const name = `${who} ${WHERE[where]} ${message}`;
-		out.push({ name, proc, type, where,
+		out.push({ name, proc, type, where, asker: asker ?? proc,
 		    never: NEVER.find(([r]) => r.test(name))?.[1] });
 	};
 
@@ -83,7 +83,7 @@ export function points(file) {
 		    p.type === Number(type)))
 			for (const where of [2, 3, 4])
 				add("storaged", storaged, message,
-				    Number(type), where);
+				    Number(type), where, Number(proc));
 	}
 	return out;
 }

@@ -21,6 +21,12 @@ export class Books {
 		console.error(`# wrong: ${text}`);
 	}
 
+	// No circle begins again; those under way end.
+	async stop(done) {
+		this.stopped = true;
+		await done;
+	}
+
 	note(kind, id, name) {
 		if (!this.made.has(kind))
 			this.made.set(kind, new Map());
@@ -58,8 +64,6 @@ export class Will {
 				    `${r.status}: ${r.text.slice(0, 300)}`);
 				return r;
 			}
-			if (this.books.stopped)
-				throw new Error("stopped");
 			if (Date.now() > end)
 				throw new Error(`${method} ${path}: no answer ` +
 				    `in a minute: ${r.status} ${r.text}`);

@@ -57,12 +57,8 @@ extern struct fleet	*fleet;
 uint64_t now_ns(void);
 /* Until *n is at least `want'; without any progress for a minute: lost. */
 void	 wait_for(const size_t *n, size_t want, const char *what);
-/* One turn of such a wait, which begins with zeros: n of `want' are there. */
-struct wait {
-	uint64_t	 since;		/* ns: the last progress */
-	size_t		 seen;
-};
-void	 wait_turn(struct wait *, size_t n, size_t want, const char *what);
+/* The same for a number that may change meanwhile. */
+void	 wait_until(const size_t *n, const size_t *want, const char *what);
 void	 wait_ms(unsigned int);
 void	 hook(const char *);
 /* Something must not be: the end, or when enduring it is told and counted. */

@@ -68,14 +68,13 @@ open_clock(int fd, short what, void *arg)
 	event_add(clock_event, &tv);
 }
 
-/* SIGTERM: what was posted is waited for, and no more. */
+/* Stopped: what was posted is waited for, and nothing more. */
 static void
-load_wait(const size_t *n, const char *what)
+load_turn(void)
 {
-	struct wait	 w = { 0, 0 };
-
-	while (*n < (fleet->stopping ? tasks_count() : want))
-		wait_turn(&w, *n, want, what);
+	if (fleet->stopping)
+		want = tasks_count();
+	post_more();
 }
 
 void
@@ -86,7 +85,7 @@ load_post(size_t n)
 		    closed_due);
 		clock_event = evtimer_new(fleet->base, open_clock, NULL);
 		/* A task's end may be what the next one waits for. */
-		fleet->turn = post_more;
+		fleet->turn = load_turn;
 	}
 	first = tasks_count();
 	want = first + n;
@@ -95,14 +94,14 @@ load_post(size_t n)
 		open_clock(-1, 0, NULL);
 	else
 		post_more();
-	load_wait(&fleet->answered, "201s");
+	wait_until(&fleet->answered, &want, "201s");
 }
 
 void
 load_end(void)
 {
 	if (fleet->nrunners > 0)
-		load_wait(&fleet->ended, "tasks to end");
+		wait_until(&fleet->ended, &want, "tasks to end");
 }
 
 uint64_t

@@ -25,26 +25,28 @@ now_ns(void)
 }
 
 void
-wait_turn(struct wait *w, size_t n, size_t want, const char *what)
+wait_for(const size_t *n, size_t want, const char *what)
 {
-	event_base_loop(fleet->base, EVLOOP_ONCE);
-	if (fleet->turn != NULL)
-		fleet->turn();
-	if (w->since == 0 || n != w->seen) {
-		w->seen = n;
-		w->since = now_ns();
-	} else if (now_ns() - w->since > WAIT_SECONDS * 1000000000ULL)
-		fatalx("lost: waited %d s for %s: %zu of %zu", WAIT_SECONDS,
-		    what, n, want);
+	wait_until(n, &want, what);
 }
 
 void
-wait_for(const size_t *n, size_t want, const char *what)
+wait_until(const size_t *n, const size_t *want, const char *what)
 {
-	struct wait	 w = { 0, 0 };
+	uint64_t	 since = now_ns();
+	size_t		 seen = *n;
 
-	while (*n < want)
-		wait_turn(&w, *n, want, what);
+	while (*n < *want) {
+		event_base_loop(fleet->base, EVLOOP_ONCE);
+		if (fleet->turn != NULL)
+			fleet->turn();
+		if (*n != seen) {
+			seen = *n;
+			since = now_ns();
+		} else if (now_ns() - since > WAIT_SECONDS * 1000000000ULL)
+			fatalx("lost: waited %d s for %s: %zu of %zu",
+			    WAIT_SECONDS, what, *n, *want);
+	}
 }
 
 static void

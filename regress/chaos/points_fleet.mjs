@@ -1,0 +1,33 @@
+// The fleet of make bench beside the circles, in its enduring mood: it compares
+// its own books with what the server says before it ends.
+
+import path from "node:path";
+import { start } from "../lib/proc.mjs";
+
+export class Fleet {
+	// dir: where certs.sh made ca.crt; port: of an api listener with TLS.
+	constructor(server, program, dir, port, token) {
+		this.book = path.join(dir, "book");
+		this.proc = start([program, "-a", `localhost:${port}`, "-r",
+		    `localhost:${server.ports.runner}`, "-c",
+		    path.join(dir, "ca.crt"), "-i", path.join(dir, "papers"),
+		    "-e", "-b", this.book, "-n", "8", "-s", "8", "-k", "8",
+		    "-R", "20", "-t", "10000000", "-l", "10", "-f",
+		    "2", "-S", "lines=20 bytes=100 progress=1",
+		    "ask"], { stdio: ["ignore", "pipe", "pipe"],
+		    env: { ...process.env, MARIONETTE_RUNNER_TOKEN: token,
+			MARIONETTE_API_KEY: server.api.o.token } });
+	}
+
+	// A tenth of its connections breaks.
+	cut() {
+		this.proc.signal("SIGUSR1", false);
+	}
+
+	// What it found wrong, or nothing.
+	async end() {
+		this.proc.signal("SIGTERM", false);
+		const { code } = await this.proc.wait(180000);
+		return code === 0 ? "" : `fleet: ${this.proc.told()}`;
+	}
+}
