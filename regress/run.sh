@@ -62,7 +62,7 @@ lane() {
 	done
 }
 
-lane unit msg conf house
+lane unit msg conf house fuzz
 lane sys &
 lane sql http mctl agent claude quickstart &
 wait

@@ -27,13 +27,5 @@ $(O)/regress/engine_test: $(O)/obj/regress/http/engine_test.o $(ENGINE_OBJS)
 	@echo "ld $@"
 	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $< $(ENGINE_OBJS) \
 	    $(LIBS_frontd) $(LIBS)
-# make CC=clang SAN=1 O=build-san build-san/regress/fuzz_conn
-$(O)/regress/fuzz_conn: LDHARDEN += -fsanitize=fuzzer
-$(O)/regress/fuzz_conn: OPT += -fsanitize=fuzzer-no-link
-$(O)/regress/fuzz_conn: $(O)/obj/regress/http/fuzz_conn.o $(ENGINE_OBJS)
-	@mkdir -p $(@D)
-	@echo "ld $@"
-	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $< $(ENGINE_OBJS) \
-	    $(LIBS_frontd) $(LIBS)
 
 REGRESS	+= $(O)/regress/engine_test

@@ -1,0 +1,136 @@
+#!/bin/sh
+# fuzz.sh run SECONDS [name ...]	each harness for so long, one at a time
+# fuzz.sh dry MINUTES name		one until as many minutes of its processor
+#					time brought no new edge
+# fuzz.sh merge name ...		what is worth keeping of the corpus becomes
+#					the seeds
+# fuzz.sh cover [name ...]		lines that seeds, found inputs and the
+#					corpus run, per file of the product
+# The corpus grows in build-fuzz/corpus/NAME; a crash is left in
+# build-fuzz/crash/NAME-..., from where it goes to found/NAME when it is mended.
+cd "$(dirname "$0")/../.." || exit 2
+here=regress/fuzz
+B=${FUZZ_BUILD:-build-fuzz}
+C=${COVER_BUILD:-build-cover}
+ALL=$(ls $here/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
+# 25 s: the slowest input is far below it even where others need the machine.
+LIMITS="-timeout=25 -rss_limit_mb=1024 -malloc_limit_mb=256"
+
+# harness name [option ...]
+harness() {
+	name=$1
+	shift
+	mkdir -p $B/corpus/$name $B/crash
+	set -- "$@" $LIMITS -artifact_prefix=$B/crash/$name-
+	[ -f $here/$name.dict ] && set -- "$@" -dict=$here/$name.dict
+	[ -f $here/$name.len ] && set -- "$@" -max_len=$(cat $here/$name.len)
+	[ -d $here/found/$name ] && set -- "$@" $B/corpus/$name \
+	    $here/seeds/$name $here/found/$name || set -- "$@" \
+	    $B/corpus/$name $here/seeds/$name
+	nice -n 10 $B/regress/fuzz_$name "$@"
+}
+
+# What the last lines of a log say: executions, edges.
+tell() {
+	awk '/^#[0-9]/ { for (i = 1; i <= NF; i++) if ($i == "cov:") e = $(i + 1) }
+	    /number_of_executed_units/ { n = $2 }
+	    END { print n + 0, e + 0 }' "$1"
+}
+
+run() {
+	seconds=$1
+	shift
+	rc=0
+	for name in ${*:-$ALL}; do
+		log=$B/$name.log
+		if harness $name -max_total_time="$seconds" \
+		    -print_final_stats=1 >"$log" 2>&1; then
+			set -- $(tell "$log")
+			printf '%-12s %10d executions %6d edges\n' $name $1 $2
+		else
+			echo "$name broke: $log"
+			grep -m1 -E 'ERROR|does not hold|fatal:' "$log"
+			rc=1
+		fi
+	done
+	return $rc
+}
+
+# Processor seconds of the children that have ended, in $used.
+cpu() {
+	times >$B/times
+	used=$(awk 'NR == 2 { for (i = 1; i <= 2; i++) {
+		split($i, t, "m"); s += t[1] * 60 + t[2] }
+		print int(s) }' $B/times)
+}
+
+dry() {
+	minutes=$1 name=$2 log=$B/$2.log
+	cpu
+	total=0 best=0 quiet=0 begin=$used
+	while [ $quiet -lt $((minutes * 60)) ]; do
+		cpu
+		at=$used
+		harness $name -max_total_time=${CHUNK:-120} \
+		    -print_final_stats=1 >"$log" 2>&1 || {
+			echo "$name broke: $log"
+			grep -m1 -E 'ERROR|does not hold|fatal:' "$log"
+			return 1
+		}
+		set -- $(tell "$log")
+		cpu
+		total=$((total + $1)) quiet=$((quiet + used - at))
+		[ "$2" -gt $best ] && best=$2 quiet=0
+	done
+	printf '%-12s %12d executions %6d edges %6d s, %d s without a new one\n' \
+	    $name $total $best $((used - begin)) $quiet
+}
+
+merge() {
+	for name; do
+		new=$(mktemp -d)
+		harness_dirs="$here/seeds/$name"
+		[ -d $B/corpus/$name ] && harness_dirs="$harness_dirs $B/corpus/$name"
+		$B/regress/fuzz_$name -merge=1 -set_cover_merge=1 $LIMITS \
+		    "$new" $harness_dirs >$B/merge.log 2>&1 || {
+			tail -3 $B/merge.log
+			return 1
+		}
+		echo "$name: $(ls "$new" | wc -l) inputs," \
+		    "$(cat "$new"/* | wc -c) bytes"
+		[ -n "$DRYRUN" ] || {
+			rm -rf $here/seeds/$name
+			mv "$new" $here/seeds/$name
+			chmod 755 $here/seeds/$name
+		}
+	done
+}
+
+cover() {
+	for name in ${*:-$ALL}; do
+		set -- $here/seeds/$name
+		[ -d $here/found/$name ] && set -- "$@" $here/found/$name
+		[ -d $B/corpus/$name ] && [ -z "$SEEDS" ] &&
+		    set -- "$@" $B/corpus/$name
+		LLVM_PROFILE_FILE=$C/$name.profraw $C/regress/fuzz_$name "$@" \
+		    >/dev/null 2>$C/$name.log || {
+			echo "$name broke: $C/$name.log"
+			return 1
+		}
+		llvm-profdata-14 merge -o $C/$name.profdata $C/$name.profraw
+		files=$(sed -n 's/^ \* covers: *//p' $here/fuzz_$name.c)
+		echo "$name"
+		llvm-cov-14 report $C/regress/fuzz_$name \
+		    -instr-profile=$C/$name.profdata $files 2>/dev/null |
+		    awk '$1 ~ /\.[chy]$/ || $1 == "TOTAL" {
+			printf "    %-28s %5d of %5d lines %7s\n", $1,
+			    $8 - $9, $8, $10 }'
+	done
+}
+
+what=$1
+shift
+case $what in
+run|dry|merge|cover) $what "$@" ;;
+*) sed -n '2,9p' "$0" | sed 's/^# //'; exit 2 ;;
+esac

@@ -1,0 +1,58 @@
+# regress.mk - the harnesses: fuzz_NAME.c and the product's files it is about.
+# As programs of the tests they are linked with replay.c, which gives them the
+# inputs that are kept.  With FUZZ=1 libFuzzer drives them; with COVER=1 they
+# count which lines were run.
+
+ifdef FUZZ
+OPT	= -O1 -g -fno-omit-frame-pointer -DMN_SANITIZE \
+	  -fsanitize=fuzzer-no-link,address,undefined \
+	  -fno-sanitize-recover=undefined
+LDHARDEN = -pie -Wl,--as-needed
+FUZZ_MAIN =
+FUZZ_LD	= -fsanitize=fuzzer
+else
+FUZZ_MAIN = $(O)/obj/regress/fuzz/replay.o
+endif
+ifdef COVER
+OPT	= -O0 -g -fprofile-instr-generate -fcoverage-mapping
+LDHARDEN = -pie -Wl,--as-needed
+endif
+
+# What each is made of; what is of the other rooms is known when all is read.
+FUZZ_conn = $(filter-out %/rows.o %/libimsg.a,$(ENGINE_OBJS))
+FUZZ_LIBS_conn = $(LIBS_frontd)
+FUZZ_INC_conn = -Ifrontd
+
+FUZZERS	= $(patsubst regress/fuzz/fuzz_%.c,%,$(wildcard regress/fuzz/fuzz_*.c))
+
+.SECONDEXPANSION:
+define fuzzer
+$(O)/regress/fuzz_$(1): $(O)/obj/regress/fuzz/fuzz_$(1).o $(FUZZ_MAIN) \
+    $(O)/obj/regress/fuzz/input.o $(O)/obj/regress/fuzz/world.o \
+    $$$$(FUZZ_$(1)) $(O)/libimsg.a
+	@mkdir -p $$(@D)
+	@echo "ld $$@"
+	$$(Q)$$(CC) $$(CFLAGS) $$(LDHARDEN) $$(FUZZ_LD) -o $$@ $$^ \
+	    $$(FUZZ_LIBS_$(1)) $$(LIBS)
+$(O)/obj/regress/fuzz/fuzz_$(1).o: CPPFLAGS += $$(FUZZ_INC_$(1))
+REGRESS	+= $(O)/regress/fuzz_$(1)
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzzer,$(f))))
+
+fuzz-programs: $(FUZZERS:%=$(O)/regress/fuzz_%)
+
+# Seconds of each harness.
+FUZZ_SECONDS ?= 60
+fuzz: fuzz-deps
+	$(MAKE) -j2 O=build-fuzz CC=clang-14 FUZZ=1 fuzz-programs
+	@sh regress/fuzz/fuzz.sh run $(FUZZ_SECONDS)
+
+fuzz-cover: fuzz-deps
+	$(MAKE) -j2 O=build-cover CC=clang-14 COVER=1 fuzz-programs
+	@sh regress/fuzz/fuzz.sh cover
+
+FUZZDEPS = clang-14 libclang-rt-14-dev llvm-14
+fuzz-deps:
+	@sh parent/deps.sh $(DEPS) $(FUZZDEPS)
+
+.PHONY: fuzz fuzz-cover fuzz-deps fuzz-programs
