@@ -7,9 +7,9 @@
 #	hdr	<prog>_msg.h: on_*() that the program must define, send_*()
 #	disp	<prog>_msg.c: its dispatch
 #	man	the message table of marionette-protocol(7), mdoc
-#	dict	a fuzzing dictionary
 #	points	who may send what: process, its number, message, its number, and
 #		`write' for a statement that is committed
+#	heard	an on_*() for every message that tells heard(), for the fuzzer
 
 BEGIN { nproc = nmsg = 0 }
 
@@ -325,9 +325,21 @@ function man(   i, k, s) {
 	}
 }
 
-function dict(   i) {
-	for (i = 1; i <= nmsg; i++)
-		printf "%s=\"\\x%02x\\x%02x\"\n", low[i], i % 256, int(i / 256)
+# The same handler for every message of every program.
+function heard(   i, args, fd) {
+	print "/* Made by gen.awk from messages.master. */"
+	print "#include \"peer.h\"\n"
+	print "void heard(struct peer *, uint64_t, enum msg_type, const void *, int);"
+	print "void on_statement(struct peer *, uint64_t, enum msg_type, const void *);"
+	print "void\non_statement(struct peer *p, uint64_t ref, enum msg_type type, const void *m)\n{"
+	print "\theard(p, ref, type, m, -1);\n}"
+	for (i = 1; i <= nmsg; i++) {
+		fd = isfd[i] ? ", int fd" : ""
+		args = "(struct peer *p, uint64_t ref, const struct msg_" low[i] " *m" fd ")"
+		print "void on_" low[i] args ";"
+		print "void\non_" low[i] args "\n{"
+		print "\theard(p, ref, MSG_" name[i] ", m, " (isfd[i] ? "fd" : "-1") ");\n}"
+	}
 }
 
 function points(   i, j, k) {
@@ -350,8 +362,8 @@ END {
 	else if (what == "hdr") prog_header()
 	else if (what == "disp") prog_dispatch()
 	else if (what == "man") man()
-	else if (what == "dict") dict()
 	else if (what == "points") points()
+	else if (what == "heard") heard()
 	else if (what == "edges") {
 		for (i = 0; i < nproc; i++) for (j = i + 1; j < nproc; j++)
 			if ((proc[i], proc[j]) in pair)

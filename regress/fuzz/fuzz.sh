@@ -13,8 +13,8 @@ here=regress/fuzz
 B=${FUZZ_BUILD:-build-fuzz}
 C=${COVER_BUILD:-build-cover}
 ALL=$(ls $here/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
-# 25 s: the slowest input is far below it even where others need the machine.
-LIMITS="-timeout=25 -rss_limit_mb=1024 -malloc_limit_mb=256"
+# Long, because a machine may stand still meanwhile; none takes a second.
+LIMITS="-timeout=120 -rss_limit_mb=1024 -malloc_limit_mb=256"
 
 # harness name [option ...]
 harness() {
@@ -118,7 +118,8 @@ cover() {
 			return 1
 		}
 		llvm-profdata-14 merge -o $C/$name.profdata $C/$name.profraw
-		files=$(sed -n 's/^ \* covers: *//p' $here/fuzz_$name.c)
+		files=$(sed -n 's/^ \* covers: *//p' $here/fuzz_$name.c |
+		    sed "s| gen/| $C/gen/|g; s|^gen/|$C/gen/|")
 		echo "$name"
 		llvm-cov-14 report $C/regress/fuzz_$name \
 		    -instr-profile=$C/$name.profdata $files 2>/dev/null |

@@ -311,6 +311,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
 	if (n < 2)
 		return (0);
+	if (worker_base() == NULL) {
+		host_allow("marionette.example");
+		host_origin_allow("https://console.example");
+		health_set(1);
+	}
 	fuzz_begin();
 	nout = nlate = 0;
 	opened = closed = credit = 0;

@@ -23,6 +23,18 @@ FUZZ_conn = $(filter-out %/rows.o %/libimsg.a,$(ENGINE_OBJS))
 FUZZ_LIBS_conn = $(LIBS_frontd)
 FUZZ_INC_conn = -Ifrontd
 
+# The dispatch of every program side by side, with one handler for all.
+FUZZ_DISPATCH = $(filter-out worker,$(MSGPROGS))
+FUZZ_dispatch = $(FUZZ_DISPATCH:%=$(O)/obj/regress/fuzz/dispatch_%.o) \
+		$(GEN)/heard.o
+$(O)/obj/regress/fuzz/dispatch_%.o: $(GEN)/%_msg.c $(GENHDRS)
+	@mkdir -p $(@D)
+	@echo "cc $< as dispatch_$*"
+	$(Q)$(CC) $(CPPFLAGS) -Dproc_dispatch=dispatch_$* $(CFLAGS) -c -o $@ $<
+$(GEN)/heard.c: $(MASTER)
+	@mkdir -p $(GEN)
+	$(Q)$(AWK) -v what=heard imsg/messages.master > $@.tmp && mv $@.tmp $@
+
 FUZZERS	= $(patsubst regress/fuzz/fuzz_%.c,%,$(wildcard regress/fuzz/fuzz_*.c))
 
 .SECONDEXPANSION:
