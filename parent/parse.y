@@ -36,6 +36,8 @@ struct lval {
 %}
 
 %define parse.error detailed
+/* What a wrong line drops. */
+%destructor { free($$.string); } STRING name
 %token STATE "state" RUN "run" DIRECTORY "directory" USER "user"
 %token PREFIX "prefix" CONTROL "control" SOCKET "socket" GROUP "group"
 %token LOG "log" FORMAT "format" TEXT "text" JSON "json" LISTEN "listen"
@@ -121,6 +123,7 @@ name	: STRING
 
 listen	: LISTEN who ON STRING PORT NUMBER {
 		cur->address = $4.string;
+		$4.string = NULL;	/* should the rest be wrong */
 		cur->line = $4.line;
 		cur->port = (uint16_t)in_range($6.number, 1, 65535, "port");
 	} wire
@@ -228,19 +231,30 @@ admin_add(char *name, char *hash, int line)
 	free(hash);
 }
 
+/* A NUL would end a string before its end. */
+static int
+raw_char(void)
+{
+	int	 c;
+
+	while ((c = getc(file)) == '\0')
+		wrong("the file holds a NUL byte");
+	return (c);
+}
+
 static int
 next_char(void)
 {
-	int	 c = getc(file);
+	int	 c = raw_char();
 
 	/* A backslash joins lines. */
 	while (c == '\\') {
-		if ((c = getc(file)) != '\n') {
+		if ((c = raw_char()) != '\n') {
 			ungetc(c, file);
 			return ('\\');
 		}
 		lineno++;
-		c = getc(file);
+		c = raw_char();
 	}
 	return (c);
 }
@@ -251,15 +265,17 @@ lex_quoted(void)
 	size_t	 n = 0;
 	int	 c;
 
-	while ((c = getc(file)) != '"') {
+	while ((c = raw_char()) != '"') {
+		if (c == '\\' && (c = raw_char()) == '\n') {
+			lineno++;
+			continue;
+		}
 		if (c == EOF || c == '\n') {
 			wrong("the string is not closed with \"");
 			if (c == '\n')
 				ungetc(c, file);
 			break;
 		}
-		if (c == '\\' && (c = getc(file)) == EOF)
-			break;
 		if (n == sizeof(token_text) - 1) {
 			wrong("the string is too long");
 			break;
@@ -279,8 +295,11 @@ lex_word(int c)
 	size_t		 i, n = 0;
 
 	do {
-		if (n < sizeof(token_text) - 1)
-			token_text[n++] = (char)c;
+		if (n == sizeof(token_text) - 1) {
+			wrong("the word is too long");
+			break;
+		}
+		token_text[n++] = (char)c;
 		c = next_char();
 	} while (c != EOF && !isspace(c) && strchr("\"#,{}", c) == NULL);
 	ungetc(c, file);
@@ -311,7 +330,7 @@ yylex(void)
 		;
 	if (c == '#')
 		while (c != '\n' && c != EOF)
-			c = getc(file);
+			c = raw_char();
 	yylval.line = token_line = lineno;
 	if (c == EOF) {
 		/* The last line may lack its newline. */

@@ -24,4 +24,13 @@ for in in *.in; do
 		rc=1
 	fi
 done
+# A word is taken whole or refused, never cut.
+{ cat minimal.in; printf 'hostname %09000d\n' 0; } >"$tmp/long.in"
+if "$O/marionetted" -n -f "$tmp/long.in" 2>&1 |
+    grep -q 'long.in:5: the word is too long'; then
+	echo "ok - conf long word"
+else
+	echo "not ok - conf long word"
+	rc=1
+fi
 exit $rc

@@ -35,6 +35,9 @@ $(GEN)/heard.c: $(MASTER)
 	@mkdir -p $(GEN)
 	$(Q)$(AWK) -v what=heard imsg/messages.master > $@.tmp && mv $@.tmp $@
 
+FUZZ_conf = $(GEN)/parse.o $(O)/obj/parent/conf.o
+FUZZ_INC_conf = -Iparent
+
 FUZZERS	= $(patsubst regress/fuzz/fuzz_%.c,%,$(wildcard regress/fuzz/fuzz_*.c))
 
 .SECONDEXPANSION:
