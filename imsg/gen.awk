@@ -325,19 +325,19 @@ function man(   i, k, s) {
 	}
 }
 
-# The same handler for every message of every program.
+# The same handler for every message of every program that has no other.
 function heard(   i, args, fd) {
 	print "/* Made by gen.awk from messages.master. */"
 	print "#include \"peer.h\"\n"
 	print "void heard(struct peer *, uint64_t, enum msg_type, const void *, int);"
 	print "void on_statement(struct peer *, uint64_t, enum msg_type, const void *);"
-	print "void\non_statement(struct peer *p, uint64_t ref, enum msg_type type, const void *m)\n{"
+	print "void __attribute__((weak))\non_statement(struct peer *p, uint64_t ref, enum msg_type type, const void *m)\n{"
 	print "\theard(p, ref, type, m, -1);\n}"
 	for (i = 1; i <= nmsg; i++) {
 		fd = isfd[i] ? ", int fd" : ""
 		args = "(struct peer *p, uint64_t ref, const struct msg_" low[i] " *m" fd ")"
 		print "void on_" low[i] args ";"
-		print "void\non_" low[i] args "\n{"
+		print "void __attribute__((weak))\non_" low[i] args "\n{"
 		print "\theard(p, ref, MSG_" name[i] ", m, " (isfd[i] ? "fd" : "-1") ");\n}"
 	}
 }

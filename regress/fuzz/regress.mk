@@ -23,6 +23,12 @@ FUZZ_conn = $(filter-out %/rows.o %/libimsg.a,$(ENGINE_OBJS))
 FUZZ_LIBS_conn = $(LIBS_frontd)
 FUZZ_INC_conn = -Ifrontd
 
+# All of frontd.
+FUZZ_api = $(FRONTD_OBJS) $(O)/obj/regress/fuzz/owners.o $(GEN)/heard.o
+FUZZ_LIBS_api = $(LIBS_frontd)
+FUZZ_INC_api = -Ifrontd
+$(O)/obj/regress/fuzz/owners.o: CPPFLAGS += -Ifrontd
+
 # The dispatch of every program side by side, with one handler for all.
 FUZZ_DISPATCH = $(filter-out worker,$(MSGPROGS))
 FUZZ_dispatch = $(FUZZ_DISPATCH:%=$(O)/obj/regress/fuzz/dispatch_%.o) \

@@ -1,0 +1,318 @@
+/*
+ * fuzz_api.c - a request to all of frontd, whose owners answer as the input
+ * wants.  The input: listener and flags, row, mood of the owners, credential,
+ * then strings that end with a NUL: arguments of the path, query, a header
+ * field of its own, what owners say; the rest is the body.
+ * covers: frontd/agent.c frontd/api.c frontd/api_agent_config.c
+ * covers: frontd/api_event.c frontd/api_key.c frontd/api_log.c
+ * covers: frontd/api_meta.c frontd/api_permission.c frontd/api_runner.c
+ * covers: frontd/api_session.c frontd/api_status.c frontd/api_task.c
+ * covers: frontd/auth.c frontd/body.c frontd/credential.c frontd/etag.c
+ * covers: frontd/families.c frontd/follow.c frontd/idem.c frontd/identity.c
+ * covers: frontd/json.c frontd/lease.c frontd/list.c frontd/local.c
+ * covers: frontd/pending.c frontd/query.c frontd/refusal.c frontd/route.c
+ * covers: frontd/token.c
+ */
+#include <sys/socket.h>
+
+#include <err.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "body.h"
+#include "engine.h"
+#include "follow.h"
+#include "fuzz.h"
+#include "owners.h"
+#include "worker.h"
+
+#define REPLY_MAX	(2U << 20)
+#define TURNS_MAX	16
+#define ID_TAIL		"_00000000000000000000000001"
+
+#define F_SILENT	0x04	/* the client goes at once */
+#define F_REVOKED	0x08
+#define F_WEBSOCKET	0x10
+#define F_TWICE		0x20	/* the same request again */
+
+static char	*reply;
+static size_t	 nreply;
+
+void	 heard(struct peer *, uint64_t, enum msg_type, const void *, int);
+
+int
+worker_draining(void)
+{
+	return (0);
+}
+
+/* What worker.c would be told: nobody says it. */
+void
+heard(struct peer *p, uint64_t ref, enum msg_type type, const void *m, int fd)
+{
+	(void)p;
+	(void)ref;
+	(void)m;
+	(void)fd;
+	fuzz_broken(msg_descs[type].name, __FILE__, __LINE__);
+}
+
+/* ---- the request ---- */
+
+static const struct route *
+row_of(unsigned int n, enum listener_kind kind)
+{
+	const struct route *const	*t;
+	const struct route		*r;
+	unsigned int			 k, found = 0;
+
+	for (k = 0; k < 2; k++, n %= found, found = 0)
+		for (t = route_tables; *t != NULL; t++)
+			for (r = *t; r->path != NULL; r++)
+				if ((r->listeners & (int)kind) != 0 &&
+				    found++ == n && k == 1)
+					return (r);
+	abort();
+}
+
+/* What of s may stand in a request line stands there as it is. */
+static void
+add_raw(struct buf *b, const char *s)
+{
+	for (; *s != '\0'; s++)
+		if (*s > ' ' && *s <= '~' && *s != '#')
+			buf_add(b, s, 1);
+		else
+			buf_printf(b, "%%%02x", (unsigned char)*s);
+}
+
+/* `{id}' behind "tasks/" is an id of a task, unless there is something else. */
+static void
+add_path(struct buf *b, const char *path, const char *arg)
+{
+	static const char *const	 of[][2] = {
+		{ "sessions/", "sess" }, { "tasks/", "task" },
+		{ "permissions/", "perm" }, { "runners/", "rnr" },
+		{ "runner-tokens/", "rtk" }, { "keys/", "key" },
+		{ "agent-configs/", "acfg" }
+	};
+	const char			*brace = strchr(path, '{');
+	size_t				 i, n;
+
+	n = brace != NULL ? (size_t)(brace - path) : strlen(path);
+	buf_add(b, path, n);
+	if (brace == NULL)
+		return;
+	if (*arg != '\0')
+		add_raw(b, arg);
+	for (i = 0; i < sizeof(of) / sizeof(of[0]) && *arg == '\0'; i++)
+		if (n > strlen(of[i][0]) && strncmp(brace -
+		    strlen(of[i][0]), of[i][0], strlen(of[i][0])) == 0)
+			buf_printf(b, "%s%s", of[i][1], ID_TAIL);
+	buf_printf(b, "%s", strchr(brace, '}') + 1);
+}
+
+static void
+add_credential(struct buf *b, unsigned int kind)
+{
+	static const char *const	 lines[] = {
+		"Authorization: Bearer mk_good\r\n", "",
+		"Authorization: Basic YWRtaW46c2VjcmV0\r\n",
+		"Authorization: Basic YWRtaW46\r\nSec-Fetch-Site: same-origin"
+		"\r\n", "Authorization: Bearer mk_good\r\n"
+		"Idempotency-Key: k1\r\n", "Authorization: Bearer mk_good\r\n"
+		"If-Match: \"v1\"\r\n", "Authorization: Bearer mk_good\r\n"
+		"If-None-Match: W/\"v0\", \"v1\"\r\nLast-Event-ID: 1.1\r\n",
+		"Sec-WebSocket-Protocol: marionette.v1, mk_good\r\n"
+	};
+
+	buf_printf(b, "%s", lines[kind % (sizeof(lines) / sizeof(lines[0]))]);
+}
+
+static void
+add_field(struct buf *b, const char *s)
+{
+	for (; *s != '\0'; s++)
+		if (*s >= ' ' && *s <= '~')
+			buf_add(b, s, 1);
+	buf_printf(b, "\r\n");
+}
+
+static void
+make(struct buf *b, struct input *in, enum listener_kind kind,
+    unsigned int flags)
+{
+	static const char *const	 verbs[] = { "GET", "HEAD", "POST",
+					    "PUT", "PATCH", "DELETE",
+					    "OPTIONS" };
+	const struct route		*r = row_of(input_u8(in), kind);
+	unsigned int			 credential;
+	char				*arg, *query, *field;
+
+	owners.mood = (enum mood)(input_u8(in) % MOOD_MAX);
+	credential = input_u8(in);
+	arg = input_str(in);
+	query = input_str(in);
+	field = input_str(in);
+	owners.code = input_str(in);
+	owners.body = input_str(in);
+	buf_printf(b, "%s ", verbs[r->method]);
+	add_path(b, r->path, arg);
+	if (*query != '\0') {
+		buf_add(b, "?", 1);
+		add_raw(b, query);
+	}
+	buf_printf(b, " HTTP/1.1\r\nHost: localhost\r\n");
+	add_credential(b, credential);
+	if (*field != '\0')
+		add_field(b, field);
+	if ((flags & F_WEBSOCKET) != 0)
+		buf_printf(b, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+		    "Sec-WebSocket-Version: 13\r\n"
+		    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+	if (r->body_max > 0)
+		buf_printf(b, "Content-Type: application/json\r\n"
+		    "Content-Length: %zu\r\n\r\n", in->n);
+	else
+		buf_printf(b, "\r\n");
+	if (r->body_max > 0 && in->n > 0)
+		buf_add(b, in->p, in->n);
+	free(arg);
+	free(query);
+	free(field);
+}
+
+/* ---- the reply ---- */
+
+static void
+turns(int fd)
+{
+	ssize_t	 n;
+	int	 i;
+
+	for (i = 0; i < TURNS_MAX; i++) {
+		event_base_loop(worker_base(), EVLOOP_NONBLOCK);
+		http_turn();
+		while (fd != -1 && nreply < REPLY_MAX && (n = recv(fd, reply +
+		    nreply, REPLY_MAX - nreply, MSG_DONTWAIT)) > 0)
+			nreply += (size_t)n;
+		if (owners_turn() == 0 && i > 2)
+			break;
+	}
+}
+
+/* Every error is an envelope; nothing that a client says is our fault. */
+static void
+check_reply(void)
+{
+	const char	*body;
+	json_t		*j;
+	int		 status;
+
+	if (nreply == 0)
+		return;
+	reply[nreply] = '\0';
+	CLAIM(sscanf(reply, "HTTP/1.1 %3d ", &status) == 1);
+	CLAIM(status < 500 || owners.mood != MOOD_DOCUMENT);
+	if (status < 400)
+		return;
+	CLAIM((body = strstr(reply, "\r\n\r\n")) != NULL);
+	body += 4;
+	if (*body == '\0')
+		return;		/* HEAD */
+	j = json_loads(body, JSON_DISABLE_EOF_CHECK, NULL);
+	CLAIM(j != NULL);
+	CLAIM(json_is_string(json_object_get(j, "code")));
+	CLAIM(json_is_string(json_object_get(j, "message")));
+	CLAIM(json_is_string(json_object_get(j, "request_id")));
+	json_decref(j);
+}
+
+static void
+once(const struct buf *b, enum listener_kind kind, unsigned int flags)
+{
+	int	 pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == -1)
+		err(1, "socketpair");
+	if (kind == LISTEN_LOCAL)
+		owners_pass(pair[0]);
+	else
+		conn_new(pair[0], kind, NULL, "127.0.0.1", NULL);
+	nreply = 0;
+	event_base_loop(worker_base(), EVLOOP_NONBLOCK);
+	if (send(pair[1], buf_head(b), b->len, MSG_NOSIGNAL) == -1 &&
+	    errno != EAGAIN)
+		err(1, "send");
+	if ((flags & F_SILENT) == 0)
+		turns(pair[1]);
+	if ((flags & F_REVOKED) != 0)
+		auth_revoked("key_00000000000000000000000001");
+	fuzz_pass(31000);
+	api_janitor();
+	http_janitor();
+	turns(pair[1]);
+	check_reply();
+	close(pair[1]);
+	turns(-1);
+}
+
+/* A day passes: nobody is waited for, and nothing remembered. */
+static void
+end(void)
+{
+	int	 i;
+
+	owners.mood = MOOD_SILENT;
+	for (i = 0; i < 20; i++) {
+		fuzz_pass(60000);
+		api_janitor();
+		http_janitor();
+		turns(-1);
+	}
+	CLAIM(http_stats.conns == 0);
+	CLAIM(http_stats.bodies == 0);
+	CLAIM(api_is_idle());
+	CLAIM(follow_count() == 0);
+	CLAIM(auth_count() == 0);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+	static const enum listener_kind	 kinds[] = { LISTEN_API, LISTEN_ADMIN,
+					    LISTEN_LOCAL, LISTEN_API };
+	struct input			 in = { p, n };
+	struct buf			 b = { 0 };
+	enum listener_kind		 kind;
+	unsigned int			 flags;
+	union { const char *c; char *m; } u;
+
+	fuzz_begin();
+	if (reply == NULL) {
+		if ((reply = malloc(REPLY_MAX + 1)) == NULL)
+			err(1, NULL);
+		api_init();
+	}
+	flags = input_u8(&in);
+	kind = kinds[flags & 3];
+	owners.scopes = (flags & 0x40) != 0 ? "tasks:read" : kind ==
+	    LISTEN_API ? "*" : "admin:*";
+	owners_begin(kind == LISTEN_API ? PROC_API : PROC_ADMIN);
+	make(&b, &in, kind, flags);
+	once(&b, kind, flags);
+	if ((flags & F_TWICE) != 0)
+		once(&b, kind, flags);
+	end();
+	buf_free(&b);
+	u.c = owners.code;
+	free(u.m);
+	u.c = owners.body;
+	free(u.m);
+	return (0);
+}

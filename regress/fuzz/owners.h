@@ -1,0 +1,35 @@
+/*
+ * owners.h - everybody whom frontd asks, in the same process: they read what
+ * was sent, find it well-formed, and answer as an input wants it.
+ */
+#ifndef OWNERS_H
+#define OWNERS_H
+
+#include "message.h"
+
+enum mood {
+	MOOD_DOCUMENT,		/* what was asked for */
+	MOOD_REPLAYED,		/* the same, said to be old */
+	MOOD_REFUSED,		/* with `code' */
+	MOOD_WRONG,		/* some other message */
+	MOOD_SILENT,
+	MOOD_DEAD,		/* dies when asked, and is back a turn later */
+	MOOD_MAX
+};
+
+struct owners {
+	enum mood	 mood;
+	const char	*code, *scopes, *body;
+	unsigned int	 asked;		/* questions since the last begin */
+};
+
+extern struct owners	 owners;
+
+/* They are there, for that instance of frontd. */
+void	 owners_begin(enum proc);
+/* They read and answer; how many frames there were. */
+unsigned int owners_turn(void);
+/* LOCAL_CLIENT: a connection comes through the local socket. */
+void	 owners_pass(int fd);
+
+#endif
