@@ -39,9 +39,12 @@
 #define F_REVOKED	0x08
 #define F_WEBSOCKET	0x10
 #define F_TWICE		0x20	/* the same request again */
+#define F_READER	0x40	/* a credential that may nearly nothing */
+#define F_REPORT	0x80	/* the parent reports; metrics are the body */
 
 static char	*reply;
 static size_t	 nreply;
+static enum mood wished;
 
 void	 heard(struct peer *, uint64_t, enum msg_type, const void *, int);
 
@@ -143,6 +146,20 @@ add_field(struct buf *b, const char *s)
 	buf_printf(b, "\r\n");
 }
 
+/* A word, as owners have them. */
+static char *
+code_of(struct input *in)
+{
+	char	*s = input_str(in), *p;
+
+	for (p = s; *p != '\0'; p++)
+		if ((*p < 'a' || *p > 'z') && *p != '_')
+			*p = '_';
+	if (strlen(s) > 32)
+		s[32] = '\0';
+	return (s);
+}
+
 static void
 make(struct buf *b, struct input *in, enum listener_kind kind,
     unsigned int flags)
@@ -154,12 +171,12 @@ make(struct buf *b, struct input *in, enum listener_kind kind,
 	unsigned int			 credential;
 	char				*arg, *query, *field;
 
-	owners.mood = (enum mood)(input_u8(in) % MOOD_MAX);
+	owners.mood = wished = (enum mood)(input_u8(in) % MOOD_MAX);
 	credential = input_u8(in);
 	arg = input_str(in);
 	query = input_str(in);
 	field = input_str(in);
-	owners.code = input_str(in);
+	owners.code = code_of(in);
 	owners.body = input_str(in);
 	buf_printf(b, "%s ", verbs[r->method]);
 	add_path(b, r->path, arg);
@@ -218,7 +235,7 @@ check_reply(void)
 		return;
 	reply[nreply] = '\0';
 	CLAIM(sscanf(reply, "HTTP/1.1 %3d ", &status) == 1);
-	CLAIM(status < 500 || owners.mood != MOOD_DOCUMENT);
+	CLAIM(status < 500 || wished != MOOD_DOCUMENT);
 	if (status < 400)
 		return;
 	CLAIM((body = strstr(reply, "\r\n\r\n")) != NULL);
@@ -301,10 +318,12 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	}
 	flags = input_u8(&in);
 	kind = kinds[flags & 3];
-	owners.scopes = (flags & 0x40) != 0 ? "tasks:read" : kind ==
+	owners.scopes = (flags & F_READER) != 0 ? "tasks:read" : kind ==
 	    LISTEN_API ? "*" : "admin:*";
 	owners_begin(kind == LISTEN_API ? PROC_API : PROC_ADMIN);
 	make(&b, &in, kind, flags);
+	if ((flags & F_REPORT) != 0 && kind != LISTEN_API)
+		owners_report(in.p, in.n);
 	once(&b, kind, flags);
 	if ((flags & F_TWICE) != 0)
 		once(&b, kind, flags);

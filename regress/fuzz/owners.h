@@ -31,5 +31,7 @@ void	 owners_begin(enum proc);
 unsigned int owners_turn(void);
 /* LOCAL_CLIENT: a connection comes through the local socket. */
 void	 owners_pass(int fd);
+/* PROC_REPORT: these are the metrics of two workers. */
+void	 owners_report(const uint8_t *, size_t);
 
 #endif
