@@ -16,6 +16,7 @@
 #define LOG_FIELDS_MAX	(WIRE_LINES_MAX * 8)
 #define DEPTH_MAX	4
 #define TIME_MAX	253402300799999ULL
+#define NUMBER_LAST	((1U << 29) - 1)	/* of a field */
 
 static int
 bad(char *why, const char *field, const char *expected)
@@ -53,7 +54,8 @@ walk(const ProtobufCMessageDescriptor *d, const uint8_t *p, size_t len,
 	while (p < end) {
 		if ((*budget)-- == 0)
 			return (bad(why, d->short_name, "fewer fields"));
-		if (varint(&p, end, &tag) == -1)
+		if (varint(&p, end, &tag) == -1 || tag >> 3 == 0 ||
+		    tag >> 3 > NUMBER_LAST)
 			goto malformed;
 		n = 0;
 		switch (tag & 7) {
@@ -130,7 +132,7 @@ int
 wire_is_id(const char *s)
 {
 	char		 prefix[ID_PREFIX_MAX + 1];
-	size_t		 n = strcspn(s, "_");
+	size_t		 n = strspn(s, "abcdefghijklmnopqrstuvwxyz");
 
 	if (n == 0 || n > ID_PREFIX_MAX)
 		return (0);

@@ -44,6 +44,11 @@ $(GEN)/heard.c: $(MASTER)
 FUZZ_conf = $(GEN)/parse.o $(O)/obj/parent/conf.o
 FUZZ_INC_conf = -Iparent
 
+FUZZ_wire = $(patsubst %,$(O)/obj/runnerd/%.o,line upward wire) \
+	    $(GEN)/runner.pb-c.o
+FUZZ_LIBS_wire = -lprotobuf-c -ljansson
+FUZZ_INC_wire = -Irunnerd
+
 FUZZERS	= $(patsubst regress/fuzz/fuzz_%.c,%,$(wildcard regress/fuzz/fuzz_*.c))
 
 .SECONDEXPANSION:
