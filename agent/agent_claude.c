@@ -208,6 +208,15 @@ claude_response(struct run *r, json_t *j)
 	run_expect_end(r);
 }
 
+/* The server takes no more: with it RunCompleted would be refused for ever. */
+static void
+claude_add(uint64_t *total, json_t *usage, const char *name)
+{
+	uint64_t	 n = claude_count(usage, name);
+
+	*total = n > INT64_MAX - *total ? INT64_MAX : *total + n;
+}
+
 static void
 claude_result(struct run *r, json_t *j)
 {
@@ -219,10 +228,10 @@ claude_result(struct run *r, json_t *j)
 	c->done = 1;
 	free(r->result);
 	r->result = xstrdup(text);
-	r->tokens_input += claude_count(u, "input_tokens") +
-	    claude_count(u, "cache_creation_input_tokens") +
-	    claude_count(u, "cache_read_input_tokens");
-	r->tokens_output += claude_count(u, "output_tokens");
+	claude_add(&r->tokens_input, u, "input_tokens");
+	claude_add(&r->tokens_input, u, "cache_creation_input_tokens");
+	claude_add(&r->tokens_input, u, "cache_read_input_tokens");
+	claude_add(&r->tokens_output, u, "output_tokens");
 	cost = json_number_value(json_object_get(j, "total_cost_usd"));
 	if (cost >= 0 && cost < 1e9)
 		r->cost_microusd = (uint64_t)(cost * 1e6 + 0.5);

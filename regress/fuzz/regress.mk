@@ -49,6 +49,19 @@ FUZZ_wire = $(patsubst %,$(O)/obj/runnerd/%.o,line upward wire) \
 FUZZ_LIBS_wire = -lprotobuf-c -ljansson
 FUZZ_INC_wire = -Irunnerd
 
+# A coding agent's output, up to what runnerd would take.
+FUZZ_AGENT = $(patsubst %,$(O)/obj/agent/%.o,ask keys linebuf run_log utf8 \
+	    util) $(O)/obj/regress/fuzz/agent_world.o \
+	    $(O)/obj/runnerd/wire.o $(GEN)/runner.pb-c.o
+FUZZ_claude = $(FUZZ_AGENT) \
+	    $(patsubst %,$(O)/obj/agent/%.o,agent_claude claude_delta claude_text)
+FUZZ_custom = $(FUZZ_AGENT) $(O)/obj/agent/agent_custom.o
+FUZZ_LIBS_claude = -lprotobuf-c -ljansson
+FUZZ_LIBS_custom = -lprotobuf-c -ljansson
+FUZZ_INC_claude = -Iagent
+FUZZ_INC_custom = -Iagent
+$(O)/obj/regress/fuzz/agent_world.o: CPPFLAGS += -Iagent -Irunnerd
+
 FUZZERS	= $(patsubst regress/fuzz/fuzz_%.c,%,$(wildcard regress/fuzz/fuzz_*.c))
 
 .SECONDEXPANSION:

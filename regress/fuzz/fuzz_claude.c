@@ -1,0 +1,15 @@
+/*
+ * fuzz_claude.c - what Claude Code prints; see agent_world.c.
+ * covers: agent/agent_claude.c agent/ask.c agent/claude_delta.c
+ * covers: agent/claude_text.c agent/linebuf.c agent/run_log.c agent/utf8.c
+ */
+#include "agent_world.h"
+#include "fuzz.h"
+#include "kind.h"
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+	agent_run(&kind_claude, p, n);
+	return (0);
+}
