@@ -321,7 +321,7 @@ claude_ended(struct run *r, int wait_status)
 		return;
 	if (!c->done)
 		r->failed = 1;	/* Whatever its status: it gave no result. */
-	if (!c->done && WIFEXITED(wait_status))
+	if (!c->done && r->error == NULL && WIFEXITED(wait_status))
 		r->error = xasprintf("Claude Code ended with status %d and "
 		    "without a result.", WEXITSTATUS(wait_status));
 }

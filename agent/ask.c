@@ -14,6 +14,7 @@
 #define ACTION_MAX	1024
 #define TOOL_MAX	128
 #define INPUT_MAX	(900 * 1024)
+#define ID_KEPT		100	/* of an id that needs a number after it */
 
 static void
 ask_log(struct run *r, const char *what, const char *action, const char *why)
@@ -75,8 +76,8 @@ ask_id(struct run *r, const char *id)
 	    ask_find(r, id, 0) == NULL)
 		return (xstrdup(id));
 	for (;;) {
-		s = xasprintf("%.100s~%u", id, ++n);
-		s[utf8_cut(s, strlen(s), ASK_ID_MAX)] = '\0';
+		s = xasprintf("%.*s~%u", (int)utf8_cut(id, strlen(id),
+		    ID_KEPT), id, ++n);
 		if (ask_find(r, s, 0) == NULL)
 			return (s);
 		free(s);

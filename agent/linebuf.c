@@ -28,7 +28,7 @@ lines_give(struct run *r, struct stream *st, lines_cb cb)
 		run_system(r, "warn", "The line before this one was longer "
 		    "than 16 MiB; the rest of it was dropped.");
 	else
-		cb(r, st, l->buf, l->len);
+		cb(r, st, l->len > 0 ? l->buf : "", l->len);
 	l->over = 0;
 	l->len = 0;
 	if (l->size > 1024 * 1024) {	/* One long line is no reason. */
@@ -45,7 +45,7 @@ lines_part(struct run *r, struct stream *st, const char *p, size_t n,
 	struct lines	*l = &st->lines;
 	size_t		 room;
 
-	if (l->over)
+	if (l->over || n == 0)
 		return;
 	room = LINE_MAX_BYTES - l->len;
 	lines_grow(l, n < room ? n : room);
