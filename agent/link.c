@@ -279,8 +279,10 @@ link_command(struct grpc_call *call, const uint8_t *data, size_t len, void *arg)
 {
 	Marionette__V1__ServerCommand	*c;
 
-	(void)call;
 	(void)arg;
+	/* What stood behind a command for which we left. */
+	if (call != lk.control)
+		return;
 	c = marionette__v1__server_command__unpack(NULL, len, data);
 	if (c == NULL) {
 		log_warnx("server: a command of %zu bytes is not understood",

@@ -62,6 +62,12 @@ FUZZ_INC_claude = -Iagent
 FUZZ_INC_custom = -Iagent
 $(O)/obj/regress/fuzz/agent_world.o: CPPFLAGS += -Iagent -Irunnerd
 
+# The agent's end of the wire; link.c is in the harness.
+FUZZ_link = $(patsubst %,$(O)/obj/agent/%.o,command grpc_client h2 util) \
+	    $(GEN)/runner.pb-c.o
+FUZZ_LIBS_link = -ltls -lnghttp2 -lprotobuf-c -ljansson
+FUZZ_INC_link = -Iagent
+
 FUZZERS	= $(patsubst regress/fuzz/fuzz_%.c,%,$(wildcard regress/fuzz/fuzz_*.c))
 
 .SECONDEXPANSION:
