@@ -6,6 +6,7 @@
  *
  * All of them are looked at only in a turn that has something for them.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -120,9 +121,47 @@ string_end(const char *s)
 }
 
 /*
- * Is each "key":"value" of the filter, which frontd wrote, among the event's
- * labels, which PostgreSQL wrote with a space behind the colon?
+ * A string of the filter as PostgreSQL writes it: \u001f, where frontd's JSON
+ * library has \u001F.
  */
+static void
+copy_string(char *to, const char *s, size_t n)
+{
+	size_t	 i, hex = 0;
+
+	for (i = 0; i < n; i++) {
+		to[i] = s[i];
+		if (hex > 0) {
+			to[i] = (char)tolower((unsigned char)s[i]);
+			hex--;
+		} else if (s[i] == '\\' && i + 1 < n) {
+			i++;
+			to[i] = s[i];
+			hex = s[i] == 'u' ? 4 : 0;
+		}
+	}
+}
+
+/* Is `"key": "value"' a member of these labels, as PostgreSQL wrote them? */
+static int
+has_member(const char *labels, const char *want, size_t len)
+{
+	const char	*k, *end;
+
+	for (k = labels + 1; *k == '"'; k = end + 2) {
+		if ((end = string_end(k)) == NULL || end[0] != ':' ||
+		    end[1] != ' ' || end[2] != '"' ||
+		    (end = string_end(end + 2)) == NULL)
+			return (0);
+		if ((size_t)(end - k) == len && memcmp(k, want, len) == 0)
+			return (1);
+		if (end[0] != ',' || end[1] != ' ')
+			return (0);
+	}
+	return (0);
+}
+
+/* Is each "key":"value" of the filter, which frontd wrote, among them? */
 static int
 wants_labels(const struct follower *f, const char *labels)
 {
@@ -136,13 +175,12 @@ wants_labels(const struct follower *f, const char *labels)
 			return (0);
 		klen = (size_t)(kend - k);
 		vlen = (size_t)(vend - v);
-		if (klen + vlen + 3 > sizeof(want))
+		if (klen + vlen + 2 > sizeof(want))
 			return (0);
-		memcpy(want, k, klen);
+		copy_string(want, k, klen);
 		memcpy(want + klen, ": ", 2);
-		memcpy(want + klen + 2, v, vlen);
-		want[klen + 2 + vlen] = '\0';
-		if (strstr(labels, want) == NULL)
+		copy_string(want + klen + 2, v, vlen);
+		if (!has_member(labels, want, klen + 2 + vlen))
 			return (0);
 	}
 	return (1);

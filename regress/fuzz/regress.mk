@@ -68,6 +68,10 @@ FUZZ_link = $(patsubst %,$(O)/obj/agent/%.o,command grpc_client h2 util) \
 FUZZ_LIBS_link = -ltls -lnghttp2 -lprotobuf-c -ljansson
 FUZZ_INC_link = -Iagent
 
+FUZZ_follow = $(patsubst %,$(O)/obj/sessiond/%.o,follower hub position)
+FUZZ_LIBS_follow = -ljansson
+FUZZ_INC_follow = -Isessiond
+
 FUZZERS	= $(patsubst regress/fuzz/fuzz_%.c,%,$(wildcard regress/fuzz/fuzz_*.c))
 
 .SECONDEXPANSION:
