@@ -100,7 +100,8 @@ count_on(struct request *req)
 	memset(data, '1', sizeof(data));
 	while (*left > 0 && n < STREAM_HIGH) {
 		(*left)--;
-		n = stream_send(req, "1.2", "line", data, sizeof(data));
+		stream_put(req, "1.2", "line", data, sizeof(data));
+		n = stream_flush(req);
 		if (n == 0)
 			return;
 	}
