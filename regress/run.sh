@@ -63,7 +63,7 @@ lane() {
 }
 
 lane unit msg conf house fuzz
-lane sys &
+lane sys chaos &
 lane sql http mctl agent claude quickstart &
 wait
 lane san

@@ -4,7 +4,7 @@
 //
 //	SEED=n		what is done and when; printed, and another each time
 //			unless it is given
-//	SECONDS=n	how long
+//	CHAOS_SECONDS=n	how long
 //	FAULTS=regex	only those whose name it matches
 
 import assert from "node:assert/strict";
@@ -20,7 +20,7 @@ import { Random } from "./random.mjs";
 import { World } from "./world.mjs";
 
 const seed = Number(process.env.SEED ?? crypto.randomInt(2 ** 31));
-const seconds = Number(process.env.SECONDS ?? 40);
+const seconds = Number(process.env.CHAOS_SECONDS ?? 40);
 const faults = deck.filter((f) =>
     new RegExp(process.env.FAULTS ?? "").test(f.name));
 const FLEET = ["-n", "12", "-s", "10", "-t", "10000000", "-R", "40", "-q", "5",

@@ -47,15 +47,25 @@ export class World {
 
 	// Without -v, which would be most of the work; with a disk of its own.
 	wrap(server) {
+		this.server = server;
 		this.disk = path.join(server.dir, "s");
-		if (is_root && !fs.existsSync(this.disk)) {
-			fs.mkdirSync(this.disk, { mode: 0o755 });
-			execFileSync("mount", ["-t", "tmpfs", "-o",
-			    `size=${DISK},mode=755`, "tmpfs", this.disk]);
-			server.after(() => run(["umount", "-l", this.disk]));
-		}
+		if (is_root && !fs.existsSync(this.disk))
+			this.own_disk();
 		return ["sh", "-c", 'log=$1 program=$2; shift 3; ' +
 		    'exec "$program" "$@" >>"$log" 2>&1', "sh", this.log];
+	}
+
+	own_disk() {
+		fs.mkdirSync(this.disk, { mode: 0o755 });
+		try {
+			execFileSync("mount", ["-t", "tmpfs", "-o",
+			    `size=${DISK},mode=755`, "tmpfs", this.disk],
+			    { stdio: "ignore" });
+		} catch {
+			return;		// a container that may not mount
+		}
+		this.has_disk = true;
+		this.server.after(() => run(["umount", "-l", this.disk]));
 	}
 
 	// {name: pid} of the workers that are alive just now.
