@@ -58,10 +58,10 @@ run() {
 
 # Processor seconds of the children that have ended, in $used.
 cpu() {
-	times >$B/times
+	times >$B/times-$name
 	used=$(awk 'NR == 2 { for (i = 1; i <= 2; i++) {
 		split($i, t, "m"); s += t[1] * 60 + t[2] }
-		print int(s) }' $B/times)
+		print int(s) }' $B/times-$name)
 }
 
 dry() {
