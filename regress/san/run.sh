@@ -24,7 +24,7 @@ fi
 # canary are about memory, libraries and calls that a sanitizer adds to.
 SYS_WITHOUT='canary jail probe' ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 \
     CI='' O=$san LOGS=$san/regress/logs \
-    sh regress/run.sh unit msg conf sql http agent sys | sed 's/^/# /'
+    sh regress/run.sh unit msg conf fuzz sql http agent sys | sed 's/^/# /'
 # What they said, room by room, counts here as theirs.
 for log in "$san"/regress/logs/*.log; do
 	name=${log##*/}
