@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -18,7 +19,7 @@
 
 #define BAR		"  | "
 #define LINES		60	/* of the input, before [d]etails */
-#define CHECK_MS	2000
+#define CHECK_S		2
 
 static size_t
 screen_width(FILE *f)
@@ -142,18 +143,18 @@ letter_read(void)
 	return (buf[n] >= 'A' && buf[n] <= 'Z' ? buf[n] + 32 : buf[n]);
 }
 
-enum answer
-ask_person(struct mctl *m, json_t *perm, ask_check stands)
+/* SIGINT is let in while we wait, and at no other time. */
+static enum answer
+answer_wait(struct mctl *m, json_t *perm, ask_check stands,
+    int (*interrupted)(void), const sigset_t *open)
 {
-	struct pollfd	 pfd = { STDIN_FILENO, POLLIN, 0 };
-	int		 c, n;
+	static const struct timespec	 check = { CHECK_S, 0 };
+	struct pollfd			 pfd = { STDIN_FILENO, POLLIN, 0 };
+	int				 c, n;
 
-	request_show(perm);
-	(void)tcflush(STDIN_FILENO, TCIFLUSH);
-	question_show(perm);
 	for (;;) {
-		n = poll(&pfd, 1, CHECK_MS);
-		if (n == -1)
+		if (interrupted() ||
+		    (n = ppoll(&pfd, 1, &check, open)) == -1)
 			return (ANSWER_NONE);
 		if (n == 0) {
 			if (stands(m, doc_str(perm, "id")))
@@ -173,4 +174,23 @@ ask_person(struct mctl *m, json_t *perm, ask_check stands)
 			details_show(perm);
 		question_show(perm);
 	}
+}
+
+enum answer
+ask_person(struct mctl *m, json_t *perm, ask_check stands,
+    int (*interrupted)(void))
+{
+	sigset_t	 intr, was;
+	enum answer	 a;
+
+	/* One between the question and the wait for an answer counts, too. */
+	sigemptyset(&intr);
+	sigaddset(&intr, SIGINT);
+	sigprocmask(SIG_BLOCK, &intr, &was);
+	request_show(perm);
+	(void)tcflush(STDIN_FILENO, TCIFLUSH);
+	question_show(perm);
+	a = answer_wait(m, perm, stands, interrupted, &was);
+	sigprocmask(SIG_SETMASK, &was, NULL);
+	return (a);
 }

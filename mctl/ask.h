@@ -13,6 +13,7 @@ enum answer { ANSWER_NONE, ANSWER_YES, ANSWER_NO, ANSWER_QUIT };
 typedef int (*ask_check)(struct mctl *, const char *);
 
 void	 ask_input(FILE *, json_t *, size_t);
-enum answer ask_person(struct mctl *, json_t *, ask_check);
+/* The last says whether SIGINT has come, which ends it with ANSWER_NONE. */
+enum answer ask_person(struct mctl *, json_t *, ask_check, int (*)(void));
 
 #endif

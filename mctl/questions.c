@@ -87,7 +87,7 @@ answer_alone(struct job *j, json_t *perm)
 
 /* 1: the person wants to leave. */
 static int
-question(struct job *j, json_t *perm)
+question(struct job *j, json_t *perm, int (*interrupted)(void))
 {
 	enum answer	 a;
 
@@ -96,7 +96,7 @@ question(struct job *j, json_t *perm)
 		answer_alone(j, perm);
 		return (0);
 	}
-	a = ask_person(j->m, perm, still_stands);
+	a = ask_person(j->m, perm, still_stands, interrupted);
 	if (a == ANSWER_QUIT)
 		return (1);
 	if (a != ANSWER_NONE)
@@ -119,7 +119,7 @@ questions(struct job *j, int (*interrupted)(void))
 		json_array_foreach(doc_items(r.doc), i, perm)
 			if (!left && !interrupted() &&
 			    !was_answered(j, doc_str(perm, "id")))
-				left = question(j, perm);
+				left = question(j, perm, interrupted);
 	reply_clear(&r);
 	return (left);
 }
