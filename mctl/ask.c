@@ -19,7 +19,7 @@
 
 #define BAR		"  | "
 #define LINES		60	/* of the input, before [d]etails */
-#define CHECK_S		2
+#define CHECK_S		2	/* does it still stand? */
 
 static size_t
 screen_width(FILE *f)

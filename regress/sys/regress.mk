@@ -15,3 +15,17 @@ $(O)/probe/marionetted: $(O)/marionetted
 	$(Q)cp $< $@
 
 REGRESS	+= $(WORKERS:%=$(O)/probe/%) $(O)/probe/marionetted
+
+# And a whole tree whose frontd can be captured.
+$(O)/captured/frontd: $(O)/frontd $(O)/obj/regress/sys/captured.o
+	@mkdir -p $(@D)
+	@echo "ld $@"
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -Wl,--wrap=proc_dispatch -o $@ \
+	    $(OBJS_frontd) $(GENOBJS_frontd) $(O)/obj/regress/sys/captured.o \
+	    $(O)/libimsg.a $(LIBS_frontd) $(LIBS)
+CAPTURED = marionetted marionette-agent $(filter-out frontd,$(WORKERS))
+$(CAPTURED:%=$(O)/captured/%): $(O)/captured/%: $(O)/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+REGRESS	+= $(CAPTURED:%=$(O)/captured/%) $(O)/captured/frontd
