@@ -22,22 +22,30 @@ export const follow = (server, after) => follow_sse(`${server.url}/api/v1/` +
     `events${after ? `?after=${after}` : ""}`, { token: server.api.o.token,
 	types: EVENT_TYPES });
 
+const EXISTS = "what was acknowledged exists";
+const ONCE = "nothing is made twice";
+const ENDS = "every task ends";
+const LINE = "every line is there once, in order";
+const RUN = "no run is executed twice";
+const EPOCH = "an epoch is one session on one runner";
+const EVENT = "no event is missed, none comes twice";
+
 // Every name that we gave is there once, every id that we were told too.
 async function once(server, books, kind) {
 	const items = await server.local.all(`${LISTS[kind]}?limit=500`);
 	const ids = new Set(items.map((i) => i.id));
 	const names = new Map();
 
-	for (const i of items)
-		names.set(i.name, (names.get(i.name) ?? 0) + 1);
+	for (const i of items) {
+		const name = i.name ?? i.prompt;
+		names.set(name, (names.get(name) ?? 0) + 1);
+	}
 	for (const [id, name] of books.made.get(kind) ?? []) {
 		// A session or configuration that was deleted leaves its list.
-		if (!ids.has(id) && (kind === "task" || kind === "key" ||
-		    kind === "token"))
-			books.is_wrong(`${kind} ${id} was acknowledged and is ` +
-			    "not there");
-		if (kind !== "task" && name !== "enrol" && names.get(name) > 1)
-			books.is_wrong(`${kind} ${name} is there ` +
+		if (!ids.has(id) && kind !== "session" && kind !== "config")
+			books.is_wrong(EXISTS, `${kind} ${id} is not there`);
+		if (name !== "enrol" && names.get(name) > 1)
+			books.is_wrong(ONCE, `${kind} ${name} is there ` +
 			    `${names.get(name)} times`);
 	}
 	return items;
@@ -50,16 +58,15 @@ async function lines(server, books, task) {
 	    .map((l) => l.content);
 
 	if (last.length > LINES.length || last.join() !== LINES.join())
-		books.is_wrong(`task ${task.id}: its lines are ${last}`);
+		books.is_wrong(LINE, `task ${task.id}: they are ${last}`);
 }
 
 async function tasks(server, books, items) {
 	for (const t of items.filter((i) => books.made.get("task").has(i.id))) {
 		for (let n = 0; !ENDED.includes(t.status); n++) {
 			if (n === 60) {
-				books.is_wrong(`task ${t.id} does not end: it ` +
-				    `is ${t.status}, waits for ` +
-				    `${t.waiting_for}`);
+				books.is_wrong(ENDS, `task ${t.id} is ` +
+				    `${t.status}, waits for ${t.waiting_for}`);
 				break;
 			}
 			await pause(1000);
@@ -70,16 +77,15 @@ async function tasks(server, books, items) {
 	}
 }
 
-// Each run was begun once, by one runner.
-function runs(books, runners) {
-	const begun = new Map();
+// Says each that is there more than once.
+function doubles(books, invariant, all) {
+	const n = new Map();
 
-	for (const r of runners)
-		for (const [id, n] of r.executed)
-			begun.set(id, (begun.get(id) ?? 0) + n);
-	for (const [id, n] of begun)
-		if (n > 1)
-			books.is_wrong(`run ${id} was executed ${n} times`);
+	for (const x of all)
+		n.set(x, (n.get(x) ?? 0) + 1);
+	for (const [x, times] of n)
+		if (times > 1)
+			books.is_wrong(invariant, `${x}: ${times} times`);
 }
 
 // What a follower saw across all deaths is what another sees now, in order.
@@ -95,13 +101,15 @@ async function events(server, books, follower) {
 	    .slice(0, seen.length);
 	const at = seen.findIndex((id, i) => id !== now[i]);
 	if (at !== -1)
-		books.is_wrong(`event ${at} of ${seen.length}: the follower ` +
+		books.is_wrong(EVENT, `${at} of ${seen.length}: the follower ` +
 		    `has ${JSON.stringify(follower.items[at])}, there is ` +
 		    JSON.stringify(fresh.items[at - 1]));
-	const ends = follower.items.filter((i) =>
-	    /^task\.(completed|failed|canceled)$/.test(i.type))
-	    .map((i) => `${i.type} ${i.data.resource_id ?? i.data.task_id}`);
-	console.log(`# ${seen.length} events followed, ${ends.length} ends`);
+	doubles(books, EVENT, follower.items.map((i) => i.id));
+	// An attempt begins once and ends once.
+	doubles(books, EVENT, follower.items.filter((i) =>
+	    i.type.startsWith("run.")).map((i) =>
+	    `${i.type} of ${i.data.resource.id}`));
+	console.log(`# ${seen.length} events followed`);
 }
 
 export async function check(server, books, load, follower) {
@@ -111,6 +119,8 @@ export async function check(server, books, load, follower) {
 		if (kind === "task")
 			await tasks(server, books, items);
 	}
-	runs(books, load.list);
+	doubles(books, RUN, load.list.flatMap((r) => [...r.executed]
+	    .flatMap(([id, n]) => Array(n).fill(id))));
+	doubles(books, EPOCH, load.list.flatMap((r) => r.attached));
 	await events(server, books, follower);
 }

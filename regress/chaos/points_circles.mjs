@@ -31,7 +31,9 @@ async function reads(w) {
 
 const session = (w, more = {}) => w.make("session", S, { agent: AGENT,
     name: name(), idle_timeout_seconds: 2, ...more });
-const task = (w, s, prompt) => w.make("task", T, { session_id: s.id, prompt });
+// The name makes the prompt one of its kind.
+const task = (w, s, prompt) => w.make("task", T, { session_id: s.id,
+    prompt: `${prompt} ${name()}` });
 
 // Answers what it asks, gives the key again when it is lost, until it ends.
 async function ended(w, s, t) {
@@ -193,7 +195,8 @@ export function circles(load, wills) {
 				await f();
 			} catch (e) {
 				if (!load.books.stopped)
-					load.books.is_wrong(`${what}: ${e.message}`);
+					load.books.is_wrong("requests are " +
+					    "answered", `${what}: ${e.message}`);
 			}
 			await pause(20);
 		}

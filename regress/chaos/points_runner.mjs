@@ -54,6 +54,7 @@ export class Steady extends Runner {
 		this.stream = null;
 		this.once = new Set();		// tasks unwound or forgotten
 		this.executed = new Map();	// run id: times it was begun
+		this.attached = [];		// `session epoch', each time
 		this.on_task = (run) => this.work(run);
 	}
 
@@ -95,6 +96,9 @@ export class Steady extends Runner {
 		// What was told long ago is not looked at again.
 		if (this.commands.length > 500)
 			this.commands.splice(0, 250);
+		if (c.type === "attach_session" && (c.session_id !==
+		    this.session || c.epoch !== this.epoch))
+			this.attached.push(`${c.session_id} ${c.epoch}`);
 		if (c.type === "permission_answer") {
 			const run = this.runs.get(c.run_id);
 			if (run && c.request_id === "q")

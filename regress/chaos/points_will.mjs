@@ -11,14 +11,14 @@ const GIVE_UP_MS = 60000;
 
 export class Books {
 	constructor() {
-		this.wrong = [];	// what must not be
+		this.wrong = [];	// what must not be: invariant and how
 		this.made = new Map();	// kind: Map of id to its name
 		this.stopped = false;
 	}
 
-	is_wrong(text) {
-		this.wrong.push(text);
-		console.error(`# wrong: ${text}`);
+	is_wrong(invariant, text) {
+		this.wrong.push(`${invariant}: ${text}`);
+		console.error(`# wrong: ${this.wrong.at(-1)}`);
 	}
 
 	// No circle begins again; those under way end.
@@ -60,8 +60,9 @@ export class Will {
 			if (fine.includes(r.status))
 				return r;
 			if (!AGAIN.includes(r.status)) {
-				this.books.is_wrong(`${method} ${path}: ` +
-				    `${r.status}: ${r.text.slice(0, 300)}`);
+				this.books.is_wrong("answers are fit",
+				    `${method} ${path}: ${r.status}: ` +
+				    r.text.slice(0, 300));
 				return r;
 			}
 			if (Date.now() > end)

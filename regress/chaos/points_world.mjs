@@ -1,0 +1,91 @@
+// A server under everything that its clients and runners do, and its books.
+
+import { free_port } from "../lib/place.mjs";
+import { start_server } from "../lib/server.mjs";
+import { until } from "../lib/wait.mjs";
+import { check, follow } from "./points_check.mjs";
+import { AGENT, circles } from "./points_circles.mjs";
+import { Fleet } from "./points_fleet.mjs";
+import { steady } from "./points_runner.mjs";
+import { Books, Will } from "./points_will.mjs";
+
+const RUNNERS = 10;
+
+// certs: where certs.sh made some.  fleet: the program.
+export async function start_world(certs, fleet) {
+	const port = await free_port();
+	const server = await start_server({ conf: ["heartbeat 1",
+	    "suspend after 10", "limit connections 2000",
+	    `listen api on localhost port ${port} tls certificate ` +
+	    `"${certs}/server.crt" key "${certs}/server.key"`] });
+	const w = new World(server);
+
+	for (let i = 0; i < RUNNERS; i++)
+		w.list.push(await steady(w.address, w.token, [AGENT],
+		    `points-${i}`));
+	w.fleet = new Fleet(server, fleet, certs, port,
+	    await server.runner_token());
+	w.done = circles(w, w.wills);
+	return w;
+}
+
+class World {
+	constructor(server) {
+		const books = new Books();
+		const web = new Will(server.api, books);
+		const local = new Will(server.local, books);
+
+		web.url = server.url;
+		web.auth = { authorization: `Bearer ${server.api.o.token}` };
+		local.admin = true;
+		local.url = server.admin_url;
+		local.auth = { authorization: "Basic " + Buffer.from(
+		    `admin:${server.admin_password}`).toString("base64") };
+		this.server = server;
+		this.books = books;
+		this.wills = [web, local];
+		this.list = [];
+		this.starting = null;
+		this.address = `localhost:${server.ports.runner}`;
+		this.token = async () => (await local.make("token",
+		    "/admin/api/v1/runner-tokens", { pool: "default",
+		    name: "enrol" })).token;
+		this.follower = follow(server);
+	}
+
+	cut() {
+		this.fleet.cut();
+	}
+
+	async start_again() {
+		const { server } = this;
+
+		server.logs.push(server.proc.out + server.proc.err);
+		await server.start();
+		this.starting = null;
+	}
+
+	// The parent may have died: it is started again, once for all who wait.
+	is_up() {
+		return until("the server to be up", async () => {
+			if (this.server.proc.status !== null)
+				await (this.starting ??= this.start_again());
+			return (await this.server.local.get("/health/ready"))
+			    .status === 200;
+		}, 60000, 20);
+	}
+
+	// It becomes quiet, and the books are compared: what is wrong.
+	async end() {
+		await this.is_up();
+		console.log("# it becomes quiet");
+		const lost = await this.fleet.end();
+		if (lost !== "")
+			this.books.is_wrong("the fleet's own books agree", lost);
+		await this.books.stop(this.done);
+		console.log("# nobody asks any more");
+		await check(this.server, this.books, this, this.follower);
+		await Promise.all(this.list.map((r) => r.stop()));
+		return this.books.wrong;
+	}
+}
