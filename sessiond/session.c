@@ -210,6 +210,7 @@ session_stored(const struct msg_session_row *m)
 	if (!row_is_late(s, m, st)) {
 		strlcpy(s->home, m->home, sizeof(s->home));
 		s->suspended_ms = m->suspended_ms;
+		s->slept = strcmp(m->suspend_reason, "idle") == 0;
 		if (s->wish != (enum wish)m->wish)
 			s->told_leaving = s->quiet = 0;
 		s->wish = (enum wish)m->wish;

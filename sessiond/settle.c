@@ -323,14 +323,25 @@ wish_again(struct session *s)
 	session_wish(s, s->wish, "user");
 }
 
-/* Somebody's newer task or answer wakes a suspended session. */
+/*
+ * Is a suspended session wanted?  By a newer task or answer.  One that was idle,
+ * which nobody asked for, by any that can go on: a task may have been made just
+ * before, or have waited for a key.
+ */
+static int
+is_wanted(const struct session *s)
+{
+	if (s->slept && (*s->key_ref == '\0' || s->credential == CRED_HELD))
+		return (s->wanted_ms != 0);
+	return (s->wanted_ms > s->suspended_ms);
+}
+
 static void
 revive(struct session *s)
 {
 	struct msg_session_revive	 m;
 
-	if (s->wishing || s->wanted_ms <= s->suspended_ms ||
-	    s->place_at > worker_mono_ms())
+	if (s->wishing || !is_wanted(s) || s->place_at > worker_mono_ms())
 		return;
 	s->place_at = worker_mono_ms() + PLACE_AGAIN_MS;
 	m.tenant = s->tenant;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "permission.h"
 #include "queue.h"
 #include "store.h"
 #include "worker.h"
@@ -101,18 +102,23 @@ tell_quiet(struct session *s)
 		send_session_quiet(peer_of(PROC_SESSIOND), 0, &m);
 }
 
+/* again: also what was told before. */
 static void
-tell_busy(struct session *s)
+tell_busy(struct session *s, int again)
 {
 	struct msg_session_busy	 m = { s->id, s->current != NULL };
 
-	if (s->busy == m.busy || !peer_is_up(peer_of(PROC_SESSIOND)))
+	if ((s->busy == m.busy && (!again || !m.busy)) ||
+	    !peer_is_up(peer_of(PROC_SESSIOND)))
 		return;
 	s->busy = m.busy;
 	send_session_busy(peer_of(PROC_SESSIOND), 0, &m);
 }
 
-/* Since when the newest waiting task wants the session; 0: none does. */
+/*
+ * Since when the newest waiting task wants the session; 0: none does.  One that
+ * waits for an answer wants it when that is given.
+ */
 static uint64_t
 wanted_since(struct session *s)
 {
@@ -120,7 +126,8 @@ wanted_since(struct session *s)
 	uint64_t	 newest = 0;
 
 	RB_FOREACH(t, task_queue, &s->waiting)
-		if (!t->canceled && t->wanted_ms > newest)
+		if (!t->canceled && !permission_waits(t) &&
+		    t->wanted_ms > newest)
 			newest = t->wanted_ms;
 	return (newest);
 }
@@ -153,12 +160,16 @@ session_tell(struct session *s)
 	if (!env->loaded)
 		return;
 	queue_run(s);
-	tell_busy(s);
+	tell_busy(s, 0);
 	tell_quiet(s);
 	tell_wish(s, 0);
 	waiting_tell(s);
 }
 
+/*
+ * Said again each time: a sessiond that came up knows none of its sessions until
+ * it has loaded them, and tells us of each when it has.
+ */
 static void
 session_changed(struct session *s)
 {
@@ -168,7 +179,7 @@ session_changed(struct session *s)
 	if (s->leaving == 2 || s->status == SESSION_TERMINATED)
 		stop_tasks(s);
 	queue_run(s);
-	tell_busy(s);
+	tell_busy(s, 1);
 	tell_quiet(s);
 	tell_wish(s, 1);
 	waiting_tell(s);
@@ -230,7 +241,7 @@ session_wishes(void)
 	RB_FOREACH(s, sessions, &all) {
 		s->busy = 0;
 		s->wanted_ms = 0;
-		tell_busy(s);
+		tell_busy(s, 0);
 		tell_wish(s, 0);
 		tell_quiet(s);
 	}

@@ -265,6 +265,10 @@ again(void **state)
 	assigned();
 	up(PROC_SESSIOND);
 	expect(PROC_SESSIOND, MSG_SESSION_BUSY);
+	/* It had not loaded its sessions and knew none of that name. */
+	session_is("active", 0, 7);
+	expect(PROC_SESSIOND, MSG_SESSION_BUSY);
+	assert_int_equal(got.session_busy.busy, 1);
 	finish();
 }
 

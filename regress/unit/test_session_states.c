@@ -87,18 +87,25 @@ stored(uint64_t ref, const char *code)
 }
 
 static void
-row(uint64_t ref, const char *id, const char *status, int wish, uint64_t epoch,
-    const char *key)
+row_because(uint64_t ref, const char *id, const char *status, int wish,
+    uint64_t epoch, const char *key, const char *why)
 {
 	struct msg_session_row	 m = { .tenant = "t", .session = id,
 	    .agent = "claude", .model = "", .status = status,
 	    .wish = (uint8_t)wish, .runner = strcmp(status, "active") == 0 ?
 	    RNR : "", .home = epoch > 0 ? RNR : "", .epoch = epoch,
 	    .agent_config = "", .key_ref = key, .suspended_ms = 500,
-	    .suspend_reason = "", .code = "", .text = "",
+	    .suspend_reason = why, .code = "", .text = "",
 	    .doc = (const uint8_t *)DOC, .doc_len = sizeof(DOC) - 1 };
 
 	on_session_row(peer_of(PROC_STORAGED), ref, &m);
+}
+
+static void
+row(uint64_t ref, const char *id, const char *status, int wish, uint64_t epoch,
+    const char *key)
+{
+	row_because(ref, id, status, wish, epoch, key, "");
 }
 
 static void
@@ -412,6 +419,7 @@ idle(void **state)
 {
 	struct msg_session_busy	 busy = { S, 1 };
 	struct session		*s = session_find(S);
+	uint64_t		 ref;
 
 	(void)state;
 	s->idle_timeout = 5;
@@ -426,8 +434,34 @@ idle(void **state)
 	tick(6000);
 	expect(PROC_STORAGED, MSG_SESSION_WISH);
 	assert_string_equal(got.wish.reason, "idle");
+	ref = got_ref;
 	tick(1000);
 	refuses(PROC_STORAGED, MSG_SESSION_WISH);
+	stored(ref, "");
+}
+
+/* Nobody wanted it to sleep: a task that was older wakes it, given its key. */
+static void
+woken(void **state)
+{
+	struct msg_session_want	 m = { S, 400 };
+	struct msg_key_claimed	 key = { "kref_0000000000000000000000001", S,
+		0 };
+
+	(void)state;
+	row(0, S, "active", 1, 4, key.key_ref);
+	row_because(0, S, "suspended", 0, 4, key.key_ref, "idle");
+	on_key_claimed(peer_of(PROC_PROVIDERD), 0, &key);
+	hush();
+	tick(60000);
+	refuses(PROC_STORAGED, MSG_SESSION_REVIVE);
+	on_session_want(peer_of(PROC_TASKD), 0, &m);
+	refuses(PROC_STORAGED, MSG_SESSION_REVIVE);
+	key.held = 1;
+	on_key_claimed(peer_of(PROC_PROVIDERD), 0, &key);
+	tick(1000);
+	expect(PROC_STORAGED, MSG_SESSION_REVIVE);
+	stored(got_ref, "");
 }
 
 int
@@ -439,6 +473,7 @@ main(void)
 		cmocka_unit_test(revived),
 		cmocka_unit_test(keys),
 		cmocka_unit_test(idle),
+		cmocka_unit_test(woken),
 		cmocka_unit_test(wished),
 		cmocka_unit_test(deleted),
 	};

@@ -13,7 +13,8 @@ LANGUAGE sql STABLE AS $$
 	    s.status, s.wish, coalesce(s.runner_id, ''),
 	    coalesce(s.home_id, ''), s.epoch, coalesce(s.agent_config_id, ''),
 	    coalesce(s.key_ref, ''), coalesce(s.idle_timeout, 0),
-	    mn.ms(s.suspended_at), coalesce(s.suspend_reason, ''),
+	    mn.ms(s.suspended_at),
+	    coalesce(s.suspend_reason, s.wish_reason, ''),
 	    coalesce(s.permission_policy::text, ''), p_code, p_text,
 	    CASE WHEN p_doc THEN mn.session_doc(s) ELSE '' END
 	    )::mn.session_row
