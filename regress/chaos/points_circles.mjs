@@ -41,7 +41,8 @@ async function ended(w, s, t) {
 		const { json } = await w.get(`${T}/${t.id}?wait=1`);
 		if (ENDED.includes(json?.status))
 			return json;
-		if (json?.waiting_for === "credential")
+		if (/session|credential/.test(json?.waiting_for) && /key was lost/
+		    .test((await w.get(`${S}/${s.id}`)).json?.status_reason))
 			await w.say("PUT", `${S}/${s.id}/credential`, KEY,
 			    [200, 202, 204, 409]);
 		const open = await w.get("/api/v1/permissions?task_id=" +
