@@ -17,6 +17,7 @@ import { read_book, story } from "./books.mjs";
 import { compare } from "./compare.mjs";
 import { deck } from "./faults.mjs";
 import { Random } from "./random.mjs";
+import { asleep } from "./sleeper.mjs";
 import { World } from "./world.mjs";
 
 const seed = Number(process.env.SEED ?? crypto.randomInt(2 ** 31));
@@ -64,7 +65,10 @@ async function database() {
 	const events = await world.rows("SELECT type, resource_id " +
 	    "FROM mn_data.event ORDER BY xid, seq");
 
-	return { tasks, runs, log, permissions, events };
+	const sessions = await world.rows("SELECT id, epoch " +
+	    "FROM mn_data.session");
+
+	return { tasks, runs, log, permissions, events, sessions };
 }
 
 test(`${seconds} s of faults, SEED=${seed}`,
@@ -76,6 +80,7 @@ test(`${seconds} s of faults, SEED=${seed}`,
 		assert.equal(world.load.status, null, world.load.told());
 	}
 	await world.ready();
+	await asleep(world);
 	world.load.signal("SIGTERM", false);
 	const { code } = await world.load.wait(180000);
 	console.log(`# the fleet: ${world.load.err.trim().split("\n")

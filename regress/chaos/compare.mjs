@@ -188,6 +188,22 @@ function events(book, db, wrong) {
 	}
 }
 
+// What happens once in a life is told once; each attachment has its epoch.
+function lives(book, db, wrong) {
+	const told = index(db.events, (e) => event_name(e.type, e.resource_id));
+
+	for (const [name, list] of told)
+		if (/^(run\.|session\.(created|terminated)|task\.created)/
+		    .test(name) && list.length > 1)
+			wrong("event-twice")(`${name}: ${list.length} times`);
+	for (const s of db.sessions) {
+		const n = told.get(event_name("session.active", s.id))?.length;
+		if ((n ?? 0) !== s.epoch)
+			wrong("epoch-again")(`${s.id} was attached ${n} ` +
+			    `times, and its epoch is ${s.epoch}`);
+	}
+}
+
 // At one epoch a session is at one runner, and a runner has one session.
 function claims(book, db, wrong) {
 	const has = new Map();
@@ -219,7 +235,7 @@ export function compare(book, db) {
 	const found = new Findings();
 	const wrong = (claim) => found.at(claim);
 
-	for (const part of [tasks, runs, lines, permissions, events, claims])
+	for (const part of [tasks, runs, lines, permissions, events, lives, claims])
 		part(book, db, wrong);
 	for (const w of book.wrong)
 		wrong("fleet")(w.text);

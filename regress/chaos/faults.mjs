@@ -6,6 +6,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { until } from "../lib/wait.mjs";
+import { wake } from "./sleeper.mjs";
 import { WORKERS } from "./world.mjs";
 
 // Processes come and go under our hands.
@@ -173,6 +174,9 @@ async function few_descriptors(w, random) {
 	return `${name} ${ms} ms`;
 }
 
+const wake_one = (w, random) => wake(w, random, () =>
+    signal(w.pids().sessiond, "SIGKILL"));
+
 export const FAULTS = [
 	{ name: "kill a worker", weight: 8, act: kill_worker },
 	{ name: "stop a worker", weight: 4, act: stop_worker },
@@ -190,6 +194,8 @@ export const FAULTS = [
 	{ name: "refuse on a line", weight: 2, act: lines("refuse", 3000) },
 	{ name: "silence on a line", weight: 2, act: lines("half_open", 4000) },
 	{ name: "a slow line", weight: 2, act: lines("slow", 3000) },
+	{ name: "wake a session while sessiond dies", weight: 2,
+	    act: wake_one },
 	{ name: "no descriptors", weight: 1, act: few_descriptors },
 	{ name: "a full disk under PostgreSQL", weight: 1, act: fill_disk }
 ];
