@@ -45,13 +45,14 @@
 static char	*reply;
 static size_t	 nreply;
 static enum mood wished;
+static int	 draining;
 
 void	 heard(struct peer *, uint64_t, enum msg_type, const void *, int);
 
 int
 worker_draining(void)
 {
-	return (0);
+	return (draining);
 }
 
 /* What worker.c would be told: nobody says it. */
@@ -264,12 +265,12 @@ once(const struct buf *b, enum listener_kind kind, unsigned int flags)
 	nreply = 0;
 	event_base_loop(worker_base(), EVLOOP_NONBLOCK);
 	if (send(pair[1], buf_head(b), b->len, MSG_NOSIGNAL) == -1 &&
-	    errno != EAGAIN)
+	    errno != EAGAIN && errno != EPIPE)
 		err(1, "send");
 	if ((flags & F_SILENT) == 0)
 		turns(pair[1]);
 	if ((flags & F_REVOKED) != 0)
-		auth_revoked("key_00000000000000000000000001");
+		owners_revoke();
 	fuzz_pass(31000);
 	api_janitor();
 	http_janitor();
@@ -283,6 +284,7 @@ once(const struct buf *b, enum listener_kind kind, unsigned int flags)
 static void
 end(void)
 {
+	char	 text[1024];
 	int	 i;
 
 	owners.mood = MOOD_SILENT;
@@ -297,13 +299,14 @@ end(void)
 	CLAIM(api_is_idle());
 	CLAIM(follow_count() == 0);
 	CLAIM(auth_count() == 0);
+	CLAIM(api_metrics(text, sizeof(text)) > 0);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static const enum listener_kind	 kinds[] = { LISTEN_API, LISTEN_ADMIN,
-					    LISTEN_LOCAL, LISTEN_API };
+					    LISTEN_LOCAL, LISTEN_LOCAL };
 	struct input			 in = { p, n };
 	struct buf			 b = { 0 };
 	enum listener_kind		 kind;
@@ -318,6 +321,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	}
 	flags = input_u8(&in);
 	kind = kinds[flags & 3];
+	draining = (flags & 3) == 3;
 	owners.scopes = (flags & F_READER) != 0 ? "tasks:read" : kind ==
 	    LISTEN_API ? "*" : "admin:*";
 	owners_begin(kind == LISTEN_API ? PROC_API : PROC_ADMIN);

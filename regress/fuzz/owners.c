@@ -21,6 +21,8 @@
 
 #define BYTES(s)	(const uint8_t *)(s), strlen(s)
 #define IN_SIZE		(4U << 20)
+#define BIG		(24 * 1024)	/* of lines, at once */
+#define EVENTS		100
 
 struct owners	 owners;
 
@@ -150,6 +152,14 @@ owners_pass(int fd)
 }
 
 void
+owners_revoke(void)
+{
+	const struct msg_auth_revoked	 m = { "key_00000000000000000000000001" };
+
+	say(PROC_SESSIOND, 0, MSG_AUTH_REVOKED, &m, -1);
+}
+
+void
 owners_report(const uint8_t *p, size_t n)
 {
 	struct msg_proc_report	 m = { .name = "taskd", .pid = 7, .jail = 2,
@@ -164,16 +174,36 @@ owners_report(const uint8_t *p, size_t n)
 	say(PROC_PARENT, 0, MSG_PROC_REPORT, &m, -1);
 }
 
+/* The first character of the body says what a follower is sent. */
 static void
 say_lines(uint64_t ref, const struct msg_log_follow *f)
 {
+	static char		 big[BIG];
 	struct msg_log_lines	 l = { .attempt = 1, .first = 1, .count = 2,
 				    .lines = (const uint8_t *)
 				    "{\"n\":1}\n{\"n\":2}\n", .lines_len = 16 };
 	struct msg_log_end	 e = { .task = f->task };
+	struct msg_refused	 no = { .code = owners.code, .text = "later" };
+	int			 i;
 
-	say(PROC_RUNNERD, ref, MSG_LOG_LINES, &l, -1);
-	if (owners.mood != MOOD_REPLAYED)
+	if (owners.body[0] == 'n')
+		l.count = 0, l.lines_len = 0;
+	if (owners.body[0] != 'e')
+		say(PROC_RUNNERD, ref, MSG_LOG_LINES, &l, -1);
+	if (owners.body[0] == 'b') {
+		memset(big, '1', sizeof(big));
+		big[BIG - 1] = '\n';
+		l.lines = (const uint8_t *)big;
+		l.lines_len = BIG;
+		l.count = 1;
+		for (i = 0; i < 4; i++) {
+			l.first += l.count;
+			say(PROC_RUNNERD, ref, MSG_LOG_LINES, &l, -1);
+		}
+	}
+	if (owners.body[0] == 'r')
+		say(PROC_RUNNERD, ref, MSG_REFUSED, &no, -1);
+	else if (owners.mood != MOOD_REPLAYED)
 		say(PROC_RUNNERD, ref, MSG_LOG_END, &e, -1);
 }
 
@@ -181,13 +211,18 @@ static void
 say_events(uint64_t ref)
 {
 	struct msg_event_line	 l = { .position = "7.1", .type = "" };
+	struct msg_refused	 no = { .code = owners.code, .text = "later" };
+	int			 i, n = owners.body[0] == 'b' ? EVENTS : 1;
 
 	say(PROC_SESSIOND, ref, MSG_EVENT_LINE, &l, -1);
 	l.position = "7.2";
 	l.type = "task.created";
 	l.body = (const uint8_t *)"{}";
 	l.body_len = 2;
-	say(PROC_SESSIOND, ref, MSG_EVENT_LINE, &l, -1);
+	for (i = 0; i < n; i++)
+		say(PROC_SESSIOND, ref, MSG_EVENT_LINE, &l, -1);
+	if (owners.body[0] == 'r')
+		say(PROC_SESSIOND, ref, MSG_REFUSED, &no, -1);
 }
 
 /* Answers that are no document; 0 when there is none of its own. */

@@ -31,6 +31,8 @@ void	 owners_begin(enum proc);
 unsigned int owners_turn(void);
 /* LOCAL_CLIENT: a connection comes through the local socket. */
 void	 owners_pass(int fd);
+/* AUTH_REVOKED: the key that everybody has. */
+void	 owners_revoke(void);
 /* PROC_REPORT: these are the metrics of two workers. */
 void	 owners_report(const uint8_t *, size_t);
 
