@@ -98,6 +98,8 @@ buf_printf(struct buf *b, const char *fmt, ...)
 void
 buf_drain(struct buf *b, size_t n)
 {
+	if (n == 0)
+		return;
 	explicit_bzero(b->data + b->off, n);
 	b->off += n;
 	b->len -= n;
