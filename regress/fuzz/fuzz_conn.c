@@ -1,6 +1,8 @@
 /*
  * fuzz_conn.c - a connection of frontd's engine: HTTP/1.1, HTTP/2, WebSocket and
- * gRPC frames, with rows of its own.  The first byte says which listener it is.
+ * gRPC frames, with rows of its own.  The first byte says which listener it is,
+ * with 4 the bytes are brought over TLS, with 8 (HTTP/2, then) by its ALPN,
+ * with 16 and an end that is said.
  * Then bytes as they arrive; 0xfe and a letter between them is
  *	p	the end of a piece: turns of the loop
  *	t	20 seconds pass
@@ -21,6 +23,7 @@
 
 #include "engine.h"
 #include "fuzz.h"
+#include "tls_world.h"
 #include "worker.h"
 
 #define TURNS		4	/* after each piece */
@@ -36,6 +39,7 @@ static unsigned	 nlate;
 static uint8_t	 out[REPLY_MAX];	/* the beginning of what was sent */
 static size_t	 nout;
 static int	 opened, closed, credit;
+static struct tls *client;		/* or the bytes go as they are */
 
 /* ---- rows ---- */
 
@@ -202,6 +206,20 @@ const struct grpc_method	 grpc_methods[] = {
 
 /* ---- bytes in and out ---- */
 
+static ssize_t
+get(int fd, void *p, size_t n)
+{
+	return (client != NULL ? tls_read(client, p, n) :
+	    recv(fd, p, n, MSG_DONTWAIT));
+}
+
+static ssize_t
+put(int fd, const void *p, size_t n)
+{
+	return (client != NULL ? tls_write(client, p, n) :
+	    send(fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
 static void
 turns(int fd)
 {
@@ -212,7 +230,7 @@ turns(int fd)
 	for (i = 0; i < TURNS; i++) {
 		event_base_loop(worker_base(), EVLOOP_NONBLOCK);
 		http_turn();
-		while ((n = recv(fd, sink, sizeof(sink), MSG_DONTWAIT)) > 0) {
+		while ((n = get(fd, sink, sizeof(sink))) > 0) {
 			if ((size_t)n > sizeof(out) - nout)
 				n = (ssize_t)(sizeof(out) - nout);
 			memcpy(out + nout, sink, (size_t)n);
@@ -263,8 +281,7 @@ pieces(int fd, const uint8_t *p, size_t n)
 		    strchr("ptac", end[1]) == NULL)
 			end = memchr(end + 1, 0xfe, n - (size_t)(end + 1 - p));
 		len = end != NULL ? (size_t)(end - p) : n;
-		if (len > 0 && send(fd, p, len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-		    -1)
+		if (len > 0 && put(fd, p, len) < 0)
 			return;
 		p += len;
 		n -= len;
@@ -305,6 +322,18 @@ listener_of(uint8_t c)
 	return (kinds[c & 3]);
 }
 
+/* Both ends shake hands, in turns. */
+static void
+secure(int fd, int h2)
+{
+	int	 i;
+
+	client = tls_world_client(fd, h2);
+	for (i = 0; i < TURNS && tls_handshake(client) != 0; i++)
+		event_base_loop(worker_base(), EVLOOP_NONBLOCK);
+	CLAIM(i < TURNS);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
@@ -322,10 +351,17 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	opened = closed = credit = 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == -1)
 		err(1, "socketpair");
-	conn_new(pair[0], listener_of(p[0]), NULL, "127.0.0.1", NULL);
+	conn_new(pair[0], listener_of(p[0]), (p[0] & 4) != 0 ?
+	    tls_world_server() : NULL, "127.0.0.1", NULL);
+	if ((p[0] & 4) != 0)
+		secure(pair[1], (p[0] & 8) != 0);
 	pieces(pair[1], p + 1, n - 1);
 	turns(pair[1]);
 	check_reply();
+	if (client != NULL && (p[0] & 16) != 0)
+		tls_close(client);
+	tls_free(client);
+	client = NULL;
 	close(pair[1]);
 	/*
 	 * Whatever it was, it ends, when what is late is answered: who has

@@ -19,9 +19,11 @@ LDHARDEN = -pie -Wl,--as-needed
 endif
 
 # What each is made of; what is of the other rooms is known when all is read.
-FUZZ_conn = $(filter-out %/rows.o %/libimsg.a,$(ENGINE_OBJS))
-FUZZ_LIBS_conn = $(LIBS_frontd)
+FUZZ_conn = $(filter-out %/rows.o %/libimsg.a,$(ENGINE_OBJS)) \
+	    $(O)/obj/regress/fuzz/tls_world.o
+FUZZ_LIBS_conn = $(LIBS_frontd) -lcrypto
 FUZZ_INC_conn = -Ifrontd
+$(O)/obj/regress/fuzz/tls_world.o: CPPFLAGS += -Ifrontd
 
 # All of frontd.
 FUZZ_api = $(FRONTD_OBJS) $(O)/obj/regress/fuzz/owners.o $(GEN)/heard.o
