@@ -1,6 +1,7 @@
 /*
  * fuzz_link.c - what a server, or who answers in its place, says to an agent:
- * HTTP/2, gRPC and commands.  An input is pieces, each begun by a byte:
+ * HTTP/2, gRPC and commands.  An input is pieces, each begun by a byte (0xff
+ * before all of them: over TLS):
  *	0	bytes as they are (two bytes of length)
  *	1 2	a message on Connect, on Logs (the same), whole
  *	3	the same, as the beginning of a longer one
@@ -22,6 +23,7 @@
 #include "fuzz.h"
 #include "h2_local.h"
 #include "id.h"
+#include "tls_world.h"
 #include "worker.h"
 
 #define FRAME_HEAD	9
@@ -35,6 +37,7 @@ static void		*dialled_arg;
 static struct session	 session;
 static struct record	 record;
 static int		 server = -1, answered[4], attached;
+static struct tls	*secured;	/* the server's end, or NULL */
 
 /* ---- the rest of the agent ---- */
 
@@ -268,8 +271,9 @@ turns(void)
 
 	for (i = 0; i < 3; i++) {
 		event_base_loop(env->base, EVLOOP_NONBLOCK);
-		while (server != -1 && recv(server, sink, sizeof(sink),
-		    MSG_DONTWAIT) > 0)
+		while (server != -1 && (secured != NULL ? tls_read(secured,
+		    sink, sizeof(sink)) : recv(server, sink, sizeof(sink),
+		    MSG_DONTWAIT)) > 0)
 			;
 		/* Whoever is connected has a connection. */
 		CLAIM(!lk.up || lk.h2 != NULL);
@@ -279,9 +283,21 @@ turns(void)
 }
 
 static void
+hang_up(void)
+{
+	tls_free(secured);
+	secured = NULL;
+	if (server != -1)
+		close(server);
+	server = -1;
+}
+
+static void
 say(const void *p, size_t n)
 {
-	if (server != -1 && n > 0 && send(server, p, n, MSG_NOSIGNAL |
+	if (secured != NULL && n > 0)
+		tls_write(secured, p, n);
+	else if (server != -1 && n > 0 && send(server, p, n, MSG_NOSIGNAL |
 	    MSG_DONTWAIT) == -1 && errno != EAGAIN && errno != EPIPE)
 		err(1, "send");
 }
@@ -398,9 +414,7 @@ piece(struct input *in)
 		say_trailers(in);
 		break;
 	case 5:
-		if (server != -1)
-			close(server);
-		server = -1;
+		hang_up();
 		break;
 	case 6:
 		pass(input_u8(in));
@@ -413,12 +427,26 @@ piece(struct input *in)
 		turns();
 }
 
+/* As link_tls() makes it, but that it trusts whom it meets. */
 static void
-begin(void)
+secure(void)
+{
+	int	 i;
+
+	if (tls_accept_fds(tls_world_server(), &secured, server, server) == -1)
+		errx(1, "tls");
+	for (i = 0; i < 8 && tls_handshake(secured) != 0; i++)
+		event_base_loop(env->base, EVLOOP_NONBLOCK);
+	CLAIM(i < 8);
+}
+
+static void
+begin(int with_tls)
 {
 	static char	 host[] = "localhost", port[] = "9090", empty[] = "",
 			 id[] = "rnr_00000000000000000000000001";
-	int		 pair[2];
+	struct tls_config	*own;
+	int			 pair[2];
 
 	fuzz_begin();
 	memset(&agent, 0, sizeof(agent));
@@ -428,16 +456,26 @@ begin(void)
 	agent.runner_id = id;
 	agent.labels_json = empty;
 	agent.insecure = agent.heartbeat_s = 1;
-	if (lk.redial == NULL)
+	if (lk.redial == NULL) {
 		link_start();
-	else
-		link_dial(-1, 0, NULL);
+		dialled(-1, "nobody is there", dialled_arg);
+		event_base_loop(env->base, EVLOOP_NONBLOCK);
+		evtimer_del(lk.redial);
+	}
+	if (with_tls && lk.tls == NULL)
+		lk.tls = link_tls(0);
+	own = lk.tls;
+	lk.tls = with_tls ? own : NULL;
+	link_dial(-1, 0, NULL);
+	lk.tls = own;
 	lk.backoff = 1;
 	memset(answered, 0, sizeof(answered));
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == -1)
 		err(1, "socketpair");
 	server = pair[1];
 	dialled(pair[0], NULL, dialled_arg);
+	if (with_tls)
+		secure();
 	turns();
 }
 
@@ -446,12 +484,12 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct input	 in = { p, n };
 
-	begin();
+	begin(n > 0 && p[0] == 0xff);
+	if (n > 0 && p[0] == 0xff)
+		input_u8(&in);
 	while (in.n > 0)
 		piece(&in);
-	if (server != -1)
-		close(server);
-	server = -1;
+	hang_up();
 	turns();
 	CLAIM(lk.h2 == NULL && !lk.up);
 	/* Its second try waits for a time that does not come. */

@@ -66,8 +66,9 @@ $(O)/obj/regress/fuzz/agent_world.o: CPPFLAGS += -Iagent -Irunnerd
 
 # The agent's end of the wire; link.c is in the harness.
 FUZZ_link = $(patsubst %,$(O)/obj/agent/%.o,command grpc_client h2 util) \
-	    $(GEN)/runner.pb-c.o
-FUZZ_LIBS_link = -ltls -lnghttp2 -lprotobuf-c -ljansson
+	    $(GEN)/runner.pb-c.o $(O)/obj/frontd/tls.o \
+	    $(O)/obj/regress/fuzz/tls_world.o
+FUZZ_LIBS_link = -ltls -lcrypto -lnghttp2 -lprotobuf-c -ljansson
 FUZZ_INC_link = -Iagent
 
 FUZZ_follow = $(patsubst %,$(O)/obj/sessiond/%.o,follower hub position)
