@@ -49,7 +49,7 @@ run() {
 			printf '%-12s %10d executions %6d edges\n' $name $1 $2
 		else
 			echo "$name broke: $log"
-			grep -m1 -E 'ERROR|does not hold|fatal:' "$log"
+			grep -m1 -E 'ERROR|runtime error|does not hold|fatal:' "$log"
 			rc=1
 		fi
 	done
@@ -74,7 +74,7 @@ dry() {
 		harness $name -max_total_time=${CHUNK:-120} \
 		    -print_final_stats=1 >"$log" 2>&1 || {
 			echo "$name broke: $log"
-			grep -m1 -E 'ERROR|does not hold|fatal:' "$log"
+			grep -m1 -E 'ERROR|runtime error|does not hold|fatal:' "$log"
 			return 1
 		}
 		set -- $(tell "$log")

@@ -131,6 +131,19 @@ say(enum proc proc, uint64_t ref, enum msg_type type, const void *m, int fd)
 	free(p);
 }
 
+void
+owners_say(enum proc p, uint64_t ref, enum msg_type type, const void *m)
+{
+	say(p, ref, type, m, -1);
+}
+
+void
+owners_restart(enum proc p)
+{
+	owner_down(p);
+	owner_up(p);
+}
+
 /* The same ticket for everybody: they are not opened here. */
 #define IDENTITY							\
 	.key = "key_00000000000000000000000001", .name = "fuzz",	\
@@ -318,6 +331,10 @@ handle(enum proc p, uint64_t ref, enum msg_type type, const void *m)
 
 	check_fields(&msg_descs[type], m);
 	owners.asked++;
+	if (owners.heard != NULL) {
+		owners.heard(p, ref, type, m);
+		return;
+	}
 	if (is_identity(type) && owners.mood != MOOD_REFUSED) {
 		special(p, ref, type, m);
 		return;
@@ -371,8 +388,7 @@ hear(enum proc p, int bulk)
 		handle(p, f.ref, f.type, m);
 	}
 	if (frames > 0 && owners.mood == MOOD_DEAD) {
-		owner_down(p);
-		owner_up(p);
+		owners_restart(p);
 		owners.mood = MOOD_DOCUMENT;
 	}
 	return (frames);

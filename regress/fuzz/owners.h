@@ -21,6 +21,9 @@ struct owners {
 	enum mood	 mood;
 	const char	*code, *scopes, *body;
 	unsigned int	 asked;		/* questions since the last begin */
+	/* Who answers instead of us, if anybody. */
+	void		(*heard)(enum proc, uint64_t, enum msg_type,
+			    const void *);
 };
 
 extern struct owners	 owners;
@@ -29,6 +32,8 @@ extern struct owners	 owners;
 void	 owners_begin(enum proc);
 /* They read and answer; how many frames there were. */
 unsigned int owners_turn(void);
+void	 owners_say(enum proc, uint64_t, enum msg_type, const void *);
+void	 owners_restart(enum proc);
 /* LOCAL_CLIENT: a connection comes through the local socket. */
 void	 owners_pass(int fd);
 /* AUTH_REVOKED: the key that everybody has. */

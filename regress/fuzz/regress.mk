@@ -29,6 +29,9 @@ $(O)/obj/regress/fuzz/tls_world.o: CPPFLAGS += -Ifrontd
 FUZZ_api = $(FRONTD_OBJS) $(O)/obj/regress/fuzz/owners.o $(GEN)/heard.o
 FUZZ_LIBS_api = $(LIBS_frontd)
 FUZZ_INC_api = -Ifrontd
+FUZZ_runner = $(FUZZ_api)
+FUZZ_LIBS_runner = $(LIBS_frontd)
+FUZZ_INC_runner = -Ifrontd
 $(O)/obj/regress/fuzz/owners.o: CPPFLAGS += -Ifrontd
 
 # The dispatch of every program side by side, with one handler for all.
