@@ -2,8 +2,8 @@
 # fuzz.sh run SECONDS [name ...]	each harness for so long, one at a time
 # fuzz.sh dry MINUTES name		one until as many minutes of its processor
 #					time brought no new edge
-# fuzz.sh merge name ...		what is worth keeping of the corpus becomes
-#					the seeds
+# fuzz.sh merge name ...		what of the corpus reaches an edge that no
+#					seed does becomes one
 # fuzz.sh cover [name ...]		lines that seeds, found inputs and the
 #					corpus run, per file of the product
 # The corpus grows in build-fuzz/corpus/NAME; a crash is left in
@@ -86,23 +86,18 @@ dry() {
 	    $name $total $best $((used - begin)) $quiet
 }
 
+# By edges alone, however often they are run: that needs few inputs.
 merge() {
 	for name; do
-		new=$(mktemp -d)
-		harness_dirs="$here/seeds/$name"
-		[ -d $B/corpus/$name ] && harness_dirs="$harness_dirs $B/corpus/$name"
-		$B/regress/fuzz_$name -merge=1 -set_cover_merge=1 $LIMITS \
-		    "$new" $harness_dirs >$B/merge.log 2>&1 || {
+		before=$(ls $here/seeds/$name | wc -l)
+		$B/regress/fuzz_$name -merge=1 -use_counters=0 $LIMITS \
+		    -max_len=${MERGE_MAX:-4096} $here/seeds/$name \
+		    $B/corpus/$name >$B/merge.log 2>&1 || {
 			tail -3 $B/merge.log
 			return 1
 		}
-		echo "$name: $(ls "$new" | wc -l) inputs," \
-		    "$(cat "$new"/* | wc -c) bytes"
-		[ -n "$DRYRUN" ] || {
-			rm -rf $here/seeds/$name
-			mv "$new" $here/seeds/$name
-			chmod 755 $here/seeds/$name
-		}
+		echo "$name: $before and $(($(ls $here/seeds/$name | wc -l) -
+		    before)) inputs, $(cat $here/seeds/$name/* | wc -c) bytes"
 	done
 }
 
