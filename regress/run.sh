@@ -63,7 +63,7 @@ lane() {
 }
 
 lane unit msg conf house fuzz
-lane sys chaos &
+lane chaos sys &
 lane sql http mctl agent claude quickstart &
 wait
 lane san

@@ -12,7 +12,7 @@ $(foreach p,$(WORKERS),$(eval $(call probing,$(p))))
 
 $(O)/probe/marionetted: $(O)/marionetted
 	@mkdir -p $(@D)
-	$(Q)cp $< $@
+	$(Q)rm -f $@ && cp $< $@
 
 REGRESS	+= $(WORKERS:%=$(O)/probe/%) $(O)/probe/marionetted
 
@@ -26,6 +26,6 @@ $(O)/captured/frontd: $(O)/frontd $(O)/obj/regress/sys/captured.o
 CAPTURED = marionetted marionette-agent $(filter-out frontd,$(WORKERS))
 $(CAPTURED:%=$(O)/captured/%): $(O)/captured/%: $(O)/%
 	@mkdir -p $(@D)
-	$(Q)cp $< $@
+	$(Q)rm -f $@ && cp $< $@
 
 REGRESS	+= $(CAPTURED:%=$(O)/captured/%) $(O)/captured/frontd
