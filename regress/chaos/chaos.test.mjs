@@ -14,6 +14,7 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { until } from "../lib/wait.mjs";
 import { read_book, story } from "./books.mjs";
+import { Claude, TENANT } from "./claude.mjs";
 import { compare } from "./compare.mjs";
 import { deck } from "./faults.mjs";
 import { Random } from "./random.mjs";
@@ -37,6 +38,7 @@ const BAD = new RegExp([/^\S+ \S+ fatal: (?!storaged)/, /AddressSanitizer/,
 const random = new Random(seed);
 const world = await new World().start();
 const idle = world.weigh();
+const claude = new Claude(world);
 
 async function one_fault() {
 	const fault = random.of(faults);
@@ -52,21 +54,23 @@ async function one_fault() {
 		await world.server.start();
 }
 
+// What is in the fleet's books: all but what is Claude Code's.
 async function database() {
+	const theirs = `tenant_id <> '${TENANT}'`;
 	const tasks = await world.rows("SELECT id, status, attempt, run_id, " +
 	    "result, waiting_for, split_part(prompt, ' ', 2) AS mark " +
-	    "FROM mn_data.task");
+	    `FROM mn_data.task WHERE ${theirs}`);
 	const runs = await world.rows("SELECT id, task_id, attempt, status, " +
-	    "runner_id, epoch FROM mn_data.run");
+	    `runner_id, epoch FROM mn_data.run WHERE ${theirs}`);
 	const log = await world.rows("SELECT task_id, attempt, first, lines " +
-	    "FROM mn_data.log ORDER BY task_id, attempt, first");
+	    `FROM mn_data.log WHERE ${theirs} ` +
+	    "ORDER BY task_id, attempt, first");
 	const permissions = await world.rows("SELECT id, run_id, request, " +
-	    "status FROM mn_data.permission");
+	    `status FROM mn_data.permission WHERE ${theirs}`);
 	const events = await world.rows("SELECT type, resource_id " +
-	    "FROM mn_data.event ORDER BY xid, seq");
-
+	    `FROM mn_data.event WHERE ${theirs} ORDER BY xid, seq`);
 	const sessions = await world.rows("SELECT id, epoch " +
-	    "FROM mn_data.session");
+	    `FROM mn_data.session WHERE ${theirs}`);
 
 	return { tasks, runs, log, permissions, events, sessions };
 }
@@ -74,6 +78,7 @@ async function database() {
 test(`${seconds} s of faults, SEED=${seed}`,
     { timeout: (seconds + 300) * 1000 }, async () => {
 	await world.fleet(FLEET);
+	await claude.start();
 	for (const end = Date.now() + seconds * 1000; Date.now() < end;) {
 		await pause(random.between(50, 1500));
 		await one_fault();
@@ -81,6 +86,7 @@ test(`${seconds} s of faults, SEED=${seed}`,
 	}
 	await world.ready();
 	await asleep(world);
+	claude.found = await claude.end();
 	world.load.signal("SIGTERM", false);
 	const { code } = await world.load.wait(180000);
 	console.log(`# the fleet: ${world.load.err.trim().split("\n")
@@ -92,12 +98,12 @@ test("nothing is lost, nothing is there twice", { timeout: 120000 },
     async () => {
 	const book = await read_book(world.book);
 	const db = await database();
-	const found = compare(book, db);
+	const found = [...compare(book, db), ...claude.found];
 
 	console.log(`# ${db.tasks.length} tasks, ${db.runs.length} runs, ` +
 	    `${book.logack.length} acks of lines, ${book.decided.length} ` +
 	    `answers, ${db.events.length} events of which followers saw ` +
-	    `${book.event.length}`);
+	    `${book.event.length}; ${claude.tasks.length} tasks of Claude Code`);
 	for (const f of found.slice(0, 50)) {
 		console.log(`# ${f.claim}: ${f.text}`);
 		for (const id of f.text.match(ID) ?? [])
@@ -106,7 +112,8 @@ test("nothing is lost, nothing is there twice", { timeout: 120000 },
 	}
 	assert.deepEqual([...new Set(found.map((f) => f.claim))], []);
 	assert.ok(book.acked.length > 0 && book.decided.length > 0 &&
-	    book.event.length > 0, "the fleet did not do much");
+	    book.event.length > 0 && claude.tasks.length > 0,
+	    "not much was done");
 });
 
 test("memory and descriptors are what they were", { timeout: 60000 },

@@ -9,8 +9,9 @@ top=$(cd "$here/../.." && pwd)
 O=${O:-$top/build}
 case $O in /*) ;; *) O=$PWD/$O ;; esac
 "$here/../install.sh"
+CLAUDE=${CLAUDE:-$("$here/../claude/install.sh")}
 CHAOS_SECONDS=${CHAOS_SECONDS:-42}
-export O CHAOS_SECONDS
+export CLAUDE O CHAOS_SECONDS
 rc=0
 for SEED in ${SEEDS:-1 2}; do
 	export SEED
