@@ -14,8 +14,9 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { until } from "../lib/wait.mjs";
 import { read_book, story } from "./books.mjs";
-import { Claude, TENANT } from "./claude.mjs";
+import { Claude } from "./claude.mjs";
 import { compare } from "./compare.mjs";
+import { database } from "./database.mjs";
 import { deck } from "./faults.mjs";
 import { Random } from "./random.mjs";
 import { asleep } from "./sleeper.mjs";
@@ -54,27 +55,6 @@ async function one_fault() {
 		await world.server.start();
 }
 
-// What is in the fleet's books: all but what is Claude Code's.
-async function database() {
-	const theirs = `tenant_id <> '${TENANT}'`;
-	const tasks = await world.rows("SELECT id, status, attempt, run_id, " +
-	    "result, waiting_for, split_part(prompt, ' ', 2) AS mark " +
-	    `FROM mn_data.task WHERE ${theirs}`);
-	const runs = await world.rows("SELECT id, task_id, attempt, status, " +
-	    `runner_id, epoch FROM mn_data.run WHERE ${theirs}`);
-	const log = await world.rows("SELECT task_id, attempt, first, lines " +
-	    `FROM mn_data.log WHERE ${theirs} ` +
-	    "ORDER BY task_id, attempt, first");
-	const permissions = await world.rows("SELECT id, run_id, request, " +
-	    `status FROM mn_data.permission WHERE ${theirs}`);
-	const events = await world.rows("SELECT type, resource_id " +
-	    `FROM mn_data.event WHERE ${theirs} ORDER BY xid, seq`);
-	const sessions = await world.rows("SELECT id, epoch " +
-	    `FROM mn_data.session WHERE ${theirs}`);
-
-	return { tasks, runs, log, permissions, events, sessions };
-}
-
 test(`${seconds} s of faults, SEED=${seed}`,
     { timeout: (seconds + 300) * 1000 }, async () => {
 	await world.fleet(FLEET);
@@ -97,7 +77,7 @@ test(`${seconds} s of faults, SEED=${seed}`,
 test("nothing is lost, nothing is there twice", { timeout: 120000 },
     async () => {
 	const book = await read_book(world.book);
-	const db = await database();
+	const db = await database(world.server);
 	const found = [...compare(book, db), ...claude.found];
 
 	console.log(`# ${db.tasks.length} tasks, ${db.runs.length} runs, ` +

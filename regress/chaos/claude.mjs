@@ -14,7 +14,6 @@ const T = "/api/v1/tasks", P = "/api/v1/permissions";
 const FILE = "done.txt";
 const API_KEY = "sk-ant-test-chaos-0123456789";
 const END_MS = 90000;
-export const TENANT = "claude";
 const ENDED = ["completed", "failed", "canceled"];
 
 export class Claude {
@@ -27,7 +26,7 @@ export class Claude {
 		const { server, runner } = this.world;
 		const program = claude_program();
 		const model = await server.model();
-		const { api } = await server.key({ tenant: TENANT });
+		const { api } = await server.key({ tenant: "claude" });
 
 		this.will = new Will(api, new Books());
 		this.runner = await server.runner({ name: "claude",

@@ -28,7 +28,7 @@ rm -rf "$copy/build/san" "$copy/build/regress/logs"
 # Which claims broke, and how often.
 broken() {
 	sed -n 's/^# \([a-z]*-[a-z]*\|fleet\): .*/\1/p' "$1" | sort | uniq -c |
-	    awk '{ printf "%s%s (%d)", NR > 1 ? ", " : "", $2, $1 }'
+	    awk '{ printf "%s%s (%d)", (NR > 1 ? ", " : ""), $2, $1 }'
 }
 
 rc=0

@@ -13,8 +13,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { ends_well } from "../lib/server.mjs";
-import { Page, points } from "./points_page.mjs";
+import { at_start, at_stop, Page, points } from "./points_page.mjs";
 import { start_world } from "./points_world.mjs";
+import { workers } from "./world.mjs";
 
 const WARM_MS = 30000;			// to see what comes how often
 const QUICK_MS = 6000;			// for what comes all the time
@@ -27,10 +28,22 @@ const page = new Page(MN_POINTS, Math.max(...list.map((p) => p.type)) + 1);
 const all = list.filter((p) => new RegExp(POINTS ?? "").test(p.name));
 const world = await start_world(POINTS_CERTS, FLEET);
 
+// What it takes that the message is sent at all: a process that starts (the
+// parent tells any), or all of them stopping.
+function provoke(p) {
+	if (at_stop(p))
+		world.server.proc.signal("SIGTERM", false);
+	if (!at_start(p))
+		return;
+	const all = workers(world.server.proc.pid);
+	process.kill(all[p.who] ?? all.tunneld, "SIGKILL");
+}
+
 async function hit(p, ms) {
 	page.arm(p);
+	provoke(p);
 	for (const end = Date.now() + ms; Date.now() < end; await pause(10))
-		if (page.is_hit(p.proc))
+		if (page.is_hit(p.proc) || world.server.proc.status !== null)
 			break;
 	p.hit = page.disarm(p.proc);
 	await world.is_up();
@@ -57,11 +70,14 @@ test("every point is hit that can be", { timeout: 3600000 }, async () => {
 	const is_parent = (p) => p.proc === 0;
 
 	await pause(POINTS ? 1000 : WARM_MS);
-	await hit_all(can.filter((p) => page.sent(p) > 0 && !is_parent(p)),
-	    QUICK_MS, LANES);
-	// All others go with it.
-	await hit_all(can.filter(is_parent), QUICK_MS, 1);
-	await hit_all(can.filter((p) => !p.hit), SLOW_MS, list.length);
+	await hit_all(can.filter((p) => page.sent(p) > 0 && !is_parent(p) &&
+	    !at_start(p)), QUICK_MS, LANES);
+	// With the parent all others go.
+	await hit_all(can.filter((p) => at_start(p) || is_parent(p)), QUICK_MS,
+	    1);
+	await hit_all(can.filter(at_stop), SLOW_MS, 1);
+	await hit_all(can.filter((p) => !p.hit && !at_stop(p)), SLOW_MS,
+	    list.length);
 	for (const p of all.filter((x) => !x.hit))
 		console.log(`# not hit ${p.name}: ${p.never ??
 		    `sent ${page.sent(p)} times`}`);

@@ -25,6 +25,7 @@ async function reads(w) {
 			for (const part of ["runs", "logs"])
 				await w.get(`${at}/${one}/${part}`);
 	}
+	await w.get(`${T}/task_00000000000000000000000000`);
 	await w.get("/api/v1/agents");
 	await w.get("/api/v1/me");
 }
@@ -92,6 +93,21 @@ async function idle(w) {
 	await task(w, s, "slow");
 	await w.say("POST", `${S}/${s.id}/terminate?wait=5`, {},
 	    [200, 202, ...GONE]);
+}
+
+// A question that waits until its session is suspended, and longer.
+async function patience(w) {
+	const s = await session(w, { idle_timeout_seconds: 0 });
+	const t = await task(w, s, "ask");
+
+	for (let n = 0; n < 80 && !w.books.stopped; n++) {
+		const { json } = await w.get(`${S}/${s.id}`);
+		if (json?.status === "suspended")
+			break;
+		await pause(250);
+	}
+	await ended(w, s, t);
+	await w.say("POST", `${S}/${s.id}/terminate`, {}, [200, 202, ...GONE]);
 }
 
 async function keys(w) {
@@ -171,6 +187,7 @@ async function long(w) {
 	const s = await session(w, { idle_timeout_seconds: 0 });
 	const t = await task(w, s, "flood");
 
+	await stream(w, `${T}/${t.id}/logs/stream`, 1000);
 	await stream(w, `${T}/${t.id}/logs/stream`, 1e9);
 	await stream(w, "/api/v1/events", 1e12);
 	await w.say("POST", `${S}/${s.id}/terminate`, {}, [200, 202, ...GONE]);
@@ -205,7 +222,7 @@ export function circles(load, wills) {
 	const all = [forever("runners", () => runners(load))];
 
 	for (const w of wills) {
-		for (const f of [reads, life, idle, streams, long])
+		for (const f of [reads, life, idle, patience, streams, long])
 			all.push(forever(f.name, () => f(w)));
 		for (const f of w.admin ? [keys, configs] : [configs])
 			all.push(forever(f.name, () => f(w)));

@@ -11,6 +11,10 @@ const WHERE = ["before", "after", "before commit", "with its outcome unknown",
 const NEVER = [
     [/PROC_ACCUSED/, "nobody breaks the protocol"],
     [/PROC_VERBOSE|PROC_FD/, "this version never sends it"],
+    [/api .* (KEY_CREATE|KEY_LIST|KEY_REVOKE|RUNNER_TOKEN_\w+)$/,
+	"the listener of the API has no such route"],
+    [/api .* AUTH_PASSWORD$/, "passwords are for the admin listener"],
+    [/RUNNER_LOST/, "only after ten minutes (`lost after')"],
 ];
 
 export class Page {
@@ -64,6 +68,12 @@ export class Page {
 	}
 }
 
+// Sent only when a process starts, or all of them stop.
+export const at_start = (p) => /PROC_(READY|START|OPTION|SECRET|LISTENER|CONFIG)/
+    .test(p.name) || /(_LOAD|RUN_EXPECTED|RUNS_DONE|_DONE|CA_CERT|EVENT_FEED)/
+    .test(p.name) || /(KEY_CLAIM|EVENT_HORIZON|PROC_PEER)/.test(p.name);
+export const at_stop = (p) => /PROC_DRAIN/.test(p.name);
+
 // file: `process number MESSAGE number write' lines of gen.awk.
 export function points(file) {
 	const lines = fs.readFileSync(file, "utf8").trim().split("\n")
@@ -72,7 +82,7 @@ export function points(file) {
 	const out = [];
 	const add = (who, proc, message, type, where, asker) => {
 		const name = `${who} ${WHERE[where]} ${message}`;
-		out.push({ name, proc, type, where, asker: asker ?? proc,
+		out.push({ name, who, proc, type, where, asker: asker ?? proc,
 		    never: NEVER.find(([r]) => r.test(name))?.[1] });
 	};
 

@@ -3,13 +3,16 @@
 import { free_port } from "../lib/place.mjs";
 import { start_server } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
+import { read_book } from "./books.mjs";
+import { compare } from "./compare.mjs";
+import { database } from "./database.mjs";
 import { check, follow } from "./points_check.mjs";
 import { AGENT, circles } from "./points_circles.mjs";
 import { Fleet } from "./points_fleet.mjs";
 import { steady } from "./points_runner.mjs";
 import { Books, Will } from "./points_will.mjs";
 
-const RUNNERS = 10;
+const RUNNERS = 12;
 
 // certs: where certs.sh made some.  fleet: the program.
 export async function start_world(certs, fleet) {
@@ -75,6 +78,19 @@ class World {
 		}, 60000, 20);
 	}
 
+	// The fleet's books, and what the database has of its sessions.
+	async compare() {
+		const book = await read_book(this.fleet.book);
+		const db = await database(this.server,
+		    book.session.map((s) => s.session));
+
+		console.log(`# the fleet: ${db.tasks.length} tasks, ` +
+		    `${db.runs.length} runs, ${book.decided.length} answers, ` +
+		    `${book.event.length} events followed`);
+		for (const f of compare(book, db))
+			this.books.is_wrong(f.claim, f.text);
+	}
+
 	// It becomes quiet, and the books are compared: what is wrong.
 	async end() {
 		await this.is_up();
@@ -85,6 +101,7 @@ class World {
 		await this.books.stop(this.done);
 		console.log("# nobody asks any more");
 		await check(this.server, this.books, this, this.follower);
+		await this.compare();
 		await Promise.all(this.list.map((r) => r.stop()));
 		return this.books.wrong;
 	}

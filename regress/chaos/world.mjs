@@ -10,18 +10,34 @@ import { free_port, top } from "../lib/place.mjs";
 import { run, start } from "../lib/proc.mjs";
 import { is_root, O, start_server } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
+import { sql } from "./database.mjs";
 import { Line } from "./line.mjs";
 
 export const WORKERS = ["api", "admin", "runner", "sessiond", "taskd",
     "runnerd", "tunneld", "providerd", "storaged"];
 const DISK = "512m";
-const pgbin = fs.readdirSync("/usr/lib/postgresql")
-    .map((v) => `/usr/lib/postgresql/${v}/bin`).at(-1);
 
 const children = (pid) => fs.readFileSync(`/proc/${pid}/task/${pid}/children`,
     "utf8").trim().split(" ").filter(Boolean).map(Number);
 const cmdline = (pid) => fs.readFileSync(`/proc/${pid}/cmdline`, "utf8")
     .split("\0");
+
+// {name: pid} of the workers that are alive just now.
+export function workers(parent) {
+	const out = {};
+
+	for (const pid of children(parent)) {
+		try {
+			const words = cmdline(pid);
+			const i = words.indexOf("-P");
+			if (i > 0)
+				out[words[i + 1]] = pid;
+		} catch {
+			// It ended meanwhile.
+		}
+	}
+	return out;
+}
 
 export class World {
 	async start() {
@@ -68,21 +84,8 @@ export class World {
 		this.server.after(() => run(["umount", "-l", this.disk]));
 	}
 
-	// {name: pid} of the workers that are alive just now.
 	pids() {
-		const out = {};
-
-		for (const pid of children(this.server.proc.pid)) {
-			try {
-				const words = cmdline(pid);
-				const i = words.indexOf("-P");
-				if (i > 0)
-					out[words[i + 1]] = pid;
-			} catch {
-				// It ended meanwhile.
-			}
-		}
-		return out;
+		return workers(this.server.proc.pid);
 	}
 
 	postmaster() {
@@ -102,19 +105,8 @@ export class World {
 	}
 
 	// As the owner; database: where from.
-	async sql(text, database = "marionette") {
-		const r = await run([`${pgbin}/psql`, "-XAtq", "-v",
-		    "ON_ERROR_STOP=1", "-h", `${this.server.dir}/r/postgres`,
-		    "-U", "marionette_owner", "-d", database, "-c", text],
-		    { ms: 60000 });
-		if (r.code !== 0)
-			throw new Error(`psql: ${r.err}`);
-		return r.out;
-	}
-
-	async rows(query) {
-		return JSON.parse(await this.sql("SET mn.tenant = '*'; SELECT " +
-		    `coalesce(json_agg(x), '[]') FROM (${query}) x`));
+	sql(text, database) {
+		return sql(this.server, text, database);
 	}
 
 	ready(ms = 60000) {

@@ -1,0 +1,50 @@
+// What the database has, asked as its owner past the server.
+
+import fs from "node:fs";
+import { run } from "../lib/proc.mjs";
+
+const pgbin = fs.readdirSync("/usr/lib/postgresql")
+    .map((v) => `/usr/lib/postgresql/${v}/bin`).at(-1);
+
+export async function sql(server, text, database = "marionette") {
+	const r = await run([`${pgbin}/psql`, "-XAtq", "-v", "ON_ERROR_STOP=1",
+	    "-h", `${server.dir}/r/postgres`, "-U", "marionette_owner", "-d",
+	    database, "-c", text], { ms: 60000 });
+
+	if (r.code !== 0)
+		throw new Error(`psql: ${r.err}`);
+	return r.out;
+}
+
+const rows = async (server, query) => JSON.parse(await sql(server,
+    "SET mn.tenant = '*'; SELECT coalesce(json_agg(x), '[]') " +
+    `FROM (${query}) x`));
+
+// For compare.mjs, what is of the tenant that has the books.  sessions: the ids
+// of those whose work it is about, or all.
+export async function database(server, sessions) {
+	const theirs = "tenant_id = 'default'";
+	const only = sessions === undefined ? theirs : "session_id IN (" +
+	    [...sessions].map((id) => `'${id}'`).join() + ")";
+	const ask = (query) => rows(server, query);
+
+	return {
+		tasks: await ask("SELECT id, status, attempt, run_id, result, " +
+		    "waiting_for, split_part(prompt, ' ', 2) AS mark " +
+		    `FROM mn_data.task WHERE ${only}`),
+		runs: await ask("SELECT id, task_id, attempt, status, " +
+		    "runner_id, epoch FROM mn_data.run " +
+		    `WHERE ${only}`),
+		log: await ask("SELECT task_id, attempt, first, lines " +
+		    "FROM mn_data.log WHERE task_id IN (SELECT id " +
+		    `FROM mn_data.task WHERE ${only}) ` +
+		    "ORDER BY task_id, attempt, first"),
+		permissions: await ask("SELECT id, run_id, request, status " +
+		    "FROM mn_data.permission WHERE run_id IN (SELECT id " +
+		    `FROM mn_data.run WHERE ${only})`),
+		events: await ask("SELECT type, resource_id " +
+		    `FROM mn_data.event WHERE ${theirs} ORDER BY xid, seq`),
+		sessions: await ask("SELECT id, epoch FROM mn_data.session " +
+		    `WHERE ${theirs}`)
+	};
+}
