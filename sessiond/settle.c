@@ -325,15 +325,12 @@ wish_again(struct session *s)
 
 /*
  * Is a suspended session wanted?  By a newer task or answer.  One that was idle,
- * which nobody asked for, by any that can go on: a task may have been made just
- * before, or have waited for a key.
+ * which nobody asked for, by any: a task may have been made just before.
  */
 static int
 is_wanted(const struct session *s)
 {
-	if (s->slept && (*s->key_ref == '\0' || s->credential == CRED_HELD))
-		return (s->wanted_ms != 0);
-	return (s->wanted_ms > s->suspended_ms);
+	return (s->wanted_ms > (s->slept ? 0 : s->suspended_ms));
 }
 
 static void

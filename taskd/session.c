@@ -102,11 +102,16 @@ tell_quiet(struct session *s)
 		send_session_quiet(peer_of(PROC_SESSIOND), 0, &m);
 }
 
-/* again: also what was told before. */
+/*
+ * A session is idle that has no task; one that waits, for a key perhaps, is seen
+ * to wait for that, and not for a session that sleeps.  again: also what was told
+ * before.
+ */
 static void
 tell_busy(struct session *s, int again)
 {
-	struct msg_session_busy	 m = { s->id, s->current != NULL };
+	struct msg_session_busy	 m = { s->id, s->current != NULL ||
+	    s->length > 0 };
 
 	if ((s->busy == m.busy && (!again || !m.busy)) ||
 	    !peer_is_up(peer_of(PROC_SESSIOND)))

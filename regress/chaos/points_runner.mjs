@@ -29,7 +29,7 @@ const DO = {
 		    request_id: "w" });
 	},
 	async slow(run) {
-		await until("to be killed", () => run.killed, 60000);
+		await until("to be killed", () => run.killed, 15000);
 	},
 	async flood(run) {
 		for (let i = 0; i < 20; i++)

@@ -46,6 +46,9 @@ life(void **state)
 	put = task_asked("");
 	assert_string_equal(got.task_put.waiting_for, "runner");
 	task_stored(put, "");
+	/* A session with a task that waits is not idle. */
+	expect(PROC_SESSIOND, MSG_SESSION_BUSY);
+	assert_int_equal(got.session_busy.busy, 1);
 	expect(PROC_SESSIOND, MSG_SESSION_WANT);
 	refuses(PROC_STORAGED, MSG_RUN_ASSIGN);
 	session_is("active", 0, 4);

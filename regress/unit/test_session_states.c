@@ -440,26 +440,19 @@ idle(void **state)
 	stored(ref, "");
 }
 
-/* Nobody wanted it to sleep: a task that was older wakes it, given its key. */
+/* Nobody asked for it to sleep: a task that is older wakes it. */
 static void
 woken(void **state)
 {
 	struct msg_session_want	 m = { S, 400 };
-	struct msg_key_claimed	 key = { "kref_0000000000000000000000001", S,
-		0 };
 
 	(void)state;
-	row(0, S, "active", 1, 4, key.key_ref);
-	row_because(0, S, "suspended", 0, 4, key.key_ref, "idle");
-	on_key_claimed(peer_of(PROC_PROVIDERD), 0, &key);
+	row(0, S, "active", 1, 4, "");
+	row_because(0, S, "suspended", 0, 4, "", "idle");
 	hush();
 	tick(60000);
 	refuses(PROC_STORAGED, MSG_SESSION_REVIVE);
 	on_session_want(peer_of(PROC_TASKD), 0, &m);
-	refuses(PROC_STORAGED, MSG_SESSION_REVIVE);
-	key.held = 1;
-	on_key_claimed(peer_of(PROC_PROVIDERD), 0, &key);
-	tick(1000);
 	expect(PROC_STORAGED, MSG_SESSION_REVIVE);
 	stored(got_ref, "");
 }
