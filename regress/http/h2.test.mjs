@@ -2,6 +2,7 @@
 // what floods, what is too much.
 
 import { execFile } from "node:child_process";
+import fs from "node:fs";
 import { promisify } from "node:util";
 import { Raw, get, start, stats, test, until } from "./engine.mjs";
 import { END_HEADERS, END_STREAM, PREFACE, T, block, body, connect, frame,
@@ -246,6 +247,33 @@ await test("h2: CONTINUATION flood", async () => {
 	    block([["x", "y"]])))));
 	await c.wait("the end", () => c.closed);
 	await alive();
+});
+
+// A field of 3,500 bytes in the dynamic table (RFC 7541 6.2.1), and then its
+// index as often as a block of 16 kB has room: 56 MB a request.
+await test("h2: HPACK bomb: refused, without the memory", async () => {
+	const kb = () => Number(/^VmRSS:\s+(\d+)/m.exec(fs.readFileSync(
+	    `/proc/${e.child.pid}/status`, "utf8"))[1]);
+	const before = kb();
+	const c = await connect(e.api);
+	const seed = block([["x-bomb", "b".repeat(3500)]]);
+	seed[0] = 0x40;
+	c.write(frame(T.HEADERS, BOTH, 1, Buffer.concat([
+	    request("GET", "/hello"), seed])));
+	await body(c, 1);
+	for (let id = 3; id < 43; id += 2) {
+		c.write(frame(T.HEADERS, BOTH, id, Buffer.concat([
+		    request("GET", "/hello"), Buffer.alloc(16000, 0xbe)])));
+		const end = await wait(c, "the refusal", (f) => f.id === id &&
+		    (f.type === T.RST || f.flags & END_STREAM));
+		if (end.type !== T.RST && !(await body(c, id))
+		    .includes("headers_too_large"))
+			throw new Error(await body(c, id));
+	}
+	await alive();
+	if (kb() > before + 8 * 1024)
+		throw new Error(`${before} to ${kb()} KB`);
+	c.end();
 });
 
 await test("h2: the 101st stream at once is refused", async () => {
