@@ -324,8 +324,8 @@ wish_again(struct session *s)
 }
 
 /*
- * Is a suspended session wanted?  By a newer task or answer.  One that was idle,
- * which nobody asked for, by any: a task may have been made just before.
+ * Is a suspended session wanted?  By a newer task or answer.  One that was
+ * idle, which nobody asked for, by any: a task may have been made just before.
  */
 static int
 is_wanted(const struct session *s)

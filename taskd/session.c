@@ -103,9 +103,9 @@ tell_quiet(struct session *s)
 }
 
 /*
- * A session is idle that has no task; one that waits, for a key perhaps, is seen
- * to wait for that, and not for a session that sleeps.  again: also what was told
- * before.
+ * A session is idle that has no task.  One that waits, for a key perhaps, is
+ * seen to wait for that, and not for a session that sleeps.  again: also what
+ * was told before.
  */
 static void
 tell_busy(struct session *s, int again)
@@ -172,8 +172,8 @@ session_tell(struct session *s)
 }
 
 /*
- * Said again each time: a sessiond that came up knows none of its sessions until
- * it has loaded them, and tells us of each when it has.
+ * Said again each time: a sessiond that came up knows none of its sessions
+ * until it has loaded them, and tells us of each when it has.
  */
 static void
 session_changed(struct session *s)

@@ -69,9 +69,9 @@ export class Page {
 }
 
 // Sent only when a process starts, or all of them stop.
-export const at_start = (p) => /PROC_(READY|START|OPTION|SECRET|LISTENER|CONFIG)/
-    .test(p.name) || /(_LOAD|RUN_EXPECTED|RUNS_DONE|_DONE|CA_CERT|EVENT_FEED)/
-    .test(p.name) || /(KEY_CLAIM|EVENT_HORIZON|PROC_PEER)/.test(p.name);
+const STARTS = /PROC_(READY|START|OPTION|SECRET|LISTENER|CONFIG|PEER)/;
+const LEARNS = /_LOAD|_DONE|RUN_EXPECTED|CA_CERT|EVENT_FEED|KEY_CLAIM|_HORIZON/;
+export const at_start = (p) => STARTS.test(p.name) || LEARNS.test(p.name);
 export const at_stop = (p) => /PROC_DRAIN/.test(p.name);
 
 // file: `process number MESSAGE number write' lines of gen.awk.
