@@ -7,6 +7,7 @@
 //	POINTS_LIST	gen.awk's points
 //	POINTS_CERTS	what certs.sh made
 //	POINTS=regex	only those whose name it matches
+//	POINTS_SECONDS	how long one that comes now and then is waited for (45)
 //	FLEET		the fleet's program
 
 import assert from "node:assert/strict";
@@ -19,7 +20,7 @@ import { workers } from "./world.mjs";
 
 const WARM_MS = 30000;			// to see what comes how often
 const QUICK_MS = 6000;			// for what comes all the time
-const SLOW_MS = 45000;			// for what comes now and then
+const SLOW_MS = Number(process.env.POINTS_SECONDS ?? 45) * 1000;	// now and then
 const LANES = 3;			// processes that may die at once
 const { MN_POINTS, POINTS, POINTS_LIST, POINTS_CERTS, FLEET } = process.env;
 
@@ -28,11 +29,9 @@ const page = new Page(MN_POINTS, Math.max(...list.map((p) => p.type)) + 1);
 const all = list.filter((p) => new RegExp(POINTS ?? "").test(p.name));
 const world = await start_world(POINTS_CERTS, FLEET);
 
-// What it takes that the message is sent at all: a process that starts (the
-// parent tells any), or all of them stopping.
+// What it takes that the message is sent at all: a process that starts, which
+// the parent tells any.
 function provoke(p) {
-	if (at_stop(p))
-		world.server.proc.signal("SIGTERM", false);
 	if (!at_start(p))
 		return;
 	const all = workers(world.server.proc.pid);
@@ -49,6 +48,27 @@ async function hit(p, ms) {
 	await world.is_up();
 	if (p.hit)
 		console.log(`# hit ${p.name}`);
+}
+
+// Those that are sent when all stop: of all workers at once, and of the parent.
+async function hit_stopping(points) {
+	const rounds = new Map();
+
+	for (const p of points) {
+		const key = `${p.where} ${p.proc === 0}`;
+		rounds.set(key, [...(rounds.get(key) ?? []), p]);
+	}
+	for (const round of rounds.values()) {
+		round.forEach((p) => page.arm(p));
+		world.server.proc.signal("SIGTERM", false);
+		await world.server.proc.exited;
+		for (const p of round) {
+			p.hit = page.disarm(p.proc);
+			if (p.hit)
+				console.log(`# hit ${p.name}`);
+		}
+		await world.is_up();
+	}
 }
 
 // A lane for each process, so many at once: within one, point after point.
@@ -75,7 +95,7 @@ test("every point is hit that can be", { timeout: 3600000 }, async () => {
 	// With the parent all others go.
 	await hit_all(can.filter((p) => at_start(p) || is_parent(p)), QUICK_MS,
 	    1);
-	await hit_all(can.filter(at_stop), SLOW_MS, 1);
+	await hit_stopping(can.filter(at_stop));
 	await hit_all(can.filter((p) => !p.hit && !at_stop(p)), SLOW_MS,
 	    list.length);
 	for (const p of all.filter((x) => !x.hit))

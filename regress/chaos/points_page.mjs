@@ -14,6 +14,8 @@ const NEVER = [
     [/api .* (KEY_CREATE|KEY_LIST|KEY_REVOKE|RUNNER_TOKEN_\w+)$/,
 	"the listener of the API has no such route"],
     [/api .* AUTH_PASSWORD$/, "passwords are for the admin listener"],
+    [/(sessiond|taskd|tunneld|providerd|storaged) .*PROC_DRAINED/,
+	"only the fronts and runnerd are asked to drain"],
     [/RUNNER_LOST/, "only after ten minutes (`lost after')"],
 ];
 
