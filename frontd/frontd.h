@@ -52,7 +52,7 @@ struct request {
 	char			 address[64];	/* without port, or "local" */
 	const char		*path;		/* decoded, no query */
 	const char		*arg[REQUEST_ARGS]; /* the {x} of the row */
-	const char		*header[HEADER_MAX];
+	char			*header[HEADER_MAX];
 	struct param		*params;	/* in order, may repeat */
 	size_t			 nparams;
 	char			*body;		/* NUL after it; yours to wipe */

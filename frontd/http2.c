@@ -19,6 +19,8 @@
 #define H2_DROP		(4 << 20)	/* of a body that was refused */
 #define H2_IDLE_RUNNER	300000
 #define H2_CONNECTION_WINDOW (64 << 20)	/* all streams of a connection */
+#define H2_UNSENT_ALL	(64UL << 20)	/* answers that windows hold back: in */
+#define H2_UNSENT_OWN	(256UL * 1024)	/* all, and of one connection then */
 
 static size_t	 nstreams;
 
@@ -33,11 +35,23 @@ h2_stream_free(struct h2_stream *st)
 	nstreams--;
 	if (st->x != NULL)
 		exchange_closed(st->x);
+	st->h2->unsent -= st->out.len;
+	http_stats.unsent -= st->out.len;
 	if (st->g != NULL)
 		grpc_gone(st);
 	buf_free(&st->out);
 	free(st->grpc_text);
 	free(st);
+}
+
+/* When answers pile up, who reads none of its own gets no more of them. */
+static int
+h2_crowded(const struct http2 *h2)
+{
+	if (nstreams >= H2_STREAMS_ALL)
+		return (1);
+	return (h2->c->kind != LISTEN_RUNNER &&
+	    http_stats.unsent > H2_UNSENT_ALL && h2->unsent > H2_UNSENT_OWN);
 }
 
 static int
@@ -49,7 +63,7 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	if (f->hd.type != NGHTTP2_HEADERS ||
 	    f->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return (0);
-	if (nstreams >= H2_STREAMS_ALL) {
+	if (h2_crowded(h2)) {
 		http_stats.refused++;
 		nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE,
 		    f->hd.stream_id, NGHTTP2_REFUSED_STREAM);
@@ -255,6 +269,9 @@ on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error, void *arg)
 }
 
 /*
+ * A client may make us reset what it began (by a window that overflows, by what
+ * is malformed) as it may itself: that is paid for from the same budget.
+ *
  * We have answered before the client was done sending.  It may stop (RFC 9113
  * 8.1), but clients that are told so at once lose the answer (curl 7.88 does),
  * so the rest of a REST body is dropped for a while first.
@@ -264,7 +281,9 @@ on_frame_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 {
 	struct h2_stream	*st;
 
-	(void)arg;
+	if (f->hd.type == NGHTTP2_RST_STREAM &&
+	    f->rst_stream.error_code != NGHTTP2_NO_ERROR)
+		h2_spend(arg);
 	if ((f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA) ||
 	    (f->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
 		return (0);

@@ -20,6 +20,7 @@ struct http2 {
 	struct conn			*c;
 	TAILQ_HEAD(, h2_stream)		 streams;
 	size_t				 nstreams;
+	size_t				 unsent;	/* in their queues */
 	uint64_t			 idle_since;
 	uint64_t			 budget_at;	/* of control frames */
 	unsigned int			 budget;

@@ -52,6 +52,8 @@ h2_read(nghttp2_session *ng, int32_t id, uint8_t *p, size_t n,
 		memcpy(p, buf_head(&st->out), n);
 		buf_drain(&st->out, n);
 		st->stall_sent += n;
+		st->h2->unsent -= n;
+		http_stats.unsent -= n;
 		st->h2->drained = 1;
 	}
 	if (st->out.len > 0)
@@ -91,6 +93,8 @@ void
 h2_out(struct h2_stream *st, const void *p, size_t n)
 {
 	buf_add(&st->out, p, n);
+	st->h2->unsent += n;
+	http_stats.unsent += n;
 	if (st->deferred)
 		nghttp2_session_resume_data(st->h2->ng, st->id);
 	st->deferred = 0;

@@ -97,7 +97,7 @@ struct tls *tls_server_get(void);
 struct http_stats {
 	uint64_t	 accepted, refused, requests, errors, streams, grpc;
 	uint64_t	 bytes_in, bytes_out;
-	size_t		 conns, bodies;
+	size_t		 conns, bodies, unsent;
 };
 extern struct http_stats http_stats;
 size_t	 http_metrics(char *, size_t);

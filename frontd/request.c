@@ -17,6 +17,7 @@
 #define CHUNK_SIZE	3072
 #define SPARE_MAX	64
 #define BODY_FIRST	4096
+#define FIELD_FIRST	64
 
 struct chunk {
 	struct chunk	*next;
@@ -204,34 +205,57 @@ exchange_bad(struct exchange *x, int status, const char *text)
 	x->bad_text = text;
 }
 
+/* What a field of n bytes that may go on has: a power of two. */
+static size_t
+field_room(size_t n)
+{
+	size_t	 room;
+
+	for (room = FIELD_FIRST; room <= n; room *= 2)
+		;
+	return (room);
+}
+
+/*
+ * One byte of HPACK repeats a whole field, so the parts of a list are joined
+ * in place: copied each time they would take the square of what was counted.
+ */
+static void
+field_join(struct exchange *x, enum header h, const char *v, size_t n)
+{
+	char	*old = x->req.header[h];
+	size_t	 len = old != NULL ? strlen(old) : 0;
+	size_t	 skip = old != NULL ? len + 2 : 0;
+	char	*p = old;
+
+	if (p == NULL || field_room(len) < field_room(skip + n)) {
+		p = exchange_alloc(x, field_room(skip + n));
+		if (old != NULL)
+			memcpy(p, old, len);
+	}
+	if (old != NULL)
+		memcpy(p + len, ", ", 2);
+	memcpy(p + skip, v, n);
+	p[skip + n] = '\0';
+	x->req.header[h] = p;
+}
+
 static void
 field_keep(struct exchange *x, enum header h, const char *v, size_t n)
 {
-	const char	*old = x->req.header[h];
-	char		*joined;
-	size_t		 len;
 
 	if (!text_is_utf8(v, n)) {
 		exchange_bad(x, 400, "a header field is not UTF-8");
 		return;
 	}
-	if (old == NULL) {
+	if (known[h].list)
+		field_join(x, h, v, n);
+	else if (x->req.header[h] == NULL)
 		x->req.header[h] = exchange_copy(x, v, n);
-		return;
-	}
-	if (!known[h].list) {
+	else
 		exchange_bad(x, 400, h == H_HOST ?
 		    "the Host header was sent twice" :
 		    "a header that may be sent once was sent twice");
-		return;
-	}
-	len = strlen(old);
-	joined = exchange_alloc(x, len + n + 3);
-	memcpy(joined, old, len);
-	memcpy(joined + len, ", ", 2);
-	memcpy(joined + len + 2, v, n);
-	joined[len + n + 2] = '\0';
-	x->req.header[h] = joined;
 }
 
 void

@@ -112,7 +112,8 @@ export class Raw {
 		await deadline(new Promise((yes) => {
 			this.wake = () => f() && yes();
 			this.wake();
-		}), `${what}; got ${JSON.stringify(this.got.toString("latin1"))}`,
+		}), `${what}; got ${JSON.stringify(
+		    this.got.toString("latin1").slice(0, 500))}`,
 		    ms);
 	}
 

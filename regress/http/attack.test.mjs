@@ -1,0 +1,160 @@
+// What costs the sender little and us much, over HTTP/2: each ends with the
+// right code, in bounded memory, and others are served meanwhile.
+
+import fs from "node:fs";
+import { get, start, stats, test, until } from "./engine.mjs";
+import { END_HEADERS, END_STREAM, T, block, body, connect, frame, frames,
+    goaway, request, u32, wait } from "./frames.mjs";
+
+const e = await start();
+const BOTH = END_HEADERS | END_STREAM;
+const CALM = 11, REFUSED = 7;
+const MB = 1024;
+
+function rss() {
+	const s = fs.readFileSync(`/proc/${e.child.pid}/status`, "latin1");
+	return Number(/VmRSS:\s+(\d+)/.exec(s)[1]);
+}
+
+// Runs f; how many KB the engine grew, while others had their answers.
+async function growth(f) {
+	const was = rss();
+	const r = await f();
+	const grown = rss() - was;
+
+	if (await (await get(e, "/hello")).text() !== '{"hello":"world"}\n')
+		throw new Error("another client got no answer");
+	return [grown, r];
+}
+
+// The server made to reset streams whose work it has begun is a rapid reset,
+// too: by a window that overflows, by data after the end.
+for (const [name, provoke] of [
+    ["a window that overflows", (id) => frame(T.WINDOW, 0, id,
+	u32(0x7fffffff))],
+    ["data after the end", (id) => frame(T.DATA, 0, id, Buffer.from("x"))],
+    ["a second head", (id) => frame(T.HEADERS, END_HEADERS, id,
+	request("GET", "/hello"))]])
+	await test(`attack: resets provoked by ${name}`, async () => {
+		const before = (await stats(e)).opened;
+		const c = await connect(e.api);
+		for (let id = 1; id < 6000 && !c.closed; id += 2) {
+			c.write(Buffer.concat([frame(T.HEADERS, BOTH, id,
+			    request("GET", "/late?ms=5000")), provoke(id)]));
+			if (id % 100 === 1)
+				await new Promise((r) => setImmediate(r));
+		}
+		const code = await goaway(c);
+		const n = (await stats(e)).opened - before;
+		if (n > 1500)
+			throw new Error(`${n} were begun`);
+		if (name === "a window that overflows" && code !== CALM)
+			throw new Error(`code ${code}`);
+	});
+
+await test("attack: malformed heads without end", async () => {
+	const c = await connect(e.api);
+	for (let id = 1; id < 6000 && !c.closed; id += 2) {
+		c.write(frame(T.HEADERS, BOTH, id, request("GET", "/hello",
+		    [["X-Y", "z"]])));
+		if (id % 100 === 1)
+			await new Promise((r) => setImmediate(r));
+	}
+	if (await goaway(c) !== CALM)
+		throw new Error("not calmed");
+});
+
+await test("attack: a PRIORITY flood", async () => {
+	const c = await connect(e.api);
+	c.write(Buffer.concat(Array.from({ length: 3000 }, (_, i) =>
+	    frame(T.PRIORITY, 0, 2 * i + 1, Buffer.from([0, 0, 0, 0, 16])))));
+	if (await goaway(c) !== CALM)
+		throw new Error("not calmed");
+});
+
+// One entry of the table, referred to by a byte each time.
+const first = Buffer.concat([Buffer.from([0x40]),
+    block([["accept", "a".repeat(160)]]).subarray(1)]);
+const again = (n) => Buffer.alloc(n, 0x80 | 62);
+
+await test("attack: a field of a list, 95 times by a byte each: memory",
+    async () => {
+	const cs = [];
+	const [grown] = await growth(async () => {
+		for (let k = 0; k < 4; k++) {
+			const c = await connect(e.api);
+			cs.push(c);
+			for (let i = 0; i < 90; i++)
+				c.write(frame(T.HEADERS, END_HEADERS, 2 * i + 1,
+				    Buffer.concat([request("POST", "/echo"),
+				    i === 0 ? first : again(1), again(90)])));
+			c.write(frame(T.PING, 0, 0, Buffer.alloc(8)));
+			await wait(c, "the PING's answer",
+			    (f) => f.type === T.PING);
+		}
+	});
+	if (grown > 40 * MB)
+		throw new Error(`${grown} KB more`);
+	// They are requests all the same.
+	cs[0].write(frame(T.DATA, END_STREAM, 1, Buffer.from("ok")));
+	if (await body(cs[0], 1) !== "ok")
+		throw new Error("no echo");
+	cs.forEach((c) => c.end());
+});
+
+await test("attack: a header bomb of 300 MB is 431", async () => {
+	const c = await connect(e.api);
+	const bomb = Buffer.concat([request("GET", "/hello"),
+	    Buffer.from([0x40]), block([["x-bomb", "b".repeat(3900)]])
+	    .subarray(1)]);
+	const [grown] = await growth(async () => {
+		c.write(Buffer.concat([frame(T.HEADERS, END_STREAM, 1, bomb),
+		    ...Array(3).fill(frame(T.CONTINUATION, 0, 1, again(16000))),
+		    frame(T.CONTINUATION, END_HEADERS, 1, again(16000))]));
+		await wait(c, "an end", (f) => f.type === T.GOAWAY ||
+		    (f.id === 1 && (f.flags & END_STREAM) !== 0));
+	});
+	if (grown > 8 * MB)
+		throw new Error(`${grown} KB more`);
+	if (!frames(c).some((f) => f.type === T.GOAWAY) &&
+	    !(await body(c, 1)).includes("headers_too_large"))
+		throw new Error("no refusal");
+	c.end();
+});
+
+await test("attack: windows that stay shut: memory, and others' streams",
+    async () => {
+	const cs = [];
+	const [grown] = await growth(async () => {
+		for (let k = 0; k < 10; k++) {
+			const c = await connect(e.api,
+			    Buffer.from([0, 4, 0, 0, 0, 0]));
+			cs.push(c);
+			for (let i = 0; i < 100; i++)
+				c.write(frame(T.HEADERS, BOTH, 2 * i + 1,
+				    request("GET", "/big?bytes=200000")));
+			c.write(frame(T.PING, 0, 0, Buffer.alloc(8)));
+			await wait(c, "the PING's answer",
+			    (f) => f.type === T.PING);
+		}
+	});
+	if (grown > 110 * MB)
+		throw new Error(`${grown} KB more`);
+	if (!frames(cs[9]).some((f) => f.type === T.RST &&
+	    f.data.readUInt32BE(0) === REFUSED))
+		throw new Error("none was refused");
+	// Who reads gets all that it asks for, one after the other.
+	const c = await connect(e.api);
+	for (let i = 0; i < 10; i++) {
+		c.write(frame(T.HEADERS, BOTH, 2 * i + 1,
+		    request("GET", "/big?bytes=5000")));
+		if ((await body(c, 2 * i + 1)).length !== 5000)
+			throw new Error("not all of it");
+	}
+	c.end();
+	cs.forEach((x) => x.end());
+	await until("their connections are gone", async () =>
+	    (await stats(e)).conns <= 2);
+});
+
+await test("attack: the engine is well", () => e.stop());
