@@ -232,6 +232,17 @@ on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	return (0);
 }
 
+/* Its refusal waits in nghttp2, which nobody may be reading. */
+static int
+on_invalid(nghttp2_session *ng, const nghttp2_frame *f, int error, void *arg)
+{
+	(void)ng;
+	(void)f;
+	(void)error;
+	h2_spend(arg);
+	return (0);
+}
+
 static int
 on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p,
     size_t n, void *arg)
@@ -312,6 +323,8 @@ h2_session_new(struct http2 *h2)
 	    on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback2(cb, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb,
+	    on_invalid);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb,
 	    on_stream_close);

@@ -6,7 +6,7 @@ import { get, start, stats, test, until } from "./engine.mjs";
 import { END_HEADERS, END_STREAM, T, block, body, connect, frame, frames,
     goaway, request, u32, wait } from "./frames.mjs";
 
-const e = await start();
+let e = await start();
 const BOTH = END_HEADERS | END_STREAM;
 const CALM = 11, REFUSED = 7;
 const MB = 1024;
@@ -14,6 +14,12 @@ const MB = 1024;
 function rss() {
 	const s = fs.readFileSync(`/proc/${e.child.pid}/status`, "latin1");
 	return Number(/VmRSS:\s+(\d+)/.exec(s)[1]);
+}
+
+// What an engine has freed it may keep, and growth would not be seen.
+async function fresh() {
+	await e.stop();
+	e = await start();
 }
 
 // Runs f; how many KB the engine grew, while others had their answers.
@@ -75,10 +81,12 @@ await test("attack: a PRIORITY flood", async () => {
 // One entry of the table, referred to by a byte each time.
 const first = Buffer.concat([Buffer.from([0x40]),
     block([["accept", "a".repeat(160)]]).subarray(1)]);
+const tiny = Buffer.from([0x82, 0x84, 0x86, 0x41, 1, 0x78]);
 const again = (n) => Buffer.alloc(n, 0x80 | 62);
 
 await test("attack: a field of a list, 95 times by a byte each: memory",
     async () => {
+	await fresh();
 	const cs = [];
 	const [grown] = await growth(async () => {
 		for (let k = 0; k < 4; k++) {
@@ -103,6 +111,7 @@ await test("attack: a field of a list, 95 times by a byte each: memory",
 });
 
 await test("attack: a header bomb of 300 MB is 431", async () => {
+	await fresh();
 	const c = await connect(e.api);
 	const bomb = Buffer.concat([request("GET", "/hello"),
 	    Buffer.from([0x40]), block([["x-bomb", "b".repeat(3900)]])
@@ -124,6 +133,7 @@ await test("attack: a header bomb of 300 MB is 431", async () => {
 
 await test("attack: windows that stay shut: memory, and others' streams",
     async () => {
+	await fresh();
 	const cs = [];
 	const [grown] = await growth(async () => {
 		for (let k = 0; k < 10; k++) {
@@ -155,6 +165,54 @@ await test("attack: windows that stay shut: memory, and others' streams",
 	cs.forEach((x) => x.end());
 	await until("their connections are gone", async () =>
 	    (await stats(e)).conns <= 2);
+});
+
+// What the kernel holds of the engine's for a client.
+function unsent(c) {
+	const hex = (n) => `:${n.toString(16).toUpperCase().padStart(4, "0")}`;
+	const line = fs.readFileSync("/proc/net/tcp", "latin1").split("\n")
+	    .map((l) => l.trim().split(/\s+/)).find((w) =>
+	    w[1]?.endsWith(hex(e.api)) && w[2].endsWith(hex(c.s.localPort)));
+
+	return line === undefined ? 0 : parseInt(line[4], 16);
+}
+
+await test("attack: refusals that are not read do not pile up", async () => {
+	await fresh();
+	const c = await connect(e.api);
+	c.s.pause();
+	const before = await stats(e);
+	c.write(Buffer.concat([frame(T.WINDOW, 0, 0, u32(0x70000000)),
+	    frame(T.SETTINGS, 0, 0, Buffer.from([0, 4, 0x7f, 0xff, 0xff,
+	    0xff])), frame(T.HEADERS, BOTH, 1,
+	    request("GET", "/big?bytes=30000000")), ...Array.from(
+	    { length: 99 }, (_, i) => frame(T.HEADERS, END_HEADERS, 2 * i + 3,
+	    request("POST", "/echo"))), frame(T.DATA, 0, 199,
+	    Buffer.from("x"))]));
+	await until("its requests are there", async () =>
+	    (await stats(e)).bodies > before.bodies);
+	// Each PING is a reason to try again.
+	let same = 0, last = 0;
+	await until("the way out to be full", async () => {
+		c.write(frame(T.PING, 0, 0, Buffer.alloc(8)));
+		await (await get(e, "/hello")).text();
+		const now = unsent(c);
+		same = now > 0 && now === last ? same + 1 : 0;
+		last = now;
+		return same > 10;
+	});
+	const [grown] = await growth(async () => {
+		for (let k = 0; k < 100 && !c.closed; k++) {
+			const out = [];
+			for (let i = 0; i < 3000; i++)
+				out.push(frame(T.HEADERS, BOTH,
+				    2 * (k * 3000 + i) + 301, tiny));
+			await new Promise((r) => c.s.write(Buffer.concat(out), r));
+		}
+	});
+	c.end();
+	if (grown > 8 * MB)
+		throw new Error(`${grown} KB more`);
 });
 
 await test("attack: the engine is well", () => e.stop());
