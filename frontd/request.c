@@ -106,6 +106,7 @@ exchange_alloc(struct exchange *x, size_t n)
 		k = chunk_new(n > CHUNK_SIZE ? n : CHUNK_SIZE);
 		k->next = x->chunks;
 		x->chunks = k;
+		http_stats.bodies += k->size;	/* long heads count, too */
 	}
 	p = k->data + k->len;
 	k->len += n;
@@ -170,6 +171,7 @@ exchange_free(struct exchange *x)
 	}
 	while ((k = x->chunks)->next != NULL) {
 		x->chunks = k->next;
+		http_stats.bodies -= k->size;
 		freezero(k, sizeof(*k) + k->len);
 	}
 	explicit_bzero(k->data, k->len);

@@ -110,6 +110,34 @@ await test("attack: a field of a list, 95 times by a byte each: memory",
 	cs.forEach((c) => c.end());
 });
 
+await test("attack: heads that wait for bodies count as bodies do",
+    async () => {
+	await fresh();
+	const cs = [], sent = [];
+	let told = false;
+	for (let i = 0; i < 99; i++)
+		sent.push(frame(T.HEADERS, END_HEADERS, 2 * i + 1,
+		    Buffer.concat([request("POST", "/echo"),
+		    i === 0 ? first : again(1), again(90)])));
+	sent.push(frame(T.PING, 0, 0, Buffer.alloc(8)));
+	const all = Buffer.concat(sent);
+	for (let k = 0; k < 250 && !told; k++) {
+		const c = await connect(e.api);
+		cs.push(c);
+		c.write(all);
+		await wait(c, "the PING's answer", (f) => f.type === T.PING);
+		told = frames(c).some((f) => f.type === T.DATA &&
+		    f.data.includes("too many requests are being received"));
+	}
+	if (!told || rss() > 400 * MB)
+		throw new Error(`${rss()} KB with ${cs.length} connections`);
+	if ((await get(e, "/hello")).status !== 200)
+		throw new Error("another client is not served");
+	cs.forEach((c) => c.end());
+	await until("they count no more", async () =>
+	    (await stats(e)).bodies === 0);
+});
+
 await test("attack: a header bomb of 300 MB is 431", async () => {
 	await fresh();
 	const c = await connect(e.api);
