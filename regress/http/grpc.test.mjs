@@ -184,13 +184,15 @@ await test("grpc: without a certificate there is none", async () => {
 	c.close();
 });
 
-await test("grpc: a stranger's certificate does not get in", async () => {
-	const c = secure("other");
-	const { code } = await call(c, "cert", Buffer.alloc(0));
-	if (code !== grpc.status.UNAVAILABLE)
-		throw new Error(`${code}`);
-	c.close();
-});
+for (const [what, who] of [["a stranger's", "other"],
+    ["an expired", "expired"]])
+	await test(`grpc: ${what} certificate does not get in`, async () => {
+		const c = secure(who);
+		const { code } = await call(c, "cert", Buffer.alloc(0));
+		if (code !== grpc.status.UNAVAILABLE)
+			throw new Error(`${code}`);
+		c.close();
+	});
 
 await test("grpc: 5,500 runners have their two streams each", async () => {
 	const at = { ":method": "POST", ":path": "/test.Echo/Bidi",
