@@ -159,7 +159,7 @@ exchange_body_wanted(struct exchange *x, int has_body, int64_t length)
 	if ((r->flags & R_JSON) && !type_is_json(x->req.header[H_CONTENT_TYPE]))
 		return (refuse(x, 415, "unsupported_media_type",
 		    "send JSON, with Content-Type: application/json"));
-	if (http_stats.bodies > BODIES_MAX) {
+	if (limit_full(x->c)) {
 		reply_header(&x->req, "Retry-After", "1");
 		return (refuse(x, 503, "unavailable",
 		    "too many requests are being received, try again"));

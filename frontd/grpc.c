@@ -146,7 +146,7 @@ grpc_finish(struct grpc_stream *s, int status, const char *text)
 	/* What still arrives is dropped; its window goes back. */
 	h2_return(g->st, g->held);
 	g->held = 0;
-	http_stats.bodies -= g->msg.len;
+	limit_release(g->st->h2->c, g->msg.len);
 	buf_free(&g->msg);
 }
 
@@ -254,7 +254,7 @@ frame_check(struct grpc *g, const uint8_t *head, size_t *len)
 	else if (*len > g->s.method->message_max)
 		grpc_abort(g, GRPC_RESOURCE_EXHAUSTED,
 		    "the message is too large");
-	else if (http_stats.bodies > BODIES_MAX)
+	else if (limit_full(g->st->h2->c))
 		grpc_abort(g, GRPC_RESOURCE_EXHAUSTED,
 		    "too much is being received, try again");
 	else
@@ -340,7 +340,7 @@ grpc_gather(struct grpc *g, const uint8_t *p, size_t n)
 	if (n > want)
 		n = want;
 	buf_add(&g->msg, p, n);
-	http_stats.bodies += n;
+	limit_hold(g->st->h2->c, n);
 	if (g->msg.len < FRAME_HEAD)
 		return (n);
 	if (frame_check(g, buf_head(&g->msg), &len) == -1 ||
@@ -349,7 +349,7 @@ grpc_gather(struct grpc *g, const uint8_t *p, size_t n)
 	/* The handler may end the stream: the bytes are ours meanwhile. */
 	whole = g->msg;
 	memset(&g->msg, 0, sizeof(g->msg));
-	http_stats.bodies -= whole.len;
+	limit_release(g->st->h2->c, whole.len);
 	grpc_deliver(g, buf_head(&whole) + FRAME_HEAD, len);
 	buf_free(&whole);
 	return (n);
@@ -413,7 +413,7 @@ grpc_gone(struct h2_stream *st)
 	if (!g->finished) {
 		RB_REMOVE(grpc_streams, &streams, &g->s);
 		g->s.method->closed(&g->s);
-		http_stats.bodies -= g->msg.len;
+		limit_release(g->st->h2->c, g->msg.len);
 	}
 	buf_free(&g->msg);
 	free(g);

@@ -1,7 +1,7 @@
 /*
  * limit.c - how many connections there may be, in all and from one address (an
- * IPv6 network of /64 is one address).  An address is remembered while it has a
- * connection.
+ * IPv6 network of /64 is one address), and what the requests that are arriving
+ * on them may take.  An address is remembered while it has a connection.
  */
 #include <arpa/inet.h>
 
@@ -18,6 +18,7 @@ struct address {
 	RB_ENTRY(address)	 entry;
 	char			 key[INET6_ADDRSTRLEN];
 	size_t			 count;
+	size_t			 bodies;
 };
 
 RB_HEAD(addresses, address);
@@ -74,4 +75,30 @@ address_put(struct address *a)
 		return;
 	RB_REMOVE(addresses, &addresses, a);
 	free(a);
+}
+
+void
+limit_hold(struct conn *c, size_t n)
+{
+	http_stats.bodies += n;
+	if (c->addr != NULL)
+		c->addr->bodies += n;
+}
+
+void
+limit_release(struct conn *c, size_t n)
+{
+	http_stats.bodies -= n;
+	if (c->addr != NULL)
+		c->addr->bodies -= n;
+}
+
+/* One address alone does not take what all are to have. */
+int
+limit_full(const struct conn *c)
+{
+	if (http_stats.bodies > BODIES_MAX)
+		return (1);
+	return (http_stats.bodies > BODIES_MAX / 2 && c->addr != NULL &&
+	    c->addr->bodies > BODIES_MAX / 4);
 }

@@ -80,6 +80,10 @@ int	 http_is_idle(void), http_is_draining(void);
 extern size_t	 conn_max, conn_max_address;
 struct address	*address_get(const char *);	/* NULL: too many */
 void		 address_put(struct address *);
+/* What requests that are being received take; a full house takes no more. */
+void		 limit_hold(struct conn *, size_t);
+void		 limit_release(struct conn *, size_t);
+int		 limit_full(const struct conn *);
 
 /* listener.c */
 int	 listener_add(int, enum listener_kind, int);

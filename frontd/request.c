@@ -106,7 +106,7 @@ exchange_alloc(struct exchange *x, size_t n)
 		k = chunk_new(n > CHUNK_SIZE ? n : CHUNK_SIZE);
 		k->next = x->chunks;
 		x->chunks = k;
-		http_stats.bodies += k->size;	/* long heads count, too */
+		limit_hold(x->c, k->size);	/* long heads count, too */
 	}
 	p = k->data + k->len;
 	k->len += n;
@@ -167,11 +167,11 @@ exchange_free(struct exchange *x)
 	if (x->body_size > 0) {
 		explicit_bzero(x->req.body, x->req.body_len);
 		free(x->req.body);
-		http_stats.bodies -= x->body_size;
+		limit_release(x->c, x->body_size);
 	}
 	while ((k = x->chunks)->next != NULL) {
 		x->chunks = k->next;
-		http_stats.bodies -= k->size;
+		limit_release(x->c, k->size);
 		freezero(k, sizeof(*k) + k->len);
 	}
 	explicit_bzero(k->data, k->len);
@@ -302,7 +302,7 @@ body_grow(struct exchange *x, size_t need)
 		explicit_bzero(req->body, req->body_len);
 		free(req->body);
 	}
-	http_stats.bodies += size - x->body_size;
+	limit_hold(x->c, size - x->body_size);
 	req->body = p;
 	x->body_size = size;
 }

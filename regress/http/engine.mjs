@@ -97,8 +97,8 @@ export class Raw {
 			});
 	}
 
-	static async open(port) {
-		const s = net.connect(port, "127.0.0.1");
+	static async open(port, localAddress) {
+		const s = net.connect({ port, host: "127.0.0.1", localAddress });
 		await once(s, "connect");
 		return new Raw(s);
 	}
