@@ -245,7 +245,6 @@ field_join(struct exchange *x, enum header h, const char *v, size_t n)
 static void
 field_keep(struct exchange *x, enum header h, const char *v, size_t n)
 {
-
 	if (!text_is_utf8(v, n)) {
 		exchange_bad(x, 400, "a header field is not UTF-8");
 		return;
