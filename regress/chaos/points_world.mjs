@@ -49,6 +49,7 @@ class World {
 		this.wills = [web, local];
 		this.list = [];
 		this.starting = null;
+		this.ending = false;
 		this.address = `localhost:${server.ports.runner}`;
 		this.token = async () => (await local.make("token",
 		    "/admin/api/v1/runner-tokens", { pool: "default",
@@ -56,8 +57,10 @@ class World {
 		this.follower = follow(server);
 	}
 
+	// Not while the fleet reads again what it wrote: it asks once.
 	cut() {
-		this.fleet.cut();
+		if (!this.ending)
+			this.fleet.cut();
 	}
 
 	async start_again() {
@@ -95,6 +98,7 @@ class World {
 	async end() {
 		await this.is_up();
 		console.log("# it becomes quiet");
+		this.ending = true;
 		const lost = await this.fleet.end();
 		if (lost !== "")
 			this.books.is_wrong("the fleet's own books agree", lost);
