@@ -82,11 +82,16 @@ export class Steady extends Runner {
 		await super.take(task);
 	}
 
-	// Dials whenever it has no line, until stop().
+	// Dials whenever it has no line, until stop(); and writes again what is not
+	// acknowledged when its lines had none.
 	async stay() {
 		while (!this.stopped) {
 			if (this.stream === null)
 				await this.connect(5000).catch(() => this.cut());
+			else if (this.connected && this.logs === null)
+				for (const run of this.runs.values())
+					run.batches.forEach((b) =>
+					    this.send_logs(b));
 			await pause(50);
 		}
 		await this.close();
