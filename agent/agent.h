@@ -104,6 +104,7 @@ void	 outbox_flush(void);		/* all that is not sent yet */
 void	 outbox_rewind(void);		/* a new stream: all again */
 uint64_t outbox_first(void);
 int	 outbox_holds(const char *run_id);	/* its RunCompleted */
+int	 outbox_unwinds(const char *run_id);	/* a RunUnwound of it */
 void	 outbox_puts(void);
 
 /* keys.c: the sealing key of this connection, keys opened with it */

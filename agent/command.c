@@ -42,7 +42,12 @@ command_execute(const Marionette__V1__ExecuteTask *t)
 		why = "session";
 	else if (s->epoch != t->epoch)
 		why = "epoch";
-	else if (env->run != NULL || command_draining || env->stopping)
+	/*
+	 * Until it is acknowledged, what we said of this run is said again on
+	 * each connection and may undo what we would begin now.
+	 */
+	else if (env->run != NULL || command_draining || env->stopping ||
+	    outbox_unwinds(t->run_id))
 		why = "busy";
 	else if (t->sealed_key.len > 0 && keys_open(&s->secret,
 	    t->sealed_key.data, t->sealed_key.len) == -1) {

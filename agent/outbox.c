@@ -17,6 +17,7 @@ struct letter {
 	size_t			 len;
 	int			 sent;
 	char			*run_id;	/* whose end it is, or NULL */
+	char			*unwound;	/* which run was not begun, or NULL */
 	uint8_t			 data[];
 };
 
@@ -32,10 +33,13 @@ outbox_add(const Marionette__V1__RunnerMessage *m, const uint8_t *data,
 
 	l = xmalloc(sizeof(*l) + len);
 	l->number = m->number;
-	l->run_id = NULL;
+	l->run_id = l->unwound = NULL;
 	if (m->body_case ==
 	    MARIONETTE__V1__RUNNER_MESSAGE__BODY_RUN_COMPLETED)
 		l->run_id = xstrdup(m->run_completed->run_id);
+	else if (m->body_case ==
+	    MARIONETTE__V1__RUNNER_MESSAGE__BODY_RUN_UNWOUND)
+		l->unwound = xstrdup(m->run_unwound->run_id);
 	l->len = len;
 	l->sent = 0;
 	memcpy(l->data, data, len);
@@ -66,6 +70,7 @@ outbox_forget(uint64_t up_to)
 	while ((l = TAILQ_FIRST(&outbox)) != NULL && l->number <= up_to) {
 		TAILQ_REMOVE(&outbox, l, entry);
 		free(l->run_id);
+		free(l->unwound);
 		free(l);
 	}
 	if (up_to > outbox_acked)
@@ -148,6 +153,17 @@ outbox_holds(const char *run_id)
 
 	TAILQ_FOREACH(l, &outbox, entry)
 		if (l->run_id != NULL && strcmp(l->run_id, run_id) == 0)
+			return (1);
+	return (0);
+}
+
+int
+outbox_unwinds(const char *run_id)
+{
+	struct letter	*l;
+
+	TAILQ_FOREACH(l, &outbox, entry)
+		if (l->unwound != NULL && strcmp(l->unwound, run_id) == 0)
 			return (1);
 	return (0);
 }

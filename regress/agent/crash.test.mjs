@@ -64,6 +64,27 @@ test("a run ends while the server is away: told later", async (t) => {
 	    fs.readdirSync(`${s.state}/spool`).length === 0);
 });
 
+// What is not acknowledged comes again on the next connection, where it would
+// undo a run that was begun in the meantime.
+test("a run that was unwound is not begun before that is acknowledged",
+    async (t) => {
+	const s = await scene(t, { server: { ack: false } });
+	const { server } = s;
+	const refusals = () => server.of("run_unwound")
+	    .filter((u) => u.run_id === "run_1").length;
+
+	server.execute("run_1", "sess_a", "x");
+	await until("it to be unwound", () => refusals() === 1);
+	await server.attach("sess_a", "demo");
+	server.execute("run_1", "sess_a", "x");
+	await until("it to be unwound again", () => refusals() === 2);
+	assert.deepEqual(server.of("run_accepted"), []);
+	server.o.ack = true;
+	server.send({ ack: { up_to: server.up.length } });
+	server.execute("run_1", "sess_a", "x");
+	await server.message_of("run_accepted", "run_1");
+});
+
 test("not acknowledged is sent again, in order", async (t) => {
 	const s = await scene(t, { server: { ack: false } });
 	const { server } = s;
