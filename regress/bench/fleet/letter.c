@@ -47,6 +47,10 @@ letter_put(struct runner *r, RunnerMessage *m, struct run *run)
 	l->run = run;
 	l->len = len;
 	l->sent = 0;
+	l->unwound[0] = '\0';
+	if (m->body_case == MARIONETTE__V1__RUNNER_MESSAGE__BODY_RUN_UNWOUND)
+		strlcpy(l->unwound, m->run_unwound->run_id,
+		    sizeof(l->unwound));
 	marionette__v1__runner_message__pack(m, l->data);
 	TAILQ_INSERT_TAIL(&r->letters, l, entry);
 	letter_send(r, l);
@@ -67,6 +71,17 @@ letters_ack(struct runner *r, uint64_t up_to)
 			run_closed(l->run);
 		free(l);
 	}
+}
+
+int
+letters_unwind(const struct runner *r, const char *run)
+{
+	struct letter	*l;
+
+	TAILQ_FOREACH(l, &r->letters, entry)
+		if (strcmp(l->unwound, run) == 0)
+			return (1);
+	return (0);
 }
 
 void

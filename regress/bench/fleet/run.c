@@ -352,7 +352,8 @@ run_execute(struct runner *r, const ExecuteTask *t)
 		run_refuse(r, t->run_id, t->attempt, "session");
 		return;
 	}
-	if (r->epoch != t->epoch || r->run != NULL || r->draining) {
+	if (r->epoch != t->epoch || r->run != NULL || r->draining ||
+	    letters_unwind(r, t->run_id)) {
 		run_refuse(r, t->run_id, t->attempt, r->epoch != t->epoch ?
 		    "epoch" : "busy");
 		return;

@@ -31,6 +31,7 @@ struct letter {
 	struct run		*run;	/* whose end it is, or NULL */
 	size_t			 len;
 	int			 sent;
+	char			 unwound[FLEET_ID];	/* RunUnwound's, or empty */
 	uint8_t			 data[];
 };
 TAILQ_HEAD(letters, letter);
@@ -111,6 +112,8 @@ void	 runner_put(struct runner *, RunnerMessage *);	/* without a number */
 void	 letter_put(struct runner *, RunnerMessage *, struct run *);
 void	 letters_ack(struct runner *, uint64_t up_to);
 void	 letters_again(struct runner *);	/* a new stream: all of them */
+/* Is it not yet acknowledged that this run was not begun? */
+int	 letters_unwind(const struct runner *, const char *run);
 
 /* command.c: what the server says on Connect */
 void	 command(struct runner *, const ServerCommand *);
