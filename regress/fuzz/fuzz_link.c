@@ -100,6 +100,13 @@ outbox_ack(uint64_t up_to)
 	(void)up_to;
 }
 
+int
+outbox_unwinds(const char *run_id)
+{
+	CLAIM(run_id != NULL);
+	return (strcmp(run_id, "run_again") == 0);
+}
+
 uint64_t
 outbox_first(void)
 {
