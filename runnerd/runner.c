@@ -168,6 +168,7 @@ load_done(struct ask *a, const struct answer *ans)
 	}
 	loaded = 1;
 	log_debug("%u runners", nslots);
+	sessions_release();
 }
 
 void

@@ -144,5 +144,7 @@ void	 session_hello(struct runner *, const char *id, uint64_t epoch);
 void	 session_suspended(struct runner *, const char *, uint64_t epoch);
 void	 session_remove(struct runner *, const char *id, uint64_t epoch);
 void	 session_lost(struct runner *), sessions_janitor(void);
+/* The runners are loaded: what was to be released meanwhile is. */
+void	 sessions_release(void);
 void	 sessions_peer_down(void);
 #endif

@@ -472,10 +472,24 @@ on_session_release(struct peer *p, uint64_t ref,
 	s->remove = m->remove != 0;
 	if (s->release == 0)
 		s->release = worker_mono_ms() + DETACH_MS;
+	/* What is loaded after it was detached would have it attached still. */
+	if (!runners_are_loaded())
+		return;
 	if ((r = session_runner(s)) == NULL)
 		detach(s);	/* nobody to wait for */
 	else
 		detach_command(r, s->id, s->epoch, s->remove);
+}
+
+void
+sessions_release(void)
+{
+	struct session	*s;
+
+	RB_FOREACH(s, sessions, &sessions)
+		if (s->release != 0 && !s->detaching &&
+		    session_runner(s) == NULL)
+			detach(s);
 }
 
 void
@@ -571,7 +585,8 @@ sessions_janitor(void)
 	RB_FOREACH(s, sessions, &sessions) {
 		if (s->seal_due)
 			attach_send(s);
-		if (s->release != 0 && s->release <= now)
+		if (s->release != 0 && s->release <= now &&
+		    runners_are_loaded())
 			detach(s);
 	}
 }
