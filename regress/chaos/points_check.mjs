@@ -2,21 +2,13 @@
 // it has become quiet: what was acknowledged is there, and there once.
 
 import { setTimeout as pause } from "node:timers/promises";
-import { follow_sse } from "../lib/follow.mjs";
+import { EVENT_TYPES, follow_sse } from "../lib/follow.mjs";
 
 const ENDED = ["completed", "failed", "canceled"];
 const LISTS = { key: "/admin/api/v1/keys", token: "/admin/api/v1/runner-tokens",
     config: "/admin/api/v1/agent-configs", session: "/api/v1/sessions",
     task: "/api/v1/tasks" };
 const LINES = ["one", "two", "three"];
-const EVENT_TYPES = ["session.created", "session.pending", "session.active",
-    "session.suspended", "session.resuming", "session.terminated",
-    "session.credential_required", "task.created", "task.running",
-    "task.progress", "task.waiting", "task.completed", "task.failed",
-    "task.canceled", "run.started", "run.ended", "permission.requested",
-    "permission.approved", "permission.denied", "permission.delivered",
-    "permission.canceled", "runner.online", "runner.offline",
-    "runner.tainted"];
 
 export const follow = (server, after) => follow_sse(`${server.url}/api/v1/` +
     `events${after ? `?after=${after}` : ""}`, { token: server.api.o.token,

@@ -4,22 +4,14 @@
 import fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { until } from "../lib/wait.mjs";
+import { Books, Will } from "./points_will.mjs";
 
 const SLEEPERS = 2;			// runners that the fleet leaves free
 const ENDED = ["completed", "failed", "canceled"];
 const SCRIPT = "lines=2 bytes=80";
 
-const AGAIN = [0, 429, 503, 504];
-
-// A POST that is said until it is answered for good.
-async function post(w, path, body, key) {
-	for (const end = Date.now() + 60000;; await pause(20)) {
-		const r = await w.server.api.post(path, body,
-		    { "idempotency-key": key }).catch(() => ({ status: 0 }));
-		if (!AGAIN.includes(r.status) || Date.now() > end)
-			return r;
-	}
-}
+const say = (w, path, body) => new Will(w.server.api, new Books())
+    .say("POST", path, body, [201]);
 
 const book = (w, ...words) => fs.appendFileSync(w.book,
     `${process.hrtime.bigint()} ${words.join(" ")}\n`);
@@ -28,8 +20,7 @@ async function sleeper(w, random) {
 	w.sleepers ??= [];
 	if (w.sleepers.length === SLEEPERS)
 		return random.of(w.sleepers);
-	const r = await post(w, "/api/v1/sessions", { agent: "custom:fleet" },
-	    `sleeper-${w.sleepers.length}`);
+	const r = await say(w, "/api/v1/sessions", { agent: "custom:fleet" });
 	w.sleepers.push({ id: r.json.id, tasks: [] });
 	return w.sleepers.at(-1);
 }
@@ -44,8 +35,8 @@ export async function wake(w, random, kill) {
 	await w.server.suspend(s, 10);
 	kill();
 	book(w, "post", s.id, mark, SCRIPT);
-	const r = await post(w, "/api/v1/tasks", { session_id: s.id,
-	    prompt: `fleet ${mark} ${SCRIPT}` }, mark);
+	const r = await say(w, "/api/v1/tasks", { session_id: s.id,
+	    prompt: `fleet ${mark} ${SCRIPT}` });
 	book(w, "answer", mark, r.status, r.json?.id ?? "-");
 	if (r.status === 201)
 		s.tasks.push(r.json);

@@ -8,6 +8,16 @@ import { until } from "./wait.mjs";
 
 const living = new Set();
 
+// Every type of event that there is.
+export const EVENT_TYPES = ["session.created", "session.pending",
+    "session.active", "session.suspended", "session.resuming", "session.terminated",
+    "session.credential_required", "task.created", "task.running",
+    "task.progress", "task.waiting", "task.completed", "task.failed",
+    "task.canceled", "run.started", "run.ended", "permission.requested",
+    "permission.approved", "permission.denied", "permission.delivered",
+    "permission.canceled", "runner.online", "runner.offline",
+    "runner.tainted"];
+
 // Those that a test left open, which would keep its process from ending.
 export function close_followers() {
 	for (const f of living)

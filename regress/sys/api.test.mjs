@@ -5,22 +5,13 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { follow_sse, follow_ws } from "../lib/follow.mjs";
+import { EVENT_TYPES, follow_sse, follow_ws } from "../lib/follow.mjs";
 import { free_port, top } from "../lib/place.mjs";
 import { run as program } from "../lib/proc.mjs";
 import { Relay } from "../lib/relay.mjs";
 import { claude_program, ends_well, puppet, start_server, tests }
     from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
-
-const EVENTS = ["session.created", "session.pending", "session.active",
-    "session.suspended", "session.resuming", "session.terminated",
-    "session.credential_required", "task.created", "task.running",
-    "task.progress", "task.waiting", "task.completed", "task.failed",
-    "task.canceled", "run.started", "run.ended", "permission.requested",
-    "permission.approved", "permission.denied", "permission.delivered",
-    "permission.canceled", "runner.online", "runner.offline",
-    "runner.tainted"];
 
 // A certificate of our own for the TLS listener.
 const pems = fs.mkdtempSync("/tmp/mn-tls-");
@@ -536,13 +527,14 @@ test("events: followed across cuts, none missed, none repeated", async (t) => {
 	const relay = await new Relay(8080).listen(t);
 	const at = "/api/v1/events";
 	const all = follow_sse(`${server.url}${at}`, { token: api.o.token,
-	    types: EVENTS });
+	    types: EVENT_TYPES });
 	await until("it to open", () => all.opened > 0);
 	const first = await server.session({ agent: "custom:nobody" });
 	const start = await all.has("its event", (i) =>
 	    i.data.resource?.id === first.id);
 	const cut = follow_sse(`http://localhost:${relay.port}${at}?after=` +
-	    encodeURIComponent(start.id), { token: api.o.token, types: EVENTS });
+	    encodeURIComponent(start.id), { token: api.o.token,
+	    types: EVENT_TYPES });
 	const s = await puppet_session();
 	const marks = [];
 	for (let i = 0; i < 6; i++) {
@@ -577,7 +569,8 @@ test("events: followed across cuts, none missed, none repeated", async (t) => {
 	cut.close();
 	// A filter.
 	const some = follow_sse(`${server.url}${at}?types=task.completed&after=` +
-	    encodeURIComponent(start.id), { token: api.o.token, types: EVENTS });
+	    encodeURIComponent(start.id), { token: api.o.token,
+	    types: EVENT_TYPES });
 	await until("them", () => some.items.length === marks.length);
 	assert.deepEqual(some.items.map((i) => i.data.task_id), marks);
 	some.close();
@@ -585,7 +578,7 @@ test("events: followed across cuts, none missed, none repeated", async (t) => {
 	// Another tenant sees none of it.
 	const other = await server.key({ tenant: "third" });
 	const theirs = follow_sse(`${server.url}${at}`, { token: other.key,
-	    types: EVENTS });
+	    types: EVENT_TYPES });
 	await until("it to open", () => theirs.opened > 0);
 	const own = await other.api.must(201, "POST", "/api/v1/sessions",
 	    { agent: "custom:nobody" });
