@@ -21,6 +21,7 @@
 #define READ_ROUNDS	4		/* then others have their turn */
 #define RECORD_MAX	(16 * 1024)	/* of TLS */
 #define STALL_BYTES	(16 * 1024)	/* a slow reader takes these at least */
+#define HANDSHAKES	32		/* steps a turn, up to 1 ms each */
 
 TAILQ_HEAD(conns, conn);
 
@@ -30,6 +31,7 @@ static struct conns	 dirty = TAILQ_HEAD_INITIALIZER(dirty);
 static struct conns	 dead = TAILQ_HEAD_INITIALIZER(dead);
 static uint8_t		 in[READ_SIZE];
 static int		 draining;
+static unsigned int	 steps, late, was_late;	/* of handshakes, in a turn */
 
 static void	 conn_readable(evutil_socket_t, short, void *);
 static void	 conn_writable(evutil_socket_t, short, void *);
@@ -276,12 +278,22 @@ conn_secured(struct conn *c)
 		http2_open(c);
 }
 
-/* 0 when it is done. */
+/*
+ * 0 when it is done.  When thousands come at once, each turn takes its part:
+ * whoever is late is still readable, or writable, in the next one.
+ */
 static int
-conn_handshake(struct conn *c)
+conn_handshake(struct conn *c, short what)
 {
 	int	 rc;
 
+	if (steps == HANDSHAKES) {
+		late++;
+		if (what & EV_WRITE)
+			event_add(&c->ev_write, NULL);
+		return (-1);
+	}
+	steps++;
 	if ((rc = tls_handshake(c->tls)) == 0) {
 		conn_secured(c);
 		return (0);
@@ -303,8 +315,7 @@ conn_readable(evutil_socket_t fd, short what, void *arg)
 	int		 i;
 
 	(void)fd;
-	(void)what;
-	if (c->state == CONN_HANDSHAKE && conn_handshake(c) == -1)
+	if (c->state == CONN_HANDSHAKE && conn_handshake(c, what) == -1)
 		return;
 	for (i = 0; i < READ_ROUNDS && c->state != CONN_DEAD; i++) {
 		if ((n = conn_recv(c)) <= 0)
@@ -419,11 +430,19 @@ conn_turn(struct conn *c)
 		event_add(&c->ev_read, NULL);
 }
 
+int
+conn_handshakes_late(void)
+{
+	return (late > 0 || was_late > 0);
+}
+
 void
 http_turn(void)
 {
 	struct conn	*c;
 
+	was_late = late;
+	steps = late = 0;
 	while (!TAILQ_EMPTY(&dirty) || !TAILQ_EMPTY(&dead)) {
 		if ((c = TAILQ_FIRST(&dirty)) != NULL) {
 			TAILQ_REMOVE(&dirty, c, dirty);

@@ -2,6 +2,8 @@
  * listener.c - sockets that the parent bound and passed.  When descriptors run
  * out accepting stops for a second, instead of spinning on a socket that stays
  * readable; a client beyond a limit is told so, where no TLS is in the way.
+ * While handshakes are late new clients wait in the kernel's queue, where no
+ * deadline of ours runs.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -92,6 +94,8 @@ listener_accept(evutil_socket_t fd, short what, void *arg)
 	int			 s, i;
 
 	(void)what;
+	if (l->tls && conn_handshakes_late())
+		return;
 	for (i = 0; i < ACCEPT_ROUNDS; i++) {
 		len = sizeof(ss);
 		s = accept4(fd, (struct sockaddr *)&ss, &len,

@@ -62,7 +62,7 @@ bind_once(const struct addrinfo *ai, int v6only)
 	    (ai->ai_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6,
 	    IPV6_V6ONLY, &v6only, sizeof(v6only)) == -1) ||
 	    bind(fd, ai->ai_addr, ai->ai_addrlen) == -1 ||
-	    listen(fd, 1024) == -1) {
+	    listen(fd, SOMAXCONN) == -1) {
 		close(fd);
 		return (-1);
 	}

@@ -2,8 +2,10 @@
 // second of ours is a hundred of its own.
 
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
 import net from "node:net";
+import tls from "node:tls";
 import { promisify } from "node:util";
 import { Raw, get, start, stats, test, until } from "./engine.mjs";
 import { END_HEADERS, END_STREAM, PREFACE, T, body, connect, frame, frames,
@@ -193,6 +195,49 @@ await test("full: idle connections make room", async () => {
 });
 
 await test("full: the engine is well", () => full.stop());
+
+// The first bytes of a TLS client.
+async function client_hello() {
+	const listener = net.createServer().listen(0, "127.0.0.1");
+	await once(listener, "listening");
+	const client = tls.connect(listener.address().port, "127.0.0.1");
+	client.on("error", () => {});
+	const [s] = await once(listener, "connection");
+	const [hello] = await once(s, "data");
+	s.destroy();
+	listener.close();
+	return hello;
+}
+
+const crowded = await start({ MN_CONNS: "600" });
+
+await test("many: who is here is served between the handshakes of a crowd",
+    async () => {
+	const N = 500, { pid } = crowded.child, hello = await client_hello();
+	const here = await Raw.open(crowded.api), crowd = [];
+
+	for (let i = 0; i < N; i++)
+		crowd.push(await Raw.open(crowded.tls));
+	await until("all to be accepted", async () =>
+	    (await stats(crowded)).conns > N);
+	process.kill(pid, "SIGSTOP");
+	await Promise.all(crowd.map((c) =>
+	    new Promise((ok) => c.s.write(hello, ok))));
+	here.write("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	let begun = null;
+	const answer = here.wait("a reply", () => here.got.includes("world"))
+	    .then(() => begun = crowd.filter((c) => c.got.length > 0).length);
+	process.kill(pid, "SIGCONT");
+	await answer;
+	if (begun > N / 2)
+		throw new Error(`${begun} of ${N} came first`);
+	await until("all others to have their turn", () =>
+	    crowd.every((c) => c.got.length > 0));
+	for (const c of [here, ...crowd])
+		c.end();
+});
+
+await test("many: the crowd's engine is well", () => crowded.stop());
 
 // What a process has in its writable memory, as one string.
 function memory(pid) {
