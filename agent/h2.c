@@ -17,7 +17,8 @@
 #include "util.h"
 
 #define H2_SHAKE_MS	15000	/* connect, hand-shake */
-#define H2_PING_MS	8000	/* quiet: ping */
+#define H2_PROBE_MS	8000	/* quiet: ping with what is sent */
+#define H2_PING_MS	16000	/* quiet: ping */
 #define H2_DEAD_MS	25000	/* quiet: dead */
 #define H2_OUT_MAX	65536	/* waiting for the socket */
 #define H2_WINDOW	(1 << 20)
@@ -365,6 +366,15 @@ h2_on_kick(int fd, short what, void *arg)
 	}
 	if (h->ngh != NULL)
 		h2_drained(h);
+}
+
+void
+h2_probe(struct h2 *h)
+{
+	if (h->ngh == NULL || now_mono() - h->last_rx < H2_PROBE_MS)
+		return;
+	nghttp2_submit_ping(h->ngh, NGHTTP2_FLAG_NONE, NULL);
+	h2_kick(h);
 }
 
 static void

@@ -37,6 +37,12 @@ struct h2_conf {
 struct h2	*h2_open(const struct h2_conf *);
 /* Ends it from our side: no call-back comes any more. */
 void		 h2_close(struct h2 *);
+/*
+ * Asks for a sign of life when it has been quiet for a while: said with each
+ * heartbeat the question costs no packet of its own, and seldom is one needed
+ * between two heartbeats.
+ */
+void		 h2_probe(struct h2 *);
 /* Milliseconds (now_mono) of the last byte that came. */
 uint64_t	 h2_last_rx(const struct h2 *);
 

@@ -248,6 +248,7 @@ link_beat(int fd, short what, void *arg)
 	if (env->run != NULL)
 		b.run_id = run_id(env->run);
 	b.log_queued = spool_queued();
+	h2_probe(lk.h2);
 	link_put(&m);
 	tv.tv_sec = env->heartbeat_s;
 	evtimer_add(lk.beat, &tv);

@@ -144,6 +144,7 @@ runner_beat(struct runner *r)
 		b.run_id = r->run->id;
 	TAILQ_FOREACH(run, &r->spool, spool)
 		b.log_queued += run->written - run->acked;
+	h2_probe(r->h2);
 	runner_put(r, &m);
 	runner_in(r, r->heartbeat * 1000ULL);
 }
