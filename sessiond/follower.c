@@ -166,7 +166,7 @@ static int
 wants_labels(const struct follower *f, const char *labels)
 {
 	const char	*k, *kend, *v, *vend;
-	char		 want[1024];
+	char		 want[4096 + 2];	/* of a filter, and ": " */
 	size_t		 klen, vlen;
 
 	for (k = strchr(f->labels, '"'); k != NULL; k = strchr(vend, '"')) {
@@ -270,19 +270,31 @@ page_done(struct ask *a, const struct answer *ans)
 	pump(f);
 }
 
+static char *
+copy_bytes(const uint8_t *p, size_t len)
+{
+	char	*s;
+
+	if ((s = malloc(len + 1)) == NULL)
+		fatal("follower");
+	memcpy(s, p, len);
+	s[len] = '\0';
+	return (s);
+}
+
 void
 on_event_row(struct peer *p, uint64_t ref, const struct msg_event_row *m)
 {
 	struct ask	*a = ask_find(p, ref);
 	struct position	 at;
-	char		 labels[4097];
+	char		*labels;
 
 	if (a == NULL || a->done != page_done || a->arg == NULL ||
 	    position_parse(&at, m->position) == -1)
 		return;
-	memcpy(labels, m->labels, m->labels_len);
-	labels[m->labels_len] = '\0';
+	labels = copy_bytes(m->labels, m->labels_len);
 	offer(a->arg, &at, m->tenant, m->type, labels, m->body, m->body_len);
+	free(labels);
 }
 
 static void
@@ -334,18 +346,6 @@ followers_turn(void)
 	due = 0;
 	RB_FOREACH_SAFE(f, followers, &all, next)
 		pump(f);
-}
-
-static char *
-copy_bytes(const uint8_t *p, size_t len)
-{
-	char	*s;
-
-	if ((s = malloc(len + 1)) == NULL)
-		fatal("follower");
-	memcpy(s, p, len);
-	s[len] = '\0';
-	return (s);
 }
 
 void

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { ends_well, puppet, start_server, tests } from "../lib/server.mjs";
+import { EVENT_TYPES, follow_sse } from "../lib/follow.mjs";
 import { until } from "../lib/wait.mjs";
 
 const server = await start_server({ conf: ["heartbeat 2"] });
@@ -59,6 +60,42 @@ test("ETag: of every answer with a session; PATCH with the right one only",
 	    { "if-match": etag });
 	assert.equal(stale.status, 412);
 	assert.equal((await server.get_session(s)).name, "one");
+	await remove(s);
+});
+
+test("labels as large as may be are an event's, too; PATCH does not make more",
+    async () => {
+	const some = (n, k) => Object.fromEntries(Array.from({ length: n },
+	    (_, i) => [`${k}${i}`, "v".repeat(60)]));
+	const team = "web".repeat(600);
+	const labels = { team, ...some(85, "l") };
+	const f = follow_sse(`${server.url}/api/v1/events?label=team=${team}`,
+	    { token: server.api.o.token, types: EVENT_TYPES });
+	await until("the stream", () => f.opened > 0);
+	const s = await server.session({ agent: "custom:nobody", labels });
+	await f.has("its first event", (i) => i.type === "session.created" &&
+	    i.data.resource.id === s.id);
+	f.close();
+
+	const url = `/api/v1/sessions/${s.id}`;
+	for (const [name, k, max] of [["labels", "m", 8192],
+	    ["annotations", "a", 16384]]) {
+		let r;
+		for (let i = 0; i < 10; i++) {
+			r = await server.api.patch(url, { [name]:
+			    some(60, `${k}${i}-`) });
+			if (r.status !== 200)
+				break;
+		}
+		assert.equal(r.status, 400, r.text);
+		assert.equal(r.json.code, "validation_error");
+		assert.match(r.json.message, new RegExp(`^${name}: .* ${max} `));
+		const has = (await server.get_session(s))[name];
+		assert.ok(JSON.stringify(has).length <= max);
+		const away = await server.api.patch(url, { [name]:
+		    { [Object.keys(has)[0]]: null } });
+		assert.equal(away.status, 200, away.text);
+	}
 	await remove(s);
 });
 

@@ -182,13 +182,25 @@ BEGIN
 END
 $$;
 
+-- Bytes of an object of strings as JSON without spaces.
+CREATE FUNCTION mn.compact_size(j jsonb) RETURNS bigint
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT 2 + greatest(0, sum(octet_length(to_jsonb(k)::text) +
+	    octet_length(v::text) + 2) - 1) FROM jsonb_each(j) AS e (k, v)
+$$;
+
 -- p_if_match: '' or '*', or the text of updated_at, bare, quoted, in a list.
+-- Labels and annotations have the limits that they have in a POST, so that
+-- many changes do not make more of them than one may.
 CREATE FUNCTION mn.session_patch(p_tenant text, p_session text,
     p_if_match text, p_patch text) RETURNS SETOF mn.session_row
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	s	mn_data.session;
 	p	jsonb := mn.object(p_patch);
+	v_labels	jsonb;
+	v_annotations	jsonb;
+	v_long	text;
 BEGIN
 	SELECT * INTO s FROM session WHERE id = p_session
 	    AND tenant_id = p_tenant AND NOT (removed
@@ -203,6 +215,24 @@ BEGIN
 		RETURN QUERY SELECT (mn.session_row(s, 'precondition_failed',
 		    'If-Match: the session is at "' || mn.time(s.updated_at) ||
 		    '"', true)).*;
+		RETURN;
+	END IF;
+	v_labels := CASE WHEN p ? 'labels' THEN coalesce(nullif(
+	    mn.merge(s.labels, p->'labels'), 'null'), '{}')
+	    ELSE s.labels END;
+	v_annotations := CASE WHEN p ? 'annotations' THEN coalesce(nullif(
+	    mn.merge(s.annotations, p->'annotations'), 'null'), '{}')
+	    ELSE s.annotations END;
+	v_long := CASE WHEN mn.compact_size(v_labels) > 8192
+	    THEN 'labels: expected at most 8192 bytes of JSON, with this '
+		'change there would be ' || mn.compact_size(v_labels)
+	    WHEN mn.compact_size(v_annotations) > 16384
+	    THEN 'annotations: expected at most 16384 bytes of JSON, with '
+		'this change there would be ' ||
+		mn.compact_size(v_annotations) END;
+	IF v_long IS NOT NULL THEN
+		RETURN QUERY SELECT (mn.session_row(s, 'validation_error',
+		    v_long, true)).*;
 		RETURN;
 	END IF;
 	UPDATE session t SET
@@ -224,12 +254,8 @@ BEGIN
 		mn.int(p->>'idle_timeout_seconds') ELSE t.idle_timeout END,
 	    max_lifetime = CASE WHEN p ? 'max_lifetime_seconds' THEN
 		mn.int(p->>'max_lifetime_seconds') ELSE t.max_lifetime END,
-	    labels = CASE WHEN p ? 'labels' THEN coalesce(nullif(
-		mn.merge(t.labels, p->'labels'), 'null'), '{}')
-		ELSE t.labels END,
-	    annotations = CASE WHEN p ? 'annotations' THEN coalesce(nullif(
-		mn.merge(t.annotations, p->'annotations'), 'null'), '{}')
-		ELSE t.annotations END,
+	    labels = v_labels,
+	    annotations = v_annotations,
 	    spec = mn.merge(t.spec, p - ARRAY['name', 'model',
 		'network_policy', 'allowed_hosts', 'permission_policy',
 		'lifecycle_mode', 'idle_timeout_seconds',
@@ -493,9 +519,7 @@ CREATE TYPE mn.event_row AS (tenant text, position text, type text,
 CREATE FUNCTION mn.event_row(e mn_data.event) RETURNS mn.event_row
 LANGUAGE sql STABLE AS $$
 	SELECT ROW(e.tenant_id, e.xid || '.' || e.seq, e.type,
-	    CASE WHEN octet_length(e.labels::text) <= 4096
-		THEN e.labels::text ELSE '{}' END,
-	    mn.event_doc(e))::mn.event_row
+	    e.labels::text, mn.event_doc(e))::mn.event_row
 $$;
 
 -- Code gone, and the oldest position as doc, when what follows p_after was
