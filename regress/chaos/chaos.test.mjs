@@ -57,6 +57,7 @@ async function one_fault() {
 
 test(`${seconds} s of faults, SEED=${seed}`,
     { timeout: (seconds + 300) * 1000 }, async () => {
+	assert.deepEqual(world.clockless(), []);
 	await world.fleet(FLEET);
 	await claude.start();
 	for (const end = Date.now() + seconds * 1000; Date.now() < end;) {

@@ -29,6 +29,7 @@ export class Claude {
 		const { api } = await server.key({ tenant: "claude" });
 
 		this.will = new Will(api, new Books());
+		this.world.spool_disk("claude");
 		this.runner = await server.runner({ name: "claude",
 		    token: await server.runner_token({ shared: true }),
 		    address: `localhost:${runner.port}`,

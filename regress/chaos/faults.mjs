@@ -9,6 +9,9 @@ import { until } from "../lib/wait.mjs";
 import { wake } from "./sleeper.mjs";
 import { WORKERS } from "./world.mjs";
 
+const HOUR = 3600, AHEAD = 72 * HOUR;
+const BEHIND = 240;			// of the 300 s that providerd allows for
+
 // Processes come and go under our hands.
 function signal(pid, name) {
 	try {
@@ -134,12 +137,13 @@ const lines = (verb, most) => async (w, random) => {
 	return `${name} ${ms} ms`;
 };
 
-async function fill_disk(w, random) {
+// dir: a disk of its own, or nothing where none can be had.
+async function fill_disk(dir, random) {
 	const ms = random.between(500, 3000);
-	const file = path.join(w.disk, "full");
 
-	if (!w.has_disk)
-		return "not here: the database has no disk of its own";
+	if (!dir)
+		return "not here: it has no disk of its own";
+	const file = path.join(dir, "full");
 	try {
 		execFileSync("dd", ["if=/dev/zero", `of=${file}`, "bs=1M"],
 		    { stdio: "ignore" });
@@ -149,6 +153,22 @@ async function fill_disk(w, random) {
 	await pause(ms);
 	fs.rmSync(file, { force: true });
 	return `${ms} ms`;
+}
+
+const fill_database = (w, random) => fill_disk(w.has_disk && w.disk, random);
+const fill_spool = (w, random) => fill_disk(w.spool, random);
+
+// By seconds, hours or a day, forward or back, and it stays so.  Never far
+// behind the machine's: certificates that were just made would not be valid
+// yet, which is no fault of the server.
+async function step_clock(w, random) {
+	const by = random.between(1, random.of([60, HOUR, 26 * HOUR]));
+	const was = w.clock.seconds;
+	const back = was + by > AHEAD ||
+	    (was - by >= -BEHIND && random.next() < 0.5);
+
+	w.clock.set(back ? was - by : was + by);
+	return `by ${back ? -by : by} s, to ${w.clock.seconds} s`;
 }
 
 // A process may open no more than it has open, for a while.
@@ -197,7 +217,11 @@ export const FAULTS = [
 	{ name: "wake a session while sessiond dies", weight: 2,
 	    act: wake_one },
 	{ name: "no descriptors", weight: 1, act: few_descriptors },
-	{ name: "a full disk under PostgreSQL", weight: 1, act: fill_disk }
+	{ name: "a full disk under PostgreSQL", weight: 1,
+	    act: fill_database },
+	{ name: "a full disk under the agent's spool", weight: 1,
+	    act: fill_spool },
+	{ name: "step the clock", weight: 2, act: step_clock }
 ];
 
 // Each is as often in it as it is heavy.

@@ -16,6 +16,7 @@ import { Line } from "./line.mjs";
 export const WORKERS = ["api", "admin", "runner", "sessiond", "taskd",
     "runnerd", "tunneld", "providerd", "storaged"];
 const DISK = "512m";
+const SPOOL = "16m";
 
 const children = (pid) => fs.readFileSync(`/proc/${pid}/task/${pid}/children`,
     "utf8").trim().split(" ").filter(Boolean).map(Number);
@@ -39,6 +40,26 @@ export function workers(parent) {
 	return out;
 }
 
+// The real time of the server's processes and of its PostgreSQL, and nobody
+// else's (step.c).
+class Clock {
+	constructor(file) {
+		this.file = file;
+		this.library = path.join(O, "regress/step.so");
+		this.set(0);
+	}
+
+	set(seconds) {
+		const ns = Buffer.alloc(8);
+
+		this.seconds = seconds;
+		ns.writeBigInt64LE(BigInt(seconds) * 1000000000n);
+		// In place: it is mapped.
+		fs.writeFileSync(this.file, ns, { flag: fs.constants.O_RDWR |
+		    fs.constants.O_CREAT });
+	}
+}
+
 export class World {
 	async start() {
 		const port = await free_port();
@@ -49,6 +70,7 @@ export class World {
 		execFileSync("sh", [path.join(top, "regress/http/certs.sh"),
 		    this.dir]);
 		this.log = path.join(this.dir, "log");
+		this.clock = new Clock(path.join(this.dir, "step"));
 		this.server = await start_server({ conf: [
 		    `listen api on localhost port ${port} tls certificate ` +
 		    `"${this.dir}/server.crt" key "${this.dir}/server.key"`,
@@ -67,25 +89,53 @@ export class World {
 		this.disk = path.join(server.dir, "s");
 		if (is_root && !fs.existsSync(this.disk))
 			this.own_disk();
-		return ["sh", "-c", 'log=$1 program=$2; shift 3; ' +
-		    'exec "$program" "$@" >>"$log" 2>&1', "sh", this.log];
+		return ["sh", "-c", 'log=$1 clock=$2 step=$3 program=$4; ' +
+		    'shift 5; export LD_PRELOAD="$clock" STEP="$step"; ' +
+		    'exec "$program" "$@" >>"$log" 2>&1', "sh", this.log,
+		    this.clock.library, this.clock.file];
 	}
 
 	own_disk() {
-		fs.mkdirSync(this.disk, { mode: 0o755 });
+		this.has_disk = this.mount(this.disk, DISK);
+	}
+
+	// A small disk at a directory that is made; false where one may not.
+	mount(at, size) {
+		fs.mkdirSync(at, { mode: 0o755 });
+		if (!is_root)
+			return false;
 		try {
 			execFileSync("mount", ["-t", "tmpfs", "-o",
-			    `size=${DISK},mode=755`, "tmpfs", this.disk],
+			    `size=${size},mode=755`, "tmpfs", at],
 			    { stdio: "ignore" });
 		} catch {
-			return;		// a container that may not mount
+			return false;	// a container that may not mount
 		}
-		this.has_disk = true;
-		this.server.after(() => run(["umount", "-l", this.disk]));
+		this.server.after(() => run(["umount", "-l", at]));
+		return true;
+	}
+
+	// The state of the runner `name' on a small disk, what its sessions
+	// have on another.
+	spool_disk(name) {
+		const at = path.join(this.server.dir, name);
+
+		if (this.mount(at, SPOOL) &&
+		    this.mount(path.join(at, "sessions"), DISK))
+			this.spool = at;
 	}
 
 	pids() {
 		return workers(this.server.proc.pid);
+	}
+
+	// Who does not see the clock that steps.
+	clockless() {
+		return Object.entries({ ...this.pids(),
+		    parent: this.server.proc.pid, postgres: this.postmaster() })
+		    .filter(([, pid]) => ![this.clock.library, this.clock.file]
+		    .every((name) => fs.readFileSync(`/proc/${pid}/maps`, "utf8")
+		    .includes(name))).map(([name]) => name);
 	}
 
 	postmaster() {
