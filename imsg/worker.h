@@ -12,6 +12,15 @@
 #include "peer.h"
 #include "sandbox.h"
 
+#define INSTANCE_SIZE	33	/* of a server's start: hex, and its NUL */
+
+/*
+ * The exit status of a storaged that was overtaken by another server on its
+ * database: no restart of its own helps, since what the owners remember is old.
+ * (sysexits(3): EX_TEMPFAIL.)
+ */
+#define WORKER_OVERTAKEN 75
+
 /* A program's own parts; any member but dispatchable ones may be NULL. */
 struct worker {
 	const char	*title;		/* of the program */

@@ -99,6 +99,7 @@ storaged_options(struct peer *p, const struct conf *c)
 	const char	*dir;
 
 	option_number(p, "server-id", c->server_id);
+	option(p, "instance", env->instance);
 	option_number(p, "log-retention-days", c->log_days);
 	option(p, "role", "marionette");
 	if (c->database != NULL) {

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "parent.h"
 #include "parent_msg.h"
+#include "text.h"
 
 struct parent	*env;
 
@@ -133,8 +134,11 @@ static void
 start(void)
 {
 	static const struct peer_ops	 ops = { channel_closed };
+	uint8_t				 instance[INSTANCE_SIZE / 2];
 	int				 i;
 
+	arc4random_buf(instance, sizeof(instance));
+	text_hex(env->instance, instance, sizeof(instance));
 	state_open(env->conf);
 	if (files_check(env->conf) == -1)
 		exit(1);

@@ -15,6 +15,7 @@
 #include "conf.h"
 #include "peer.h"
 #include "sandbox.h"
+#include "worker.h"
 
 /* ---- state.c: directories, users, what the keys are ---- */
 
@@ -87,6 +88,7 @@ struct parent {
 	int		 verbose;
 	int		 stopping;	/* 1 draining, 2 ending */
 	int		 hopeless;	/* it stops because it cannot go on */
+	char		 instance[INSTANCE_SIZE];	/* drawn at each start */
 	struct child	 child[PROC_MAX];
 };
 extern struct parent	*env;

@@ -180,6 +180,15 @@ child_is_hopeless(struct child *ch)
 	return (ch->early[0] != 0 && now - ch->early[0] < EARLY_SECONDS);
 }
 
+/* The server stops, and says by its status that it had to. */
+static void
+give_up(void)
+{
+	env->hopeless = 1;
+	env->stopping = 1;
+	children_stop();
+}
+
 static void
 child_died(struct child *ch, int status)
 {
@@ -205,9 +214,14 @@ child_died(struct child *ch, int status)
 	if (early && child_is_hopeless(ch)) {
 		log_warnx("%s died %d times before it was ready; the server "
 		    "stops, see the lines above", name, EARLY_DEATHS);
-		env->hopeless = 1;
-		env->stopping = 1;
-		children_stop();
+		give_up();
+		return;
+	}
+	if (ch->proc == PROC_STORAGED && WIFEXITED(status) &&
+	    WEXITSTATUS(status) == WORKER_OVERTAKEN) {
+		log_warnx("another server has taken over; this one stops, and "
+		    "stands by when it is started again");
+		give_up();
 		return;
 	}
 	ch->restarts++;

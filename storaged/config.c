@@ -15,6 +15,7 @@
 
 #include "log.h"
 #include "storaged.h"
+#include "worker.h"
 
 #define KEYWORDS	32
 #define NAME_SIZE	64
@@ -26,7 +27,9 @@ static struct {
 	char		 role[NAME_SIZE];
 	char		 address[NI_MAXHOST];	/* of the worker's host */
 	char		 user[NAME_SIZE];	/* of the worker's conninfo */
-	int64_t		 server_id;
+	char		 instance[INSTANCE_SIZE];
+	char		 application[NAME_SIZE];	/* of who writes */
+	int		 server_id;
 	int		 log_days;
 	int		 fixed;		/* the jail is closed */
 } conf = { .role = "marionette", .server_id = 1, .log_days = 30 };
@@ -57,7 +60,12 @@ config_option(const char *name, const char *value)
 	if (strcmp(name, "log-retention-days") == 0)
 		conf.log_days = (int)number(name, value, 36500);
 	else if (strcmp(name, "server-id") == 0)
-		conf.server_id = number(name, value, INT64_MAX);
+		conf.server_id = (int)number(name, value, 65535);
+	else if (strcmp(name, "instance") == 0) {
+		if (strlcpy(conf.instance, value, sizeof(conf.instance)) >=
+		    sizeof(conf.instance))
+			fatalx("option instance: too long");
+	}
 	else if (strcmp(name, "conninfo-owner") == 0)
 		set(&conf.owner, value);
 	else if (strcmp(name, "conninfo") == 0) {
@@ -86,10 +94,25 @@ config_secret(const char *name, const uint8_t *value, size_t len)
 	memcpy(conf.password, value, len);
 }
 
-int64_t
+int
 config_server_id(void)
 {
 	return (conf.server_id);
+}
+
+const char *
+config_instance(void)
+{
+	return (conf.instance);
+}
+
+/* What the writing connection is called, for other servers to see. */
+const char *
+config_application(void)
+{
+	snprintf(conf.application, sizeof(conf.application),
+	    "marionette write %d %s", conf.server_id, conf.instance);
+	return (conf.application);
 }
 
 int
@@ -142,8 +165,10 @@ config_done(int reload)
 
 	if (reload)
 		return;
-	if (conf.owner == NULL || conf.worker == NULL)
-		fatalx("options conninfo and conninfo-owner are needed");
+	if (conf.owner == NULL || conf.worker == NULL ||
+	    conf.instance[0] == '\0')
+		fatalx("options conninfo, conninfo-owner and instance are "
+		    "needed");
 	if ((opts = PQconninfoParse(conf.worker, &why)) == NULL)
 		fatalx("database: %.*s", why != NULL ?
 		    (int)strcspn(why, "\n") : 9, why != NULL ? why :

@@ -306,7 +306,8 @@ static void
 conn_dial(struct conn *c)
 {
 	c->since = worker_mono_ms();
-	if ((c->pg = config_connect_start(c->name, c->options)) == NULL)
+	if ((c->pg = config_connect_start(c->application != NULL ?
+	    c->application : c->name, c->options)) == NULL)
 		fatalx("connection %s: no memory", c->name);
 	c->state = CONN_CONNECTING;
 	if (PQstatus(c->pg) == CONNECTION_BAD || PQsocket(c->pg) == -1) {

@@ -29,6 +29,7 @@ enum conn_state { CONN_DOWN, CONN_CONNECTING, CONN_PREPARING, CONN_READY };
  */
 struct conn {
 	const char		*name;
+	const char		*application;	/* for PostgreSQL; NULL: name */
 	const char		*options;	/* -c name=value ... */
 	unsigned int		 prepare;	/* MSG_F_WRITE or MSG_F_READ */
 	void			(*up)(struct conn *);
@@ -58,7 +59,7 @@ void		 conn_query(struct conn *, const char *sql, int n,
 void		 conn_flush(struct conn *);
 void		 conn_janitor(struct conn *);
 
-/* lock.c: the advisory lock of this server's id (promise 2). */
+/* lock.c: the advisory lock of who is at work (promise 2). */
 void		 lock_begin(struct conn *);
 void		 lock_result(struct conn *, PGresult *);
 int		 lock_is_held(void);

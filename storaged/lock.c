@@ -1,45 +1,71 @@
 /*
- * lock.c - the advisory lock of this server's id (promise 2).  A killed
- * storaged's backend may still commit what it had received; so the writing
- * connection takes the lock before anything, asks for it ten times a second,
- * and after two seconds ends the backend that holds it.
+ * lock.c - one server at work on a database (promise 2): the writing connection
+ * takes an advisory lock before anything else, and asks for it ten times a
+ * second while another has it.
+ *
+ * A killed storaged's backend may still commit what it had received.  One that
+ * is of this very server is ended after two seconds.  One of another server is
+ * left at work while it lives, and this server stands by; a server that hangs, or
+ * whose machine is gone, does not touch its connection any more, and is ended
+ * when nothing was seen of it for ten seconds of our own clock.  What ends the
+ * backend fences the server: PostgreSQL takes nothing more of it.
+ *
+ * Who has been at work is written down (mn.server_take).  A server that was, and
+ * finds that another is or has been since, has a memory that is old: it ends.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "connection.h"
 #include "log.h"
 #include "worker.h"
 
-#define PATIENCE	2000	/* ms */
+#define AGAIN		100	/* ms between two tries */
+#define PATIENCE	2000	/* ms until one looks who has it, each time */
+#define SILENCE		10000	/* ms: who is not seen for so long is dead */
 
-static enum { LOCK_NONE, LOCK_ASKED, LOCK_WAITS, LOCK_HELD } state;
-static uint64_t	 since;
-static int	 ending;		/* the question was to end the holder */
-static struct event *ev_again;
+#define KEY		"1835937377, 2"
+#define HOLDER								\
+	"SELECT l.pid, a.backend_start::text, a.state_change::text, "	\
+	"a.application_name, coalesce(host(a.client_addr), 'here'), "	\
+	"mn.server_known($1) FROM pg_locks l "				\
+	"JOIN pg_stat_activity a ON a.pid = l.pid "			\
+	"WHERE l.locktype = 'advisory' AND l.granted "			\
+	"AND l.classid = 1835937377::oid AND l.objid = 2::oid "		\
+	"AND l.objsubid = 2 AND l.database = (SELECT oid "		\
+	"FROM pg_database WHERE datname = current_database())"
+
+static enum { LOCK_NONE, LOCK_TRIED, LOCK_LOOKED, LOCK_ENDING, LOCK_TAKING,
+    LOCK_WAITS, LOCK_HELD }	 state;
+static uint64_t			 since;		/* we wait, or looked */
+static struct {
+	char		 name[64];	/* the name of its connection */
+	char		 change[64];	/* when it was last heard, says PostgreSQL, */
+	uint64_t	 heard;		/* and we */
+}				 other;
+static struct event		*ev_again;
 
 static void
-lock_ask(struct conn *c)
+ask(struct conn *c, int as, const char *sql, int n, const char *const *values)
 {
-	const char	*value[1];
-	char		 id[24];
-
-	snprintf(id, sizeof(id), "%lld", (long long)config_server_id());
-	value[0] = id;
-	ending = worker_mono_ms() - since >= PATIENCE;
-	if (ending) {
-		conn_query(c, "SELECT pid, pg_terminate_backend(pid) FROM "
-		    "pg_locks WHERE locktype = 'advisory' AND granted AND "
-		    "objsubid = 1 AND database = (SELECT oid FROM pg_database "
-		    "WHERE datname = current_database()) AND ((classid::bigint "
-		    "<< 32) | objid::bigint) = $1::bigint AND pid <> "
-		    "pg_backend_pid()", 1, value);
-		since = worker_mono_ms();
-	} else
-		conn_query(c, "SELECT pg_try_advisory_lock($1::bigint)", 1,
-		    value);
-	state = LOCK_ASKED;
+	state = as;
+	conn_query(c, sql, n, values);
 	conn_sync(c);
+}
+
+static void
+try(struct conn *c)
+{
+	const char	*value[1] = { config_instance() };
+
+	if (worker_mono_ms() - since < PATIENCE) {
+		ask(c, LOCK_TRIED, "SELECT pg_try_advisory_lock(" KEY ")", 0,
+		    NULL);
+		return;
+	}
+	since = worker_mono_ms();
+	ask(c, LOCK_LOOKED, HOLDER, 1, value);
 }
 
 static void
@@ -48,7 +74,7 @@ again(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (state == LOCK_WAITS)
-		lock_ask(arg);
+		try(arg);
 }
 
 void
@@ -58,26 +84,108 @@ lock_begin(struct conn *c)
 	    (ev_again = event_new(worker_base(), -1, 0, again, c)) == NULL)
 		fatalx("lock: no event");
 	since = worker_mono_ms();
-	lock_ask(c);
+	ask(c, LOCK_TRIED, "SELECT pg_try_advisory_lock(" KEY ")", 0, NULL);
+}
+
+static void
+later(void)
+{
+	struct timeval	 tv = { 0, AGAIN * 1000 };
+
+	state = LOCK_WAITS;
+	event_add(ev_again, &tv);
+}
+
+static void
+overtaken(void)
+{
+	log_warnx("lock: another server has been at work on this database "
+	    "since this one was");
+	exit(WORKER_OVERTAKEN);
+}
+
+static void
+end(struct conn *c, const PGresult *res)
+{
+	const char	*value[2];
+
+	log_warnx("lock: ending the backend %s (%s, from %s), which holds it",
+	    PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 3),
+	    PQgetvalue(res, 0, 4));
+	value[0] = PQgetvalue(res, 0, 0);
+	value[1] = PQgetvalue(res, 0, 1);
+	ask(c, LOCK_ENDING, "SELECT pg_terminate_backend(pid) "
+	    "FROM pg_stat_activity WHERE pid = $1::integer "
+	    "AND backend_start::text = $2", 2, value);
+}
+
+/* Of another server: has it been heard since we looked last? */
+static int
+is_silent(const PGresult *res)
+{
+	const char	*change = PQgetvalue(res, 0, 2);
+	const char	*name = PQgetvalue(res, 0, 3);
+	uint64_t	 now = worker_mono_ms();
+
+	if (strcmp(other.name, name) != 0) {
+		strlcpy(other.name, name, sizeof(other.name));
+		log_warnx("another server (%s, from %s) is at work on this "
+		    "database; standing by", name, PQgetvalue(res, 0, 4));
+	} else if (strcmp(other.change, change) == 0)
+		return (now - other.heard >= SILENCE);
+	strlcpy(other.change, change, sizeof(other.change));
+	other.heard = now;
+	return (0);
+}
+
+static void
+looked(struct conn *c, const PGresult *res)
+{
+	if (PQntuples(res) == 0)
+		later();		/* it has just gone */
+	else if (strcmp(PQgetvalue(res, 0, 3), config_application()) == 0)
+		end(c, res);
+	else if (*PQgetvalue(res, 0, 5) == 't')
+		overtaken();
+	else if (is_silent(res))
+		end(c, res);
+	else
+		later();
+}
+
+static void
+take(struct conn *c)
+{
+	const char	*value[2];
+	char		 id[16];
+
+	snprintf(id, sizeof(id), "%d", config_server_id());
+	value[0] = config_instance();
+	value[1] = id;
+	ask(c, LOCK_TAKING, "SELECT mn.server_take($1, $2::integer)", 2, value);
 }
 
 void
 lock_result(struct conn *c, PGresult *res)
 {
-	struct timeval	 tv = { 0, 100000 };
-	int		 ok = PQresultStatus(res) == PGRES_TUPLES_OK;
+	int	 ok = PQresultStatus(res) == PGRES_TUPLES_OK;
+	int	 yes = ok && PQntuples(res) > 0 && *PQgetvalue(res, 0, 0) == 't';
 
-	(void)c;
-	if (ok && !ending && strcmp(PQgetvalue(res, 0, 0), "t") == 0) {
+	if (!ok) {
+		log_warnx("lock: %s", PQresultErrorMessage(res));
+		later();
+	} else if (state == LOCK_TRIED && yes)
+		take(c);
+	else if (state == LOCK_LOOKED)
+		looked(c, res);
+	else if (state == LOCK_TAKING && yes) {
 		state = LOCK_HELD;
+		other.name[0] = '\0';
 		log_debug("lock: held");
-	} else {
-		if (ok && ending && PQntuples(res) > 0)
-			log_warnx("lock: ended the backend %s that held it",
-			    PQgetvalue(res, 0, 0));
-		state = LOCK_WAITS;
-		event_add(ev_again, &tv);
-	}
+	} else if (state == LOCK_TAKING)
+		overtaken();
+	else
+		later();
 	PQclear(res);
 }
 

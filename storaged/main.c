@@ -2,7 +2,7 @@
  * main.c - storaged: every SQL statement of the server.  Owners ask with the
  * `sql' messages of the table; writes go down one connection in batches,
  * reads down others, events come up a third kind.  It is ready when the
- * advisory lock of this server's id is held and every statement is prepared.
+ * advisory lock of who is at work is held and every statement is prepared.
  */
 #include <seccomp.h>
 #include <stdio.h>

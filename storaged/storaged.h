@@ -57,7 +57,9 @@ extern struct stats stats;
 void		 config_option(const char *, const char *);
 void		 config_secret(const char *, const uint8_t *, size_t);
 void		 config_done(int);
-int64_t		 config_server_id(void);
+int		 config_server_id(void);
+const char	*config_instance(void);
+const char	*config_application(void);
 int		 config_log_days(void);
 /* A blocking connection as the owner; lent keywords for the worker's. */
 PGconn		*config_connect_owner(void);

@@ -19,6 +19,7 @@
 #define TRIES		5	/* of a statement that may pass later */
 #define PAUSE		60	/* ms before it is tried again */
 #define GONE		9000	/* ms without database: nothing waits longer */
+#define TOUCH		2000	/* ms: that often others see that we live */
 
 static struct stmts	 queue = TAILQ_HEAD_INITIALIZER(queue);
 static struct stmts	 batch = TAILQ_HEAD_INITIALIZER(batch);
@@ -32,7 +33,8 @@ static int		 commit_failed;
 static char		 failed_state[6];
 static uint64_t		 hold_until;	/* a pause before the next batch */
 static uint64_t		 gone_since;
-static uint64_t		 batch_since;
+static uint64_t		 batch_since;	/* or since it was touched */
+static int		 touching;
 static unsigned int	 settling[PROC_MAX];	/* orphans in the batch */
 static struct event	*ev_pause;
 
@@ -62,6 +64,7 @@ pause_over(evutil_socket_t fd, short what, void *arg)
 void
 write_start(void)
 {
+	conn.application = config_application();
 	gone_since = worker_mono_ms();
 	if ((ev_pause = event_new(worker_base(), -1, 0, pause_over, NULL)) ==
 	    NULL)
@@ -186,7 +189,7 @@ write_turn(void)
 	const struct group	*g;
 	unsigned int		 i;
 
-	if (!write_is_ours() || batched > 0 || queued == 0 ||
+	if (!write_is_ours() || batched > 0 || touching || queued == 0 ||
 	    worker_mono_ms() < hold_until)
 		return;
 	gather();
@@ -219,6 +222,7 @@ write_down(struct conn *c)
 	if (gone_since == 0)
 		gone_since = worker_mono_ms();
 	lock_lost();
+	touching = 0;
 	requeue();
 }
 
@@ -367,6 +371,10 @@ write_sync(struct conn *c)
 	(void)c;
 	if (!lock_is_held())
 		return;
+	if (touching) {
+		touching = 0;
+		return;
+	}
 	if (batched == 0) {
 		/* The lock came with this Sync. */
 		gone_since = 0;
@@ -402,7 +410,20 @@ is_gone(uint64_t now)
 {
 	if (!write_is_ours())
 		return (gone_since != 0 && now - gone_since >= GONE);
-	return (batched > 0 && now - batch_since >= GONE);
+	return ((batched > 0 || touching) && now - batch_since >= GONE);
+}
+
+/* Who stands by takes a connection that is silent for dead (lock.c). */
+static void
+touch(uint64_t now)
+{
+	if (!write_is_ours() || batched > 0 || touching ||
+	    now - batch_since < TOUCH)
+		return;
+	touching = 1;
+	batch_since = now;
+	conn_query(&conn, "SELECT 1", 0, NULL);
+	conn_sync(&conn);
 }
 
 /*
@@ -417,6 +438,7 @@ write_janitor(void)
 	uint64_t	 now = worker_mono_ms();
 
 	conn_janitor(&conn);
+	touch(now);
 	if (!is_gone(now))
 		return;
 	TAILQ_FOREACH_SAFE(s, &queue, entry, next) {

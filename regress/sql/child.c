@@ -285,6 +285,7 @@ child_start(struct child *ch)
 	option(ch, "conninfo-owner", env("OWNER"));
 	option(ch, "conninfo", env("WORKER"));
 	option(ch, "server-id", "77");
+	option(ch, "instance", ch->instance != NULL ? ch->instance : "ours");
 	option(ch, "log-retention-days", "30");
 	option(ch, "role", "marionette");
 	say(&ch->parent, MSG_PROC_CONFIGURED, 0, &done);

@@ -20,6 +20,7 @@ struct chan {
 
 struct child {
 	pid_t		 pid;
+	const char	*instance;	/* of its server; NULL: one of ours */
 	struct chan	 parent, control[PROC_MAX], bulk[PROC_MAX];
 };
 
@@ -63,5 +64,7 @@ void	 session_put(struct child *, uint64_t ref, const char *id);
 
 /* together.c: statements that are one call */
 void	 test_together(struct child *);
+/* standby.c: several servers, one at work; leaves the last in *child */
+void	 test_standby(struct child *);
 
 #endif

@@ -263,6 +263,7 @@ main(int argc, char **argv)
 	test_events(&ch);
 	test_together(&ch);
 	test_takeover(&ch);
+	test_standby(&ch);
 	test_generation(&ch);
 	test_kill(&ch);
 	test_gone(&ch);

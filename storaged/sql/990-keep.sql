@@ -42,10 +42,10 @@ BEGIN
 	FOREACH t IN ARRAY ARRAY['tenant', 'api_key', 'idempotency', 'session',
 	    'task', 'run', 'permission', 'kept_answer', 'event',
 	    'event_gone', 'log', 'runner', 'runner_token', 'agent_config',
-	    'data_key', 'action_log'] LOOP
+	    'data_key', 'action_log', 'server'] LOOP
 		EXECUTE format('GRANT SELECT, INSERT ON mn_data.%I TO %I', t,
 		    p_role);
-		CONTINUE WHEN t IN ('event', 'log', 'action_log');
+		CONTINUE WHEN t IN ('event', 'log', 'action_log', 'server');
 		EXECUTE format('GRANT UPDATE (%s) ON mn_data.%I TO %I',
 		    (SELECT string_agg(quote_ident(attname), ', ')
 			FROM pg_attribute
@@ -54,7 +54,7 @@ BEGIN
 			AND attname NOT IN ('tenant_id', 'shared')), t, p_role);
 	END LOOP;
 	EXECUTE format('GRANT DELETE ON mn_data.idempotency, '
-	    'mn_data.kept_answer, mn_data.event TO %I', p_role);
+	    'mn_data.kept_answer, mn_data.event, mn_data.server TO %I', p_role);
 	EXECUTE format('REVOKE EXECUTE ON FUNCTION mn.grant_to(text) FROM %I',
 	    p_role);
 END
