@@ -3,13 +3,14 @@
 import fs from "node:fs";
 import { run } from "../lib/proc.mjs";
 
-const pgbin = fs.readdirSync("/usr/lib/postgresql")
+export const pgbin = fs.readdirSync("/usr/lib/postgresql")
     .map((v) => `/usr/lib/postgresql/${v}/bin`).at(-1);
 
 export async function sql(server, text, database = "marionette") {
 	const r = await run([`${pgbin}/psql`, "-XAtq", "-v", "ON_ERROR_STOP=1",
-	    "-h", `${server.dir}/r/postgres`, "-U", "marionette_owner", "-d",
-	    database, "-c", text], { ms: 60000 });
+	    "-h", `${server.dir}/r/postgres`, "-p", `${server.port ?? 5432}`,
+	    "-U", "marionette_owner", "-d", database, "-c", text],
+	    { ms: 60000 });
 
 	if (r.code !== 0)
 		throw new Error(`psql: ${r.err}`);

@@ -127,7 +127,7 @@ class AgentProcess {
 	}
 }
 
-class Server {
+export class Server {
 	constructor(options) {
 		this.o = options;
 		this.cleanups = [];
@@ -188,11 +188,15 @@ class Server {
 		    ...(this.o.conf ?? []), ""].join("\n");
 	}
 
-	async start() {
+	launch() {
 		this.proc = start([...(this.o.wrap?.(this) ?? []),
 		    program("marionetted"), "-v", "-f", this.conf],
 		    { env: { ...process.env, ...SANITIZED },
 		    stdio: ["ignore", "pipe", "pipe"] });
+	}
+
+	async start() {
+		this.launch();
 		await until("the server to be ready", async () => {
 			if (this.proc.status !== null)
 				throw new Error(`it ended: ${this.proc.told()}`);
