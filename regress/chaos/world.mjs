@@ -45,7 +45,7 @@ export function workers(parent) {
 class Clock {
 	constructor(file) {
 		this.file = file;
-		this.library = path.join(O, "regress/step.so");
+		this.shim = path.join(O, "regress/step.so");
 		this.set(0);
 	}
 
@@ -92,7 +92,7 @@ export class World {
 		return ["sh", "-c", 'log=$1 clock=$2 step=$3 program=$4; ' +
 		    'shift 5; export LD_PRELOAD="$clock" STEP="$step"; ' +
 		    'exec "$program" "$@" >>"$log" 2>&1', "sh", this.log,
-		    this.clock.library, this.clock.file];
+		    this.clock.shim, this.clock.file];
 	}
 
 	own_disk() {
@@ -133,7 +133,7 @@ export class World {
 	clockless() {
 		return Object.entries({ ...this.pids(),
 		    parent: this.server.proc.pid, postgres: this.postmaster() })
-		    .filter(([, pid]) => ![this.clock.library, this.clock.file]
+		    .filter(([, pid]) => ![this.clock.shim, this.clock.file]
 		    .every((name) => fs.readFileSync(`/proc/${pid}/maps`, "utf8")
 		    .includes(name))).map(([name]) => name);
 	}
