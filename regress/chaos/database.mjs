@@ -21,28 +21,25 @@ const rows = async (server, query) => JSON.parse(await sql(server,
     "SET mn.tenant = '*'; SELECT coalesce(json_agg(x), '[]') " +
     `FROM (${query}) x`));
 
-// For compare.mjs, what is of the tenant that has the books.  sessions: the ids
-// of those whose work it is about, or all.
-export async function database(server, sessions) {
-	const theirs = "tenant_id = 'default'";
-	const only = sessions === undefined ? theirs : "session_id IN (" +
-	    [...sessions].map((id) => `'${id}'`).join() + ")";
+// For compare.mjs, what is of the tenant that has the books.
+export async function database(server, tenant = "default") {
+	const theirs = `tenant_id = '${tenant}'`;
 	const ask = (query) => rows(server, query);
 
 	return {
 		tasks: await ask("SELECT id, status, attempt, run_id, result, " +
 		    "waiting_for, split_part(prompt, ' ', 2) AS mark " +
-		    `FROM mn_data.task WHERE ${only}`),
+		    `FROM mn_data.task WHERE ${theirs}`),
 		runs: await ask("SELECT id, task_id, attempt, status, " +
 		    "runner_id, epoch FROM mn_data.run " +
-		    `WHERE ${only}`),
+		    `WHERE ${theirs}`),
 		log: await ask("SELECT task_id, attempt, first, lines " +
 		    "FROM mn_data.log WHERE task_id IN (SELECT id " +
-		    `FROM mn_data.task WHERE ${only}) ` +
+		    `FROM mn_data.task WHERE ${theirs}) ` +
 		    "ORDER BY task_id, attempt, first"),
 		permissions: await ask("SELECT id, run_id, request, status " +
 		    "FROM mn_data.permission WHERE run_id IN (SELECT id " +
-		    `FROM mn_data.run WHERE ${only})`),
+		    `FROM mn_data.run WHERE ${theirs})`),
 		events: await ask("SELECT type, resource_id " +
 		    `FROM mn_data.event WHERE ${theirs} ORDER BY xid, seq`),
 		sessions: await ask("SELECT id, epoch FROM mn_data.session " +

@@ -14,13 +14,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { ends_well } from "../lib/server.mjs";
-import { at_start, at_stop, Page, points } from "./points_page.mjs";
+import { at_refusal, at_start, at_stop, Page, points } from "./points_page.mjs";
 import { start_world } from "./points_world.mjs";
 import { workers } from "./world.mjs";
 
 const WARM_MS = 30000;			// to see what comes how often
 const QUICK_MS = 6000;			// for what comes all the time
 const SLOW_MS = Number(process.env.POINTS_SECONDS ?? 45) * 1000;	// now and then
+const DENY_MS = 12000;			// storaged refuses after nine seconds
 const LANES = 3;			// processes that may die at once
 const { MN_POINTS, POINTS, POINTS_LIST, POINTS_CERTS, FLEET } = process.env;
 
@@ -29,9 +30,11 @@ const page = new Page(MN_POINTS, Math.max(...list.map((p) => p.type)) + 1);
 const all = list.filter((p) => new RegExp(POINTS ?? "").test(p.name));
 const world = await start_world(POINTS_CERTS, FLEET);
 
-// What it takes that the message is sent at all: a process that starts, which
-// the parent tells any.
-function provoke(p) {
+// What it takes that the message is sent at all: a database that is away for
+// longer than anybody waits, or a process that starts, which the parent tells any.
+async function provoke(p) {
+	if (at_refusal(p))
+		await world.deny(DENY_MS);
 	if (!at_start(p))
 		return;
 	const all = workers(world.server.proc.pid);
@@ -40,7 +43,7 @@ function provoke(p) {
 
 async function hit(p, ms) {
 	page.arm(p);
-	provoke(p);
+	await provoke(p);
 	for (const end = Date.now() + ms; Date.now() < end; await pause(10))
 		if (page.is_hit(p.proc) || world.server.proc.status !== null)
 			break;
@@ -91,11 +94,12 @@ test("every point is hit that can be", { timeout: 3600000 }, async () => {
 
 	await pause(POINTS ? 1000 : WARM_MS);
 	await hit_all(can.filter((p) => page.sent(p) > 0 && !is_parent(p) &&
-	    !at_start(p)), QUICK_MS, LANES);
+	    !at_start(p) && !at_refusal(p)), QUICK_MS, LANES);
 	// With the parent all others go.
 	await hit_all(can.filter((p) => at_start(p) || is_parent(p)), QUICK_MS,
 	    1);
 	await hit_stopping(can.filter(at_stop));
+	await hit_all(can.filter(at_refusal), QUICK_MS, 1);
 	await hit_all(can.filter((p) => !p.hit && !at_stop(p)), SLOW_MS,
 	    list.length);
 	for (const p of all.filter((x) => !x.hit))

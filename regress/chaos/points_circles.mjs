@@ -3,10 +3,12 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { enrol } from "../lib/identity.mjs";
+import { orders } from "./points_orders.mjs";
 
 export const AGENT = "custom:points";
 const ENDED = ["completed", "failed", "canceled"];
 const GONE = [404, 409];
+const STREAM_MS = 35000;		// its ticket is renewed meanwhile
 const T = "/api/v1/tasks", S = "/api/v1/sessions", A = "/admin/api/v1";
 const KEY = { api_key: "sk-ant-test-points-0001",
     base_url: "http://localhost:1" };
@@ -146,23 +148,18 @@ async function configs(w) {
 	    [200, 204, ...GONE]);
 }
 
-// Reads a stream until it ends or so many bytes have come.
+// Reads a stream until it ends, so many bytes have come, or STREAM_MS are over.
 async function stream(w, at, bytes, headers = {}) {
-	const cut = new AbortController();
-	const timer = setTimeout(() => cut.abort(), 35000);
 	let n = 0;
 
 	try {
-		const r = await fetch(w.url + at, { signal: cut.signal,
-		    headers: { ...w.auth, ...headers } });
+		const r = await fetch(w.url + at, { headers: { ...w.auth,
+		    ...headers }, signal: AbortSignal.timeout(STREAM_MS) });
 		for await (const part of r.body)
 			if ((n += part.length) > bytes || w.books.stopped)
 				break;
 	} catch {
-		// Cut by the server's death.
-	} finally {
-		clearTimeout(timer);
-		cut.abort();
+		// Cut by the server's death, or long enough.
 	}
 }
 
@@ -222,7 +219,8 @@ export function circles(load, wills) {
 	const all = [forever("runners", () => runners(load))];
 
 	for (const w of wills) {
-		for (const f of [reads, life, idle, patience, streams, long])
+		for (const f of [reads, life, idle, patience, streams, long,
+		    ...orders({ AGENT, name, ended })])
 			all.push(forever(f.name, () => f(w)));
 		for (const f of w.admin ? [keys, configs] : [configs])
 			all.push(forever(f.name, () => f(w)));

@@ -5,8 +5,9 @@ import path from "node:path";
 import { start } from "../lib/proc.mjs";
 
 export class Fleet {
-	// dir: where certs.sh made ca.crt; port: of an api listener with TLS.
-	constructor(server, program, dir, port, token) {
+	// dir: where certs.sh made ca.crt; port: of an api listener with TLS; key
+	// and token: of its tenant.
+	constructor(server, program, dir, port, key, token) {
 		this.book = path.join(dir, "book");
 		this.proc = start([program, "-a", `localhost:${port}`, "-r",
 		    `localhost:${server.ports.runner}`, "-c",
@@ -16,7 +17,7 @@ export class Fleet {
 		    "2", "-S", "lines=20 bytes=100 progress=1",
 		    "ask"], { stdio: ["ignore", "pipe", "pipe"],
 		    env: { ...process.env, MARIONETTE_RUNNER_TOKEN: token,
-			MARIONETTE_API_KEY: server.api.o.token } });
+			MARIONETTE_API_KEY: key.key } });
 	}
 
 	// A tenth of its connections breaks.

@@ -75,10 +75,13 @@ export class Steady extends Runner {
 		if (/\bunwind\b/.test(task.prompt) &&
 		    !this.once.has(task.task_id)) {
 			this.once.add(task.task_id);
-			this.say("run_unwound", { run_id: task.run_id,
-			    attempt: task.attempt, reason: "busy" });
+			this.unwind(task, "busy");
 			return;
 		}
+		// Told to forget it, it knows nothing.
+		if (this.runs.get(task.run_id)?.forgotten &&
+		    this.runs.get(task.run_id).state === "forgotten")
+			return;
 		await super.take(task);
 	}
 

@@ -1,18 +1,20 @@
 // A server under everything that its clients and runners do, and its books.
 
+import { setTimeout as pause } from "node:timers/promises";
 import { free_port } from "../lib/place.mjs";
 import { start_server } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
 import { read_book } from "./books.mjs";
 import { compare } from "./compare.mjs";
-import { database } from "./database.mjs";
+import { database, sql } from "./database.mjs";
 import { check, follow } from "./points_check.mjs";
 import { AGENT, circles } from "./points_circles.mjs";
 import { Fleet } from "./points_fleet.mjs";
 import { steady } from "./points_runner.mjs";
 import { Books, Will } from "./points_will.mjs";
 
-const RUNNERS = 12;
+const RUNNERS = 20;
+const FLEETS = "fleet";			// its people answer whatever is asked
 
 // certs: where certs.sh made some.  fleet: the program.
 export async function start_world(certs, fleet) {
@@ -26,8 +28,9 @@ export async function start_world(certs, fleet) {
 	for (let i = 0; i < RUNNERS; i++)
 		w.list.push(await steady(w.address, w.token, [AGENT],
 		    `points-${i}`));
-	w.fleet = new Fleet(server, fleet, certs, port,
-	    await server.runner_token());
+	w.fleet = new Fleet(server, fleet, certs, port, await server.key(
+	    { tenant: FLEETS }), await server.runner_token(
+	    { shared: true }));
 	w.done = circles(w, w.wills);
 	return w;
 }
@@ -63,6 +66,19 @@ class World {
 			this.fleet.cut();
 	}
 
+	// The database takes no connection for so long.
+	async deny(ms) {
+		const allow = (yes) => sql(this.server, "ALTER DATABASE marionette" +
+		    ` ALLOW_CONNECTIONS ${yes}`, "postgres").then(() => true);
+
+		await allow(false);
+		await sql(this.server, "SELECT pg_terminate_backend(pid) FROM " +
+		    "pg_stat_activity WHERE datname = 'marionette'", "postgres");
+		await pause(ms);
+		await until("the database to be open again", () => allow(true),
+		    30000, 100);
+	}
+
 	async start_again() {
 		const { server } = this;
 
@@ -81,11 +97,10 @@ class World {
 		}, 60000, 20);
 	}
 
-	// The fleet's books, and what the database has of its sessions.
+	// The fleet's books, and what the database has of its tenant.
 	async compare() {
 		const book = await read_book(this.fleet.book);
-		const db = await database(this.server,
-		    book.session.map((s) => s.session));
+		const db = await database(this.server, FLEETS);
 
 		console.log(`# the fleet: ${db.tasks.length} tasks, ` +
 		    `${db.runs.length} runs, ${book.decided.length} answers, ` +

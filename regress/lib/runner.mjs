@@ -78,9 +78,10 @@ class Run {
 
 	complete(more = {}) {
 		this.state = "completed";
-		this.runner.say("run_completed", this.head({ status: "completed",
-		    exit_code: 0, result: "", log_last: this.line,
-		    conversation_id: "", ...more }));
+		this.end = this.head({ status: "completed", exit_code: 0,
+		    result: "", log_last: this.line, conversation_id: "",
+		    ...more });
+		this.runner.say("run_completed", this.end);
 	}
 }
 
@@ -190,10 +191,38 @@ export class Runner {
 			this.take(c);
 	}
 
-	// Known runs are not started again; others are done by on_task.
+	// What became of a run that is known, again.
+	repeat(run) {
+		if (run.state === "completed")
+			this.say("run_completed", run.end);
+		else {
+			run.accept();
+			if (run.state === "running")
+				run.started();
+		}
+	}
+
+	// Whether it was said of this run that it is not begun, and the server may
+	// not know yet.
+	unwinds(run_id) {
+		return this.unacked.some((m) => m.run_unwound?.run_id === run_id);
+	}
+
+	unwind(task, reason) {
+		this.say("run_unwound", { run_id: task.run_id,
+		    attempt: task.attempt, reason });
+	}
+
+	// Known runs are not started again (promise 6); others are done by on_task.
 	async take(task) {
-		if (this.runs.has(task.run_id))
+		if (this.runs.has(task.run_id)) {
+			this.repeat(this.runs.get(task.run_id));
 			return;
+		}
+		if (this.unwinds(task.run_id)) {
+			this.unwind(task, "busy");
+			return;
+		}
 		const run = new Run(this, task);
 		this.runs.set(run.id, run);
 		run.accept();

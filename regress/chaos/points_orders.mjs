@@ -1,0 +1,89 @@
+// Short circles, each for a few messages that the long ones reach seldom: what
+// is said of sessions that no runner has, what a follower of logs and of old
+// events takes, and questions whose run is suspended under them.
+
+import { setTimeout as pause } from "node:timers/promises";
+
+const NOBODY = "custom:nobody";		// no runner has it
+const T = "/api/v1/tasks", S = "/api/v1/sessions", P = "/api/v1/permissions";
+const KEY = { api_key: "sk-ant-test-points-0002",
+    base_url: "http://localhost:1" };
+const FINE = [200, 202, 204, 404, 409];
+const GLANCE_MS = 3000;
+
+// How a circle in points_circles.mjs names what it makes.
+export const orders = ({ AGENT, name, ended }) => {
+	const session = (w, agent, more = {}) => w.make("session", S, { agent,
+	    name: name(), ...more });
+	const task = (w, s, prompt) => w.make("task", T, { session_id: s.id,
+	    prompt: `${prompt} ${name()}` });
+	const tell = (w, at) => w.say("POST", at, {}, FINE);
+
+	// Everything that needs no runner.
+	async function unattended(w) {
+		const s = await session(w, NOBODY, KEY);
+		const at = `${S}/${s.id}`;
+
+		for (let n = 0; n < 4 && !w.books.stopped; n++) {
+			await w.say("PATCH", at, { name: name() }, [200]);
+			const t = await task(w, s, "never");
+			await tell(w, `${T}/${t.id}/cancel`);
+			await tell(w, `${T}/${t.id}/retry`);
+			await tell(w, `${T}/${t.id}/cancel`);
+			await tell(w, `${at}/suspend`);
+			await tell(w, `${at}/resume`);
+			await w.say("PUT", `${at}/credential`, KEY, FINE);
+			await tell(w, `${P}/perm_00000000000000000000000000` +
+			    "/approve");
+		}
+		await w.say("DELETE", at, undefined, FINE);
+	}
+
+	// A question is asked, and its session suspended: the next run asks anew.
+	async function orphan(w) {
+		const s = await session(w, AGENT, { idle_timeout_seconds: 0 });
+		const t = await task(w, s, "ask");
+
+		for (let n = 0; n < 50 && !w.books.stopped; n++) {
+			const { json } = await w.get(`${P}?task_id=${t.id}`);
+			if (json?.items?.length > 0)
+				break;
+			await pause(200);
+		}
+		await tell(w, `${S}/${s.id}/suspend?wait=5`);
+		await tell(w, `${S}/${s.id}/resume`);
+		await ended(w, s, t);
+		await w.say("DELETE", `${S}/${s.id}`, undefined, FINE);
+	}
+
+	// Follows for a moment; what came first, as text.
+	async function glance(w, at) {
+		const r = await fetch(w.url + at, { headers: w.auth,
+		    signal: AbortSignal.timeout(GLANCE_MS) });
+		for await (const part of r.body)
+			return Buffer.from(part).toString();
+		return "";
+	}
+
+	// Logs of a task that does not end, and events from the first on.
+	async function glances(w) {
+		const s = await session(w, NOBODY);
+		const t = await task(w, s, "never");
+
+		for (let n = 0; n < 5 && !w.books.stopped; n++) {
+			for (const at of [`${T}/${t.id}/logs/stream`,
+			    `/api/v1/events${w.first ?
+				`?after=${encodeURIComponent(w.first)}` : ""}`])
+				try {
+					w.first ??= /^id: (\S+)$/m.exec(
+					    await glance(w, at))?.[1];
+				} catch {
+					// Cut by the server's death.
+				}
+			await pause(50);
+		}
+		await w.say("DELETE", `${S}/${s.id}`, undefined, FINE);
+	}
+
+	return [unattended, orphan, glances];
+};
