@@ -1,6 +1,7 @@
 // A small HTTP client of the tests, on node's own http, https and http2: JSON
 // in, JSON out, nothing retried, nothing hidden.
 
+import assert from "node:assert/strict";
 import http from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
@@ -164,4 +165,14 @@ export class Api {
 		} while (cursor !== null);
 		return items;
 	}
+}
+
+// An error's envelope, and what it says.
+export function refused(r, status, code, words) {
+	assert.equal(r.status, status, r.text ?? r.body);
+	assert.equal(r.json.code, code);
+	assert.equal(typeof r.json.message, "string");
+	assert.ok(r.json.request_id);
+	if (words)
+		assert.match(r.json.message, words);
 }

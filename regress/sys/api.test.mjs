@@ -1,14 +1,13 @@
-// The public REST as others use it: curl, an EventSource and a WebSocket that
-// were not written here, cut and resumed.
+// The public REST as others use it, by curl and over each protocol.  Streams:
+// streams.test.mjs.
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
-import { EVENT_TYPES, follow_sse, follow_ws } from "../lib/follow.mjs";
+import { follow_sse, follow_ws } from "../lib/follow.mjs";
+import { refused } from "../lib/http.mjs";
 import { free_port, top } from "../lib/place.mjs";
 import { run as program } from "../lib/proc.mjs";
-import { Relay } from "../lib/relay.mjs";
 import { claude_program, ends_well, puppet, start_server, tests }
     from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
@@ -55,16 +54,6 @@ async function curl(...args) {
 	    json: /json/i.test(head) && body ? JSON.parse(body) : null };
 }
 const bearer = ["-H", `Authorization: Bearer ${api.o.token}`];
-
-// The error envelope, and what it says.
-function refused(r, status, code, words) {
-	assert.equal(r.status, status, r.text ?? r.body);
-	assert.equal(r.json.code, code);
-	assert.equal(typeof r.json.message, "string");
-	assert.ok(r.json.request_id);
-	if (words)
-		assert.match(r.json.message, words);
-}
 
 test("README's two requests, exactly as they stand", async () => {
 	const env = { ...process.env, API_KEY: api.o.token };
@@ -426,197 +415,6 @@ test("a revoked key is refused at once, its streams end", async () => {
 	    "invalid_auth");
 	await api.delete(`/api/v1/sessions/${s.id}`);
 }, 150000);
-
-// Logs in three floods with questions between them, so that a cut may fall
-// anywhere.
-const LONG = JSON.stringify([{ flood: 1500 }, { ask: { id: "1", tool: "T",
-    action: "a", input: {} } }, { flood: 1500 }, { ask: { id: "2", tool: "T",
-    action: "b", input: {} } }, { flood: 1500 }]);
-
-async function answer_all(t) {
-	await server.approve(await server.asked(t));
-	await until("the second question", async () =>
-	    (await server.permissions(t)).length === 2);
-	await server.approve(await server.asked(t));
-	return server.ended(t);
-}
-
-const whole = async (t) => (await server.lines(t)).map((l) => l.position);
-
-test("SSE: cut again and again, no line is missed and none repeated",
-    async (t) => {
-	const relay = await new Relay(8080).listen(t);
-	const s = await puppet_session();
-	const task = await server.task(s, LONG);
-	const f = follow_sse(`http://localhost:${relay.port}/api/v1/tasks/` +
-	    `${task.id}/logs/stream`, { token: api.o.token,
-	    types: ["log", "end"] });
-
-	await until("half of it", () => f.of("log").length > 700);
-	relay.cut();
-	await until("it to go on", () => f.opened === 2 &&
-	    f.of("log").length >= 1500);
-	const ended = answer_all(task);
-	await until("more of it", () => f.of("log").length > 3000);
-	relay.cut();
-	await ended;
-	await until("the end", () => f.of("end").length > 0, 30000);
-	const end = f.of("end")[0].data;
-	assert.equal(end.id, task.id);
-	assert.equal(end.status, "completed");
-	await until("a 204", () => f.ended, 30000);
-	assert.equal(f.requests.at(-1).status, 204);
-	assert.ok(f.opened >= 3);
-	assert.deepEqual(f.of("log").map((i) => i.id), await whole(task));
-	assert.deepEqual(f.of("log").map((i) => i.data.position),
-	    f.of("log").map((i) => i.id));
-	assert.equal(f.of("end").length, 1);
-	f.close();
-}, 90000);
-
-test("WebSocket: cut and resumed with ?after=, then 204", async () => {
-	const s = await puppet_session();
-	const task = await server.task(s, LONG);
-	const url = `ws://localhost:8080/api/v1/tasks/${task.id}/logs/stream`;
-	const one = follow_ws(url, { token: api.o.token });
-
-	await until("half of it", () => one.items.length > 700);
-	one.cut();
-	const n = one.items.length;
-	const two = follow_ws(`${url}?after=${one.items[n - 1].data.id}`,
-	    { token: api.o.token });
-	await answer_all(task);
-	await until("the end", () => two.items.at(-1)?.data.event === "end",
-	    30000);
-	const got = [...one.items.slice(0, n), ...two.items.slice(0, -1)]
-	    .map((i) => i.data.id);
-	assert.deepEqual(got, await whole(task));
-	await until("it to close", () => two.ended);
-	assert.equal(two.code, 1000);
-	assert.equal(two.items.at(-1).data.data.status, "completed");
-	const three = follow_ws(`${url}?after=${got.at(-1)}`,
-	    { token: api.o.token });
-	await until("an answer", () => three.ended);
-	assert.equal(three.status, 204);
-	// A browser's way to bring the key.
-	const four = follow_ws(url, { protocols: ["marionette.v1",
-	    api.o.token] });
-	await until("the end again", () =>
-	    four.items.at(-1)?.data.event === "end", 30000);
-	assert.equal(four.items.length, got.length + 1);
-}, 90000);
-
-test("a reader that is slow gets every line all the same", async () => {
-	const s = await puppet_session();
-	const { task } = await server.run(s, JSON.stringify(
-	    Array.from({ length: 60 }, (_, i) =>
-		({ fill: [String(i % 10), 60000] }))));
-	const f = follow_ws(`ws://localhost:8080/api/v1/tasks/${task.id}` +
-	    "/logs/stream", { token: api.o.token });
-
-	await until("it to open", () => f.opened > 0);
-	f.socket.pause();
-	await pause(1500);
-	f.socket.resume();
-	await until("the end", () => f.items.at(-1)?.data.event === "end", 30000);
-	assert.deepEqual(f.items.slice(0, -1).map((i) => i.data.id),
-	    await whole(task));
-});
-
-test("events: followed across cuts, none missed, none repeated", async (t) => {
-	const relay = await new Relay(8080).listen(t);
-	const at = "/api/v1/events";
-	const all = follow_sse(`${server.url}${at}`, { token: api.o.token,
-	    types: EVENT_TYPES });
-	await until("it to open", () => all.opened > 0);
-	const first = await server.session({ agent: "custom:nobody" });
-	const start = await all.has("its event", (i) =>
-	    i.data.resource?.id === first.id);
-	const cut = follow_sse(`http://localhost:${relay.port}${at}?after=` +
-	    encodeURIComponent(start.id), { token: api.o.token,
-	    types: EVENT_TYPES });
-	const s = await puppet_session();
-	const marks = [];
-	for (let i = 0; i < 6; i++) {
-		const { task } = await server.run(s, '[{"out":"x"}]');
-		marks.push(task.id);
-		if (i % 2 === 0) {
-			const n = cut.opened;
-			relay.cut();
-			await server.run(s, '[{"out":"meanwhile"}]')
-			    .then((r) => marks.push(r.task.id));
-			await until("it to be back", () => cut.opened > n);
-		}
-	}
-	await server.terminate(first);
-	const last = (f) => f.has("the last event", (i) => i.data.type ===
-	    "session.terminated" && i.data.resource.id === first.id, 30000);
-	await last(all);
-	await last(cut);
-	const from = all.items.indexOf(start);
-	const want = all.items.slice(from + 1).map((i) => i.id);
-	assert.ok(cut.opened >= 3);
-	assert.deepEqual(cut.items.slice(0, want.length).map((i) => i.id), want);
-	assert.equal(new Set(cut.items.map((i) => i.data.id)).size,
-	    cut.items.length);
-	for (const id of marks)
-		assert.deepEqual(cut.items.filter((i) => i.data.task_id === id)
-		    .map((i) => i.data.type).filter((x) => /^task/.test(x)),
-		    ["task.created", "task.running", "task.completed"]);
-	// Positions tell nothing.
-	assert.doesNotMatch(start.id, /^\d+\.\d+$/);
-	all.close();
-	cut.close();
-	// A filter.
-	const some = follow_sse(`${server.url}${at}?types=task.completed&after=` +
-	    encodeURIComponent(start.id), { token: api.o.token,
-	    types: EVENT_TYPES });
-	await until("them", () => some.items.length === marks.length);
-	assert.deepEqual(some.items.map((i) => i.data.task_id), marks);
-	some.close();
-	refused(await api.get(`${at}?after=nonsense`), 400, "validation_error");
-	// Another tenant sees none of it.
-	const other = await server.key({ tenant: "third" });
-	const theirs = follow_sse(`${server.url}${at}`, { token: other.key,
-	    types: EVENT_TYPES });
-	await until("it to open", () => theirs.opened > 0);
-	const own = await other.api.must(201, "POST", "/api/v1/sessions",
-	    { agent: "custom:nobody" });
-	await server.run(s, "[]");
-	await theirs.has("its own event", (i) => i.data.resource?.id === own.id);
-	assert.ok(theirs.items.every((i) => i.data.resource?.id === own.id));
-	theirs.close();
-}, 90000);
-
-test("stream tickets: for one path, one Origin, and only streams", async () => {
-	const s = await puppet_session();
-	const { task } = await server.run(s, '[{"out":"ticketed"}]');
-	const target = `/api/v1/tasks/${task.id}/logs/stream`;
-	const origin = "http://localhost:8080";
-	const made = await api.post("/api/v1/stream-tickets", { target },
-	    { origin });
-	const bare = api.as({});
-	const q = (at) => `${at}?ticket=${encodeURIComponent(made.json.ticket)}`;
-
-	assert.equal(made.status, 201, made.text);
-	assert.ok(!made.json.ticket.startsWith("mk_"));
-	const ok = await bare.get(q(target), { origin });
-	assert.equal(ok.status, 200, ok.text);
-	assert.match(ok.text, /ticketed/);
-	assert.match(ok.text, /event: end/);
-	assert.equal((await bare.get(q(target), { origin })).status, 200);
-	assert.equal((await bare.get(q("/api/v1/events"), { origin })).status,
-	    401);
-	assert.equal((await bare.get(q(target), { origin:
-	    "http://evil.example" })).status >= 401, true);
-	assert.ok((await bare.get(q(`/api/v1/tasks/${task.id}`), { origin }))
-	    .status >= 400);
-	refused(await api.post("/api/v1/stream-tickets",
-	    { target: "/api/v1/tasks" }), 400, "validation_error", /target/);
-	// A long-lived key in a URL is no credential.
-	assert.equal((await bare.get(`${target}?ticket=${api.o.token}`)).status,
-	    401);
-});
 
 test("hosts and origins that are not ours", async () => {
 	const r = await api.get("/api/v1/me", { host: "evil.example" });
