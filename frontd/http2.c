@@ -393,7 +393,9 @@ http2_input(struct conn *c, const uint8_t *p, size_t n)
 		log_debug("%s: http2: %s", c->name, nghttp2_strerror((int)rc));
 		if (rc == NGHTTP2_ERR_NOMEM)
 			fatalx("http2: no memory");
-		h2_end_session(c->h2, NGHTTP2_PROTOCOL_ERROR);
+		/* Flooded: with what wants an answer, before our budget ended. */
+		h2_end_session(c->h2, rc == NGHTTP2_ERR_FLOODED ?
+		    NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
 		http2_fill(c);
 		conn_finish(c);
 	}

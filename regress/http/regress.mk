@@ -4,7 +4,9 @@ FRONTD_OBJS = $(filter-out $(O)/obj/frontd/main.o,$(OBJS_frontd)) \
 	      $(GENOBJS_frontd)
 REGRESS	+= $(O)/regress/world $(O)/regress/routes
 
-$(O)/regress/world: $(O)/obj/regress/http/world.o $(O)/libimsg.a
+WORLD	= $(patsubst %,$(O)/obj/regress/http/%.o,world world_channel \
+	  world_owner world_scan)
+$(O)/regress/world: $(WORLD) $(O)/libimsg.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LIBS)
