@@ -123,6 +123,23 @@ logs_credit(uint64_t ref, size_t bytes)
 		send_logs_credit(peer_of(PROC_RUNNER), ref, &m);
 }
 
+/*
+ * Whoever has lost its line and dialled again may have left streams behind that
+ * nobody knows to be dead yet: the oldest makes room.
+ */
+static void
+logs_make_room(const struct runner *r)
+{
+	struct logs	*s;
+
+	RB_FOREACH(s, logstreams, &all)
+		if (s->runner == r)
+			break;
+	if (s != NULL)
+		logs_end(s->ref, GRPC_ABORTED,
+		    "replaced by a newer Logs of this runner");
+}
+
 static const char *
 logs_open(uint64_t ref, const struct msg_logs_open *m, int *status)
 {
@@ -139,9 +156,11 @@ logs_open(uint64_t ref, const struct msg_logs_open *m, int *status)
 	}
 	if (named && (r = runner_by_cert(m->cert_hash)) == NULL)
 		return ("this client certificate is not known; enrol again");
-	if (*count_of(r) >= (named ? LOGS_PER_RUNNER : LOGS_NAMELESS)) {
+	if (named && r->nlogs >= LOGS_PER_RUNNER)
+		logs_make_room(r);
+	if (!named && nobodys >= LOGS_NAMELESS) {
 		*status = GRPC_RESOURCE_EXHAUSTED;
-		return ("too many Logs streams of this runner");
+		return ("too many Logs streams of nobody");
 	}
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		fatal("logs");

@@ -14,7 +14,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { ends_well } from "../lib/server.mjs";
-import { at_refusal, at_start, at_stop, Page, points } from "./points_page.mjs";
+import { at_length, at_refusal, at_start, at_stop, Page,
+    points } from "./points_page.mjs";
 import { start_world } from "./points_world.mjs";
 import { workers } from "./world.mjs";
 
@@ -22,6 +23,7 @@ const WARM_MS = 30000;			// to see what comes how often
 const QUICK_MS = 6000;			// for what comes all the time
 const SLOW_MS = Number(process.env.POINTS_SECONDS ?? 45) * 1000;	// now and then
 const DENY_MS = 12000;			// storaged refuses after nine seconds
+const STOPS = 3;			// tries to stop
 const LANES = 3;			// processes that may die at once
 const { MN_POINTS, POINTS, POINTS_LIST, POINTS_CERTS, FLEET } = process.env;
 
@@ -66,7 +68,7 @@ async function hit_stopping(points) {
 		world.server.proc.signal("SIGTERM", false);
 		await world.server.proc.exited;
 		for (const p of round) {
-			p.hit = page.disarm(p.proc);
+			p.hit = page.disarm(p.proc) || p.hit;
 			if (p.hit)
 				console.log(`# hit ${p.name}`);
 		}
@@ -94,12 +96,16 @@ test("every point is hit that can be", { timeout: 3600000 }, async () => {
 
 	await pause(POINTS ? 1000 : WARM_MS);
 	await hit_all(can.filter((p) => page.sent(p) > 0 && !is_parent(p) &&
-	    !at_start(p) && !at_refusal(p)), QUICK_MS, LANES);
+	    !at_start(p) && !at_refusal(p) && !at_length(p)), QUICK_MS, LANES);
 	// With the parent all others go.
 	await hit_all(can.filter((p) => at_start(p) || is_parent(p)), QUICK_MS,
 	    1);
-	await hit_stopping(can.filter(at_stop));
+	// Who has a request that takes its time is stopped before it has drained.
+	for (let n = 0; n < STOPS; n++)
+		await hit_stopping(can.filter((p) => at_stop(p) && !p.hit));
 	await hit_all(can.filter(at_refusal), QUICK_MS, 1);
+	// While nobody else dies, or no stream is open for so long.
+	await hit_all(can.filter(at_length), SLOW_MS, LANES);
 	await hit_all(can.filter((p) => !p.hit && !at_stop(p)), SLOW_MS,
 	    list.length);
 	for (const p of all.filter((x) => !x.hit))

@@ -9,7 +9,8 @@ const T = "/api/v1/tasks", S = "/api/v1/sessions", P = "/api/v1/permissions";
 const KEY = { api_key: "sk-ant-test-points-0002",
     base_url: "http://localhost:1" };
 const FINE = [200, 202, 204, 404, 409];
-const GLANCE_MS = 3000;
+const ID = /^id: (\S+)$/m;
+const GLANCE_MS = 10000;
 
 // How a circle in points_circles.mjs names what it makes.
 export const orders = ({ AGENT, name, ended }) => {
@@ -18,6 +19,15 @@ export const orders = ({ AGENT, name, ended }) => {
 	const task = (w, s, prompt) => w.make("task", T, { session_id: s.id,
 	    prompt: `${prompt} ${name()}` });
 	const tell = (w, at) => w.say("POST", at, {}, FINE);
+
+	// Asked and taken back.
+	async function withdrawn(w) {
+		const s = await session(w, AGENT);
+
+		for (let n = 0; n < 4 && !w.books.stopped; n++)
+			await ended(w, s, await task(w, s, "withdraw lines"));
+		await w.say("DELETE", `${S}/${s.id}`, undefined, FINE);
+	}
 
 	// Everything that needs no runner.
 	async function unattended(w) {
@@ -56,13 +66,18 @@ export const orders = ({ AGENT, name, ended }) => {
 		await w.say("DELETE", `${S}/${s.id}`, undefined, FINE);
 	}
 
-	// Follows for a moment; what came first, as text.
-	async function glance(w, at) {
+	// Follows until something has come, or an id when that is wanted.
+	async function glance(w, at, id) {
 		const r = await fetch(w.url + at, { headers: w.auth,
 		    signal: AbortSignal.timeout(GLANCE_MS) });
-		for await (const part of r.body)
-			return Buffer.from(part).toString();
-		return "";
+		let text = "";
+
+		for await (const part of r.body) {
+			text += Buffer.from(part).toString();
+			if (!id || ID.test(text))
+				break;
+		}
+		return ID.exec(text)?.[1];
 	}
 
 	// Logs of a task that does not end, and events from the first on.
@@ -71,19 +86,19 @@ export const orders = ({ AGENT, name, ended }) => {
 		const t = await task(w, s, "never");
 
 		for (let n = 0; n < 5 && !w.books.stopped; n++) {
-			for (const at of [`${T}/${t.id}/logs/stream`,
-			    `/api/v1/events${w.first ?
-				`?after=${encodeURIComponent(w.first)}` : ""}`])
-				try {
-					w.first ??= /^id: (\S+)$/m.exec(
-					    await glance(w, at))?.[1];
-				} catch {
-					// Cut by the server's death.
-				}
+			try {
+				await glance(w, `${T}/${t.id}/logs/stream`);
+				w.first ??= await glance(w, "/api/v1/events",
+				    true);
+				await glance(w, "/api/v1/events?after=" +
+				    encodeURIComponent(w.first));
+			} catch {
+				// Cut by the server's death.
+			}
 			await pause(50);
 		}
 		await w.say("DELETE", `${S}/${s.id}`, undefined, FINE);
 	}
 
-	return [unattended, orphan, glances];
+	return [withdrawn, unattended, orphan, glances];
 };

@@ -76,6 +76,8 @@ const LEARNS = /_LOAD|_DONE|RUN_EXPECTED|CA_CERT|EVENT_FEED|KEY_CLAIM|_HORIZON/;
 export const at_start = (p) => STARTS.test(p.name) || LEARNS.test(p.name);
 // Nothing refuses a healthy server's statement but an absent database.
 export const at_refusal = (p) => /storaged .* REFUSED/.test(p.name);
+// Of a stream that has been open for a while.
+export const at_length = (p) => /AUTH_RENEW/.test(p.name);
 export const at_stop = (p) => /PROC_DRAIN/.test(p.name);
 
 // file: `process number MESSAGE number write' lines of gen.awk.

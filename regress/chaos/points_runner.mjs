@@ -51,7 +51,6 @@ const DO = {
 export class Steady extends Runner {
 	constructor(me) {
 		super(me, { auto: true });
-		this.stream = null;
 		this.once = new Set();		// tasks unwound or forgotten
 		this.executed = new Map();	// run id: times it was begun
 		this.attached = [];		// `session epoch', each time

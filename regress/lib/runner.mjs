@@ -98,6 +98,7 @@ export class Runner {
 		this.epoch = 0;
 		this.on_task = null;	// async (run) -> result text
 		this.errors = [];
+		this.stream = this.logs = null;
 		this.connected = false;
 	}
 
@@ -105,7 +106,7 @@ export class Runner {
 	async connect(ms = 15000) {
 		const { me } = this;
 
-		this.client?.close();
+		this.cut();
 		this.client = new RunnerService(me.address,
 		    credentials(me.ca, me.key, me.certificate));
 		this.pair = sealing_pair();
@@ -314,12 +315,14 @@ export class Runner {
 
 	// The line is cut: no goodbye, nothing is forgotten.
 	cut() {
-		const stream = this.stream;
+		const { stream, logs } = this;
 
 		if (stream !== null) {
 			this.gone(stream, null);
 			stream.cancel();
 		}
+		// Closing a client leaves its calls alone.
+		logs?.cancel();
 		this.client?.close();
 	}
 

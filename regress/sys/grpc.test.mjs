@@ -493,6 +493,34 @@ test("a second Connect replaces the first", async () => {
 	await two.end();
 });
 
+test("Logs streams that a lost line left behind make room for new ones",
+    async (t) => {
+	const { r, s } = await placed(t);
+	const ends = [];
+
+	for (let i = 0; i < 8; i++) {
+		const st = new RunnerService(address, credentials(r.me.ca,
+		    r.me.key, r.me.certificate)).Logs();
+		st.on("error", (e) => ends.push([i, e.code]));
+		st.on("data", () => {});
+		// It is there when it answers for a run that is not.
+		const heard = new Promise((done) => st.once("data", done));
+		st.write({ run_id: `run_${"0".repeat(25)}${i}`, first: 1,
+		    lines: [] });
+		await within("an answer", 10000, heard);
+		t.after(() => st.cancel());
+	}
+	r.on_task = async (run) => {
+		run.log("heard");
+		await run.logged();
+	};
+	const { task } = await server.run(s, "x");
+	assert.equal(task.status, "completed");
+	assert.deepEqual((await server.lines(task)).map((l) => l.content),
+	    ["heard"]);
+	assert.deepEqual(ends, [[0, S.ABORTED]]);
+});
+
 test("methods that are not there", async () => {
 	const client = new grpc.Client(address, credentials(ca));
 	const e = await refusal(new Promise((done, fail) =>
