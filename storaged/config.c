@@ -65,8 +65,7 @@ config_option(const char *name, const char *value)
 		if (strlcpy(conf.instance, value, sizeof(conf.instance)) >=
 		    sizeof(conf.instance))
 			fatalx("option instance: too long");
-	}
-	else if (strcmp(name, "conninfo-owner") == 0)
+	} else if (strcmp(name, "conninfo-owner") == 0)
 		set(&conf.owner, value);
 	else if (strcmp(name, "conninfo") == 0) {
 		/* A new one needs an address, and there is no resolver here. */

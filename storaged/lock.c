@@ -143,7 +143,7 @@ looked(struct conn *c, const PGresult *res)
 {
 	if (PQntuples(res) == 0)
 		later();		/* it has just gone */
-	else if (strcmp(PQgetvalue(res, 0, 3), config_application()) == 0)
+	else if (strstr(PQgetvalue(res, 0, 3), config_instance()) != NULL)
 		end(c, res);
 	else if (*PQgetvalue(res, 0, 5) == 't')
 		overtaken();
