@@ -68,7 +68,8 @@ struct child {
 	char		 root[256];
 	enum child_state state;
 	uint32_t	 generation;
-	uint64_t	 started_ms;
+	uint64_t	 started_ms;	/* Unix, to be shown */
+	uint64_t	 started_at;	/* monotonic ms */
 	uint64_t	 pong_ms;	/* monotonic: last answer */
 	uint32_t	 ping_us, queued;
 	unsigned int	 restarts;

@@ -145,6 +145,7 @@ child_start(struct child *ch)
 	ch->state = CHILD_STARTING;
 	ch->generation++;
 	ch->started_ms = wall_ms();
+	ch->started_at = mono_ms();
 	ch->pong_ms = mono_ms();
 	peer_open(peer_of(ch->proc), 0, sv[0], ch->generation);
 	log_debug("%s: pid %ld", proc_names[ch->proc], (long)ch->pid);
@@ -225,7 +226,7 @@ child_died(struct child *ch, int status)
 		return;
 	}
 	ch->restarts++;
-	if (wall_ms() - ch->started_ms > STEADY_MS)
+	if (mono_ms() - ch->started_at > STEADY_MS)
 		ch->backoff_ms = 0;
 	if (ch->backoff_ms == 0 && !unconfigured) {
 		/* It was steady: at once, and the backoff begins. */
