@@ -1,7 +1,9 @@
 // What the database has, asked as its owner past the server.
 
 import fs from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { run } from "../lib/proc.mjs";
+import { until } from "../lib/wait.mjs";
 
 export const pgbin = fs.readdirSync("/usr/lib/postgresql")
     .map((v) => `/usr/lib/postgresql/${v}/bin`).at(-1);
@@ -15,6 +17,23 @@ export async function sql(server, text, database = "marionette") {
 	if (r.code !== 0)
 		throw new Error(`psql: ${r.err}`);
 	return r.out;
+}
+
+// Whoever is connected is cut, and nobody can connect for so long.
+export async function deny(server, ms) {
+	const ask = (text) => sql(server, text, "postgres");
+	const allow = (yes) => ask("ALTER DATABASE marionette " +
+	    `ALLOW_CONNECTIONS ${yes}`).then(() => true);
+
+	await allow(false);
+	try {
+		await ask("SELECT pg_terminate_backend(pid) FROM " +
+		    "pg_stat_activity WHERE datname = 'marionette'");
+		await pause(ms);
+	} finally {
+		await until("the database to be open again", () => allow(true),
+		    30000, 100);
+	}
 }
 
 const rows = async (server, query) => JSON.parse(await sql(server,

@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { until } from "../lib/wait.mjs";
+import { deny } from "./database.mjs";
 import { wake } from "./sleeper.mjs";
 import { WORKERS } from "./world.mjs";
 
@@ -101,18 +101,7 @@ async function stop_backends(w, random) {
 async function refuse_database(w, random) {
 	const ms = random.between(1000, 10000);
 
-	const allow = (yes) => w.sql("ALTER DATABASE marionette " +
-	    `ALLOW_CONNECTIONS ${yes}`, "postgres").then(() => true);
-
-	await allow(false);
-	try {
-		await w.sql("SELECT pg_terminate_backend(pid) FROM " +
-		    "pg_stat_activity WHERE datname = 'marionette'", "postgres");
-		await pause(ms);
-	} finally {
-		await until("the database to be open again", () => allow(true),
-		    30000, 100);
-	}
+	await deny(w.server, ms);
 	return `${ms} ms`;
 }
 

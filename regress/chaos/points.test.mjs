@@ -14,6 +14,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { ends_well } from "../lib/server.mjs";
+import { deny } from "./database.mjs";
 import { at_length, at_refusal, at_start, at_stop, Page,
     points } from "./points_page.mjs";
 import { start_world } from "./points_world.mjs";
@@ -36,7 +37,7 @@ const world = await start_world(POINTS_CERTS, FLEET);
 // longer than anybody waits, or a process that starts, which the parent tells any.
 async function provoke(p) {
 	if (at_refusal(p))
-		await world.deny(DENY_MS);
+		await deny(world.server, DENY_MS);
 	if (!at_start(p))
 		return;
 	const all = workers(world.server.proc.pid);

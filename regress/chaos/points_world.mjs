@@ -1,12 +1,11 @@
 // A server under everything that its clients and runners do, and its books.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { free_port } from "../lib/place.mjs";
 import { start_server } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
 import { read_book } from "./books.mjs";
 import { compare } from "./compare.mjs";
-import { database, sql } from "./database.mjs";
+import { database } from "./database.mjs";
 import { check, follow } from "./points_check.mjs";
 import { AGENT, circles } from "./points_circles.mjs";
 import { Fleet } from "./points_fleet.mjs";
@@ -64,19 +63,6 @@ class World {
 	cut() {
 		if (!this.ending)
 			this.fleet.cut();
-	}
-
-	// The database takes no connection for so long.
-	async deny(ms) {
-		const allow = (yes) => sql(this.server, "ALTER DATABASE marionette" +
-		    ` ALLOW_CONNECTIONS ${yes}`, "postgres").then(() => true);
-
-		await allow(false);
-		await sql(this.server, "SELECT pg_terminate_backend(pid) FROM " +
-		    "pg_stat_activity WHERE datname = 'marionette'", "postgres");
-		await pause(ms);
-		await until("the database to be open again", () => allow(true),
-		    30000, 100);
 	}
 
 	async start_again() {
