@@ -74,9 +74,8 @@ put_done(struct ask *a, const struct answer *ans)
 	if ((result = answered(a, ans, &row)) == -1)
 		return;
 	if (row.task != NULL && (t = task_row(&row)) != NULL) {
-		if (result == 0 && o->again)
-			t->wanted_ms = worker_now_ms();
-		else if (strcmp(row.run, o->run) == 0)
+		if ((result != 0 || !o->again) &&
+		    strcmp(row.run, o->run) == 0)
 			strlcpy(t->waiting_for, o->word,
 			    sizeof(t->waiting_for));
 	}

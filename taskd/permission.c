@@ -164,6 +164,7 @@ answered(struct permission *q, const struct msg_permission_row *m)
 		q->answered = 1;
 		count_asking(q, -1);
 	}
+	task_wants(t, m->wanted_ms);
 	q->approved = strcmp(m->status, "approved") == 0;
 	free(q->reason);
 	if ((q->reason = strdup(m->reason)) == NULL)
@@ -175,7 +176,6 @@ answered(struct permission *q, const struct msg_permission_row *m)
 		return;
 	}
 	/* Its run was suspended: the answer is kept; the session goes on. */
-	t->wanted_ms = worker_now_ms();
 	permission_free(q);
 	session_tell(t->session);
 }

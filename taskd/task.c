@@ -104,6 +104,14 @@ task_resume_run(struct task *t, const struct msg_task_row *m)
 	t->session->current = t;
 }
 
+/* Since then it wants its session, says a row. */
+void
+task_wants(struct task *t, uint64_t ms)
+{
+	if (ms > t->wanted_ms)
+		t->wanted_ms = ms;
+}
+
 /*
  * The task of a committed row: as known, or made.  NULL when it has ended.
  */
@@ -115,8 +123,10 @@ task_row(const struct msg_task_row *m)
 	if (strcmp(m->status, "pending") != 0 &&
 	    strcmp(m->status, "running") != 0)
 		return (NULL);
-	if ((t = task_find(m->task)) != NULL)
+	if ((t = task_find(m->task)) != NULL) {
+		task_wants(t, m->wanted_ms);
 		return (t);
+	}
 	if ((t = calloc(1, sizeof(*t))) == NULL)
 		fatal("task");
 	strlcpy(t->id, m->task, sizeof(t->id));
@@ -125,7 +135,8 @@ task_row(const struct msg_task_row *m)
 	TAILQ_INIT(&t->permissions);
 	t->session = session_get(m->session);
 	t->session->tasks++;
-	t->created_ms = t->wanted_ms = m->created_ms;
+	t->created_ms = m->created_ms;
+	t->wanted_ms = m->wanted_ms;
 	t->priority = m->priority;
 	t->timeout = m->timeout;
 	t->max_retries = m->max_retries;

@@ -20,6 +20,18 @@ export const orders = ({ AGENT, name, ended }) => {
 	    prompt: `${prompt} ${name()}` });
 	const tell = (w, at) => w.say("POST", at, {}, FINE);
 
+	// Sealed, and thrown away.
+	async function papers(w) {
+		const at = w.admin ? "/admin/api/v1/agent-configs" :
+		    "/api/v1/agent-configs";
+		const c = await w.make("config", at, { name: name(),
+		    agent: NOBODY, ...KEY });
+
+		await w.say("DELETE", `/api/v1/agent-configs/${c.id}`, undefined,
+		    FINE);
+		await pause(200);
+	}
+
 	// Asked and taken back.
 	async function withdrawn(w) {
 		const s = await session(w, AGENT);
@@ -100,5 +112,5 @@ export const orders = ({ AGENT, name, ended }) => {
 		await w.say("DELETE", `${S}/${s.id}`, undefined, FINE);
 	}
 
-	return [withdrawn, unattended, orphan, glances];
+	return [papers, withdrawn, unattended, orphan, glances];
 };

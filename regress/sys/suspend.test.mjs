@@ -244,6 +244,23 @@ test("a question nobody answers suspends the session; the answer resumes it"
 	server.proc.signal("SIGHUP", false);
 }, 90000);
 
+test("an answer wakes a suspended session, though taskd dies before it says so",
+    async () => {
+	const s = await puppet_session();
+	const t = await server.task(s, JSON.stringify([{ ask: { id: "q",
+	    tool: "T", action: "a", input: {} } }, { out: "on" }]));
+	const p = await server.asked(t);
+	await server.suspend(s);
+	assert.equal((await server.get_session(s)).status, "suspended");
+	// So that nobody hears what taskd has to say of the answer.
+	const { sessiond, taskd } = await server.processes();
+	process.kill(sessiond.pid, "SIGSTOP");
+	await server.approve(p);
+	process.kill(taskd.pid, "SIGKILL");
+	process.kill(sessiond.pid, "SIGKILL");
+	assert.equal((await server.ended(t, 45000)).status, "completed");
+}, 90000);
+
 test("idle sessions are suspended when they say so", async () => {
 	const s = await puppet_session({ idle_timeout_seconds: 1 });
 

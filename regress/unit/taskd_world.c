@@ -82,7 +82,8 @@ task_stored(uint64_t ref, const char *runner)
 	struct msg_task_row	 row = { .tenant = "t", .session = SESS,
 	    .status = "pending", .timeout = 3600, .attempt = 1,
 	    .run_status = runner[0] != '\0' ? "assigned" : "pending",
-	    .code = "", .text = "", .epoch = 4, .created_ms = client_ref };
+	    .code = "", .text = "", .epoch = 4, .created_ms = client_ref,
+	    .wanted_ms = client_ref };
 
 	row.task = task;
 	row.run = run;

@@ -266,6 +266,21 @@ BEGIN
 END
 $$;
 
+-- When a session is suspended: not before what its tasks want now, even when
+-- the clock was set back since.
+CREATE FUNCTION mn.suspend_time(p_session text) RETURNS timestamptz
+LANGUAGE sql VOLATILE AS $$
+	SELECT greatest(clock_timestamp(), (SELECT max(wanted_at) FROM task
+	    WHERE session_id = p_session AND ended_at IS NULL))
+$$;
+
+-- When a task wants its session from now on: after it was suspended.
+CREATE FUNCTION mn.wanted_time(p_session text) RETURNS timestamptz
+LANGUAGE sql VOLATILE AS $$
+	SELECT greatest(clock_timestamp(), (SELECT suspended_at +
+	    interval '1 millisecond' FROM session WHERE id = p_session))
+$$;
+
 -- At once to suspended or terminated: there is no runner to ask first.
 CREATE FUNCTION mn.session_stop(p_session text, p_to text, p_reason text)
 RETURNS mn_data.session
@@ -276,8 +291,8 @@ BEGIN
 	UPDATE session SET status = p_to, wish = 0, status_reason = NULL,
 	    suspend_reason = coalesce(nullif(p_reason, ''), CASE
 		WHEN p_to = 'suspended' THEN 'user' END),
-	    suspended_at = CASE WHEN p_to = 'suspended' THEN clock_timestamp()
-		ELSE suspended_at END,
+	    suspended_at = CASE WHEN p_to = 'suspended'
+		THEN mn.suspend_time(id) ELSE suspended_at END,
 	    updated_at = mn.later(updated_at)
 	WHERE id = p_session RETURNING * INTO s;
 	PERFORM mn.session_event(s, p_to);
@@ -337,7 +352,7 @@ BEGIN
 		UPDATE session SET wish = p_wish,
 		    wish_reason = nullif(p_reason, ''),
 		    suspended_at = CASE WHEN p_wish = 1
-			THEN clock_timestamp() ELSE suspended_at END,
+			THEN mn.suspend_time(id) ELSE suspended_at END,
 		    updated_at = mn.later(updated_at)
 		WHERE id = s.id RETURNING * INTO s;
 	ELSIF s.runner_id IS NULL AND p_wish = 2 AND
@@ -495,7 +510,7 @@ BEGIN
 		THEN coalesce(wish_reason, nullif(p_reason, '')) END,
 	    wish_reason = NULL,
 	    suspended_at = CASE WHEN p_to = 'suspended' AND wish <> 1
-		THEN clock_timestamp() ELSE suspended_at END,
+		THEN mn.suspend_time(id) ELSE suspended_at END,
 	    updated_at = mn.later(updated_at)
 	WHERE id = p_session AND tenant_id = p_tenant AND status = 'active'
 	    AND runner_id = p_runner AND epoch = p_epoch RETURNING * INTO s;

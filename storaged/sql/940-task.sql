@@ -3,7 +3,8 @@
 -- n: of the statements that were bound together, which; see 900-base.sql.
 CREATE TYPE mn.task_row AS (tenant text, task text, session text,
     status text, priority bigint, timeout bigint, max_retries integer,
-    retry_count integer, lost integer, created_ms bigint, run text,
+    retry_count integer, lost integer, created_ms bigint,
+    wanted_ms bigint, run text,
     attempt integer, run_status text, runner text, epoch bigint,
     started_ms bigint, cancel_asked smallint, code text, text text, doc text,
     n bigint);
@@ -14,7 +15,7 @@ CREATE FUNCTION mn.task_row(t mn_data.task, p_run_status text,
 LANGUAGE sql STABLE AS $$
 	SELECT ROW(t.tenant_id, t.id, t.session_id, t.status, t.priority,
 	    t.timeout, t.max_retries, t.retry_count, t.lost_count,
-	    mn.ms(t.created_at), t.run_id, t.attempt, p_run_status,
+	    mn.ms(t.created_at), mn.ms(t.wanted_at), t.run_id, t.attempt, p_run_status,
 	    coalesce(p_runner, ''), p_epoch, mn.ms(p_started_at),
 	    t.cancel_asked::integer::smallint, p_code, p_text,
 	    CASE WHEN p_doc THEN mn.task_doc(t) ELSE '' END,
@@ -33,7 +34,8 @@ $$;
 CREATE FUNCTION mn.task_none(p_code text, p_text text)
 RETURNS SETOF mn.task_row
 LANGUAGE sql IMMUTABLE AS $$
-	SELECT '', '', '', '', 0::bigint, 0::bigint, 0, 0, 0, 0::bigint, '', 0,
+	SELECT '', '', '', '', 0::bigint, 0::bigint, 0, 0, 0, 0::bigint,
+	    0::bigint, '', 0,
 	    '', '', 0::bigint, 0::bigint, 0::smallint, p_code,
 	    left(p_text, 1024), '', 1::bigint
 $$;
@@ -173,14 +175,15 @@ BEGIN
 		INSERT INTO task AS t (id, tenant_id, session_id, prompt,
 		    continue_from, status, priority, max_retries, timeout,
 		    run_id, labels, annotations, waiting_for, waiting_since,
-		    created_by, created_at, updated_at)
+		    created_by, created_at, wanted_at, updated_at)
 		SELECT q.task, p_tenant, q.session, q.prompt,
 		    nullif(q.continue_from, ''), 'pending', q.priority,
 		    mn.clamp(q.max_retries), q.timeout, q.run,
 		    mn.object(q.labels), mn.object(q.annotations),
 		    nullif(q.waiting_for, ''),
 		    CASE WHEN q.waiting_for <> '' THEN v_now END,
-		    nullif(q.actor, ''), v_now, v_now
+		    nullif(q.actor, ''), v_now, greatest(v_now,
+			s.suspended_at + interval '1 millisecond'), v_now
 		FROM q JOIN session s ON s.id = q.session
 		WHERE q.object = q.task
 		    AND s.tenant_id IS NOT DISTINCT FROM p_tenant
@@ -392,6 +395,7 @@ BEGIN
 	    run_id = p_run, lost_count = 0, cancel_asked = false,
 	    cancel_reason = NULL, result = NULL, error_code = NULL,
 	    error = NULL, ended_at = NULL, percent = NULL, step = NULL,
+	    wanted_at = mn.wanted_time(session_id),
 	    updated_at = mn.later(updated_at)
 	WHERE id = t.id AND tenant_id = p_tenant RETURNING * INTO t;
 	RETURN QUERY SELECT * FROM mn.task_row(t, '', '', true);

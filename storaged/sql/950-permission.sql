@@ -3,7 +3,8 @@
 
 CREATE TYPE mn.permission_row AS (tenant text, permission text, session text,
     task text, run text, request text, status text, delivered smallint,
-    reason text, created_ms bigint, suspend_after bigint, input text,
+    reason text, created_ms bigint, wanted_ms bigint,
+    suspend_after bigint, input text,
     answers text, code text, text text, doc text);
 
 CREATE FUNCTION mn.permission_row(p mn_data.permission, p_code text,
@@ -11,7 +12,9 @@ CREATE FUNCTION mn.permission_row(p mn_data.permission, p_code text,
 LANGUAGE sql STABLE AS $$
 	SELECT ROW(p.tenant_id, p.id, p.session_id, p.task_id, p.run_id,
 	    p.request, p.status, (p.delivered_at IS NOT NULL)::integer,
-	    coalesce(p.reason, ''), mn.ms(p.created_at), p.suspend_after,
+	    coalesce(p.reason, ''), mn.ms(p.created_at), coalesce((SELECT
+	    mn.ms(wanted_at) FROM task WHERE id = p.task_id
+	    AND tenant_id = p.tenant_id), 0), p.suspend_after,
 	    coalesce(p.answer_input, ''), coalesce(p.answers, ''), p_code,
 	    p_text, mn.permission_doc(p))::mn.permission_row
 $$;
@@ -20,7 +23,7 @@ CREATE FUNCTION mn.permission_none(p_code text, p_text text)
 RETURNS SETOF mn.permission_row
 LANGUAGE sql IMMUTABLE AS $$
 	SELECT '', '', '', '', '', '', '', 0::smallint, '', 0::bigint,
-	    0::bigint, '', '', p_code, left(p_text, 1024), ''
+	    0::bigint, 0::bigint, '', '', p_code, left(p_text, 1024), ''
 $$;
 
 CREATE FUNCTION mn.permission_event(p mn_data.permission, p_type text)
@@ -237,6 +240,9 @@ BEGIN
 	    answers = nullif(p_answers, ''), responded_at = clock_timestamp()
 	WHERE id = p.id RETURNING * INTO p;
 	PERFORM mn.permission_event(p, v_to);
+	UPDATE task SET wanted_at = mn.wanted_time(session_id)
+	WHERE id = p.task_id AND tenant_id = p.tenant_id
+	    AND ended_at IS NULL;
 	-- The run was suspended meanwhile: its next attempt asks again.
 	IF NOT EXISTS (SELECT FROM run WHERE id = p.run_id
 	    AND status IN ('assigned', 'running')) THEN
