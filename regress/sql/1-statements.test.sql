@@ -523,9 +523,18 @@ SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'canceled'
     '', '', 0, 0, 0, 0, '', 'canceled', '', 0);
 SELECT pg_temp.ok(code = '' AND status = 'canceled', 'TASK_STOP again')
     FROM mn.task_stop('a', 'task_0000000000000000000000001', '', 'me');
+-- As if the clock had been set back since.
+UPDATE session SET suspended_at = now() + interval '1 hour'
+WHERE id = (SELECT session_id FROM task
+    WHERE id = 'task_0000000000000000000000001');
 SELECT pg_temp.ok(code = '' AND status = 'pending' AND attempt = 4,
     'TASK_AGAIN') FROM mn.task_again('a', 'task_0000000000000000000000001',
     'run_00000000000000000000000013', 'me');
+SELECT pg_temp.ok(t.wanted_at > s.suspended_at
+    AND mn.suspend_time(s.id) >= t.wanted_at,
+    'what is wanted and suspended stays in order') FROM task t
+    JOIN session s ON s.id = t.session_id
+    WHERE t.id = 'task_0000000000000000000000001';
 SELECT pg_temp.ok(code = '' AND attempt = 4, 'TASK_AGAIN, the same again')
     FROM mn.task_again('a', 'task_0000000000000000000000001',
     'run_00000000000000000000000013', 'me');
