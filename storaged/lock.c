@@ -7,7 +7,8 @@
  * is of this very server is ended after two seconds.  One of another server is
  * left at work while it lives, and this server stands by; a server that hangs, or
  * whose machine is gone, does not touch its connection any more, and is ended
- * when nothing was seen of it for ten seconds of our own clock.  What ends the
+ * when nothing was seen of it for ten seconds of our own clock; half a minute
+ * when PostgreSQL is at work for it, whose disk may be slow.  What ends the
  * backend fences the server: PostgreSQL takes nothing more of it.
  *
  * Who has been at work is written down (mn.server_take).  A server that was, and
@@ -24,12 +25,13 @@
 #define AGAIN		100	/* ms between two tries */
 #define PATIENCE	2000	/* ms until one looks who has it, each time */
 #define SILENCE		10000	/* ms: who is not seen for so long is dead */
+#define SILENCE_BUSY	30000	/* ms: the same, in the midst of a statement */
 
 #define KEY		"1835937377, 2"
 #define HOLDER								\
 	"SELECT l.pid, a.backend_start::text, a.state_change::text, "	\
 	"a.application_name, coalesce(host(a.client_addr), 'here'), "	\
-	"mn.server_known($1) FROM pg_locks l "				\
+	"mn.server_known($1), a.state = 'active' FROM pg_locks l "	\
 	"JOIN pg_stat_activity a ON a.pid = l.pid "			\
 	"WHERE l.locktype = 'advisory' AND l.granted "			\
 	"AND l.classid = 1835937377::oid AND l.objid = 2::oid "		\
@@ -132,7 +134,8 @@ is_silent(const PGresult *res)
 		log_warnx("another server (%s, from %s) is at work on this "
 		    "database; standing by", name, PQgetvalue(res, 0, 4));
 	} else if (strcmp(other.change, change) == 0)
-		return (now - other.heard >= SILENCE);
+		return (now - other.heard >= (*PQgetvalue(res, 0, 6) == 't' ?
+		    SILENCE_BUSY : SILENCE));
 	strlcpy(other.change, change, sizeof(other.change));
 	other.heard = now;
 	return (0);

@@ -284,7 +284,7 @@ child_start(struct child *ch)
 	say(&ch->parent, MSG_PROC_START, 0, &start);
 	option(ch, "conninfo-owner", env("OWNER"));
 	option(ch, "conninfo", env("WORKER"));
-	option(ch, "server-id", "77");
+	option(ch, "server-id", ch->server_id != NULL ? ch->server_id : "77");
 	option(ch, "instance", ch->instance != NULL ? ch->instance : "ours");
 	option(ch, "log-retention-days", "30");
 	option(ch, "role", "marionette");

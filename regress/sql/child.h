@@ -21,6 +21,7 @@ struct chan {
 struct child {
 	pid_t		 pid;
 	const char	*instance;	/* of its server; NULL: one of ours */
+	const char	*server_id;	/* NULL: 77 */
 	struct chan	 parent, control[PROC_MAX], bulk[PROC_MAX];
 };
 

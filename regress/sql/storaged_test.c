@@ -166,6 +166,7 @@ test_takeover(struct child *first)
 	uint64_t	 t0 = now_ms();
 
 	memset(&second, 0, sizeof(second));
+	second.server_id = "78";	/* as after a reload */
 	child_start(&second);
 	ok(child_ready(&second, 10000), "a second storaged becomes ready");
 	ok(now_ms() - t0 >= 1900, "not before two seconds of patience");
