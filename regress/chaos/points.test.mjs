@@ -42,8 +42,8 @@ async function provoke(p) {
 	if (!at_start(p))
 		return;
 	const all = workers(world.server.proc.pid);
-	// The parent tells this one most: it has a listener.
-	const victim = all[p.who] ?? all.admin;
+	// The parent tells this one most: it has a listener with TLS.
+	const victim = all[p.who] ?? all.runner;
 	if (victim)
 		process.kill(victim, "SIGKILL");
 }

@@ -65,11 +65,18 @@ class World {
 			this.fleet.cut();
 	}
 
+	// It may have been told to die while it starts, too.
 	async start_again() {
 		const { server } = this;
+		const ready = async () => (await server.local
+		    .get("/health/ready").catch(() => null))?.status === 200;
 
-		server.logs.push(server.proc.out + server.proc.err);
-		await server.start();
+		do {
+			server.logs.push(server.proc.out + server.proc.err);
+			server.launch();
+			await until("the server to be ready, or gone", async () =>
+			    server.proc.status !== null || ready(), 60000, 50);
+		} while (server.proc.status !== null);
 		this.starting = null;
 	}
 
