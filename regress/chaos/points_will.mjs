@@ -7,7 +7,7 @@ import crypto from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 
 const AGAIN = [0, 429, 502, 503, 504];
-const GIVE_UP_MS = 60000;
+const GIVE_UP_MS = 180000;	// the server may be stopped a dozen times in a row
 
 export class Books {
 	constructor() {
@@ -67,7 +67,7 @@ export class Will {
 			}
 			if (Date.now() > end)
 				throw new Error(`${method} ${path}: no answer ` +
-				    `in a minute: ${r.status} ${r.text}`);
+				    `in three minutes: ${r.status} ${r.text}`);
 			await pause(ms);
 		}
 	}
