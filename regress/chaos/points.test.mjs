@@ -55,6 +55,9 @@ async function hit(p, ms) {
 		if (page.is_hit(p.proc) || world.server.proc.status !== null)
 			break;
 	p.hit = page.disarm(p.proc);
+	// Its workers may still answer for a moment.
+	if (p.hit && p.proc === 0)
+		await world.server.proc.exited;
 	await world.is_up();
 	if (p.hit)
 		console.log(`# hit ${p.name}`);
