@@ -269,16 +269,20 @@ $$;
 -- When a session is suspended: not before what its tasks want now, even when
 -- the clock was set back since.
 CREATE FUNCTION mn.suspend_time(p_session text) RETURNS timestamptz
-LANGUAGE sql VOLATILE AS $$
-	SELECT greatest(clock_timestamp(), (SELECT max(wanted_at) FROM task
-	    WHERE session_id = p_session AND ended_at IS NULL))
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	RETURN greatest(clock_timestamp(), (SELECT max(wanted_at) FROM task
+	    WHERE session_id = p_session AND ended_at IS NULL));
+END
 $$;
 
 -- When a task wants its session from now on: after it was suspended.
 CREATE FUNCTION mn.wanted_time(p_session text) RETURNS timestamptz
-LANGUAGE sql VOLATILE AS $$
-	SELECT greatest(clock_timestamp(), (SELECT suspended_at +
-	    interval '1 millisecond' FROM session WHERE id = p_session))
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	RETURN greatest(clock_timestamp(), (SELECT suspended_at +
+	    interval '1 millisecond' FROM session WHERE id = p_session));
+END
 $$;
 
 -- At once to suspended or terminated: there is no runner to ask first.

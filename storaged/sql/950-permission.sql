@@ -12,9 +12,8 @@ CREATE FUNCTION mn.permission_row(p mn_data.permission, p_code text,
 LANGUAGE sql STABLE AS $$
 	SELECT ROW(p.tenant_id, p.id, p.session_id, p.task_id, p.run_id,
 	    p.request, p.status, (p.delivered_at IS NOT NULL)::integer,
-	    coalesce(p.reason, ''), mn.ms(p.created_at), coalesce((SELECT
-	    mn.ms(wanted_at) FROM task WHERE id = p.task_id
-	    AND tenant_id = p.tenant_id), 0), p.suspend_after,
+	    coalesce(p.reason, ''), mn.ms(p.created_at),
+	    mn.ms(p.wanted_at), p.suspend_after,
 	    coalesce(p.answer_input, ''), coalesce(p.answers, ''), p_code,
 	    p_text, mn.permission_doc(p))::mn.permission_row
 $$;
@@ -115,7 +114,8 @@ BEGIN
 		WHERE o.task_id = r.task_id AND o.run_id <> r.id
 		AND o.tool = p_tool AND o.input = p_input), p_suspend_after,
 	    NULL, clock_timestamp(), CASE WHEN p_decision IN ('approved',
-		'denied') THEN clock_timestamp() END)::mn_data.permission;
+		'denied') THEN clock_timestamp() END,
+	    NULL)::mn_data.permission;
 	IF p.status = 'pending' THEN
 		p := mn.permission_use_kept(p);
 	END IF;
@@ -237,12 +237,12 @@ BEGIN
 	    on_behalf_of = nullif(p_on_behalf_of, ''),
 	    reason = nullif(p_reason, ''),
 	    answer_input = nullif(p_input, ''),
-	    answers = nullif(p_answers, ''), responded_at = clock_timestamp()
+	    answers = nullif(p_answers, ''), responded_at = clock_timestamp(),
+	    wanted_at = mn.wanted_time(p.session_id)
 	WHERE id = p.id RETURNING * INTO p;
 	PERFORM mn.permission_event(p, v_to);
-	UPDATE task SET wanted_at = mn.wanted_time(session_id)
-	WHERE id = p.task_id AND tenant_id = p.tenant_id
-	    AND ended_at IS NULL;
+	UPDATE task SET wanted_at = p.wanted_at WHERE id = p.task_id
+	    AND tenant_id = p.tenant_id AND ended_at IS NULL;
 	-- The run was suspended meanwhile: its next attempt asks again.
 	IF NOT EXISTS (SELECT FROM run WHERE id = p.run_id
 	    AND status IN ('assigned', 'running')) THEN
