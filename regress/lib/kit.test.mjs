@@ -163,7 +163,9 @@ for (const key of ["p256", "ed25519"]) {
 		mock.stream.write({ attach_session: { session_id: "sess_1",
 		    epoch: 3, agent: "custom:demo" } });
 		assert.equal((await mock.has("session_attached")).epoch, 3);
+		let begun = 0;
 		r.on_task = async (job) => {
+			begun++;
 			job.log("one", "two");
 			const a = await job.ask({ tool: "Shell", action: "ls" });
 			job.log(`approved ${a.approved}`);
@@ -181,12 +183,33 @@ for (const key of ["p256", "ed25519"]) {
 		assert.equal(done.log_last, 3);
 		assert.deepEqual(mock.lines.slice(1),
 		    ["one", "two", "approved true"]);
-		assert.equal(mock.of("run_accepted").length, 1);
+		// Told twice, begun once, answered each time.
+		assert.equal(begun, 1);
+		assert.equal(mock.of("run_accepted").length, 2);
 		assert.equal(mock.of("permission_ack")[0].permission_id, "perm_1");
 		await r.settled();
 		assert.deepEqual(r.errors, []);
 	});
 }
+
+test("a run that is not taken is not begun before that is acknowledged",
+    async (t) => {
+	const mock = new Mock(await make_ca(temp_dir(t)));
+	const address = await mock.listen(t);
+	const r = new Runner(await enrol({ address, token: mock.token }));
+	t.after(() => r.close());
+	await r.connect();
+	mock.acking = false;
+	const number = r.unwind(TASK, "busy");
+	mock.stream.write({ execute_task: TASK });
+	await until("it to be said again", () =>
+	    mock.of("run_unwound").length === 2);
+	assert.equal(mock.of("run_accepted").length, 0);
+	mock.stream.write({ ack: { up_to: number + 1 } });
+	await r.settled();
+	mock.stream.write({ execute_task: TASK });
+	await mock.has("run_accepted");
+});
 
 test("what was not acknowledged is said again", async (t) => {
 	const mock = new Mock(await make_ca(temp_dir(t)));

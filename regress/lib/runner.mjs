@@ -210,7 +210,7 @@ export class Runner {
 	}
 
 	unwind(task, reason) {
-		this.say("run_unwound", { run_id: task.run_id,
+		return this.say("run_unwound", { run_id: task.run_id,
 		    attempt: task.attempt, reason });
 	}
 
