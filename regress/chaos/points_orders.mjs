@@ -20,8 +20,11 @@ export const orders = ({ AGENT, name, ended }) => {
 	    prompt: `${prompt} ${name()}` });
 	const tell = (w, at) => w.say("POST", at, {}, FINE);
 
-	// Sealed, and thrown away.
+	// A key that is not known; a configuration sealed, and thrown away.
 	async function papers(w) {
+		if (!w.admin)
+			await w.api.as({ token: `mk_${name()}` })
+			    .get("/api/v1/me").catch(() => {});
 		const at = w.admin ? "/admin/api/v1/agent-configs" :
 		    "/api/v1/agent-configs";
 		const c = await w.make("config", at, { name: name(),
