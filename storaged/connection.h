@@ -62,6 +62,8 @@ void		 conn_janitor(struct conn *);
 /* lock.c: the advisory lock of who is at work (promise 2). */
 void		 lock_begin(struct conn *);
 void		 lock_result(struct conn *, PGresult *);
+/* A Sync was answered: is the lock held from now on? */
+int		 lock_synced(void);
 int		 lock_is_held(void);
 void		 lock_lost(void);
 

@@ -35,11 +35,12 @@
 	"JOIN pg_stat_activity a ON a.pid = l.pid "			\
 	"WHERE l.locktype = 'advisory' AND l.granted "			\
 	"AND l.classid = 1835937377::oid AND l.objid = 2::oid "		\
-	"AND l.objsubid = 2 AND l.database = (SELECT oid "		\
+	"AND l.objsubid = 2 AND l.pid <> pg_backend_pid() "		\
+	"AND l.database = (SELECT oid "		\
 	"FROM pg_database WHERE datname = current_database())"
 
 static enum { LOCK_NONE, LOCK_TRIED, LOCK_LOOKED, LOCK_ENDING, LOCK_TAKING,
-    LOCK_WAITS, LOCK_HELD }	 state;
+    LOCK_TAKEN, LOCK_WAITS, LOCK_HELD } state;
 static uint64_t			 since;		/* we wait, or looked */
 static struct {
 	char		 name[64];	/* the name of its connection */
@@ -181,15 +182,25 @@ lock_result(struct conn *c, PGresult *res)
 		take(c);
 	else if (state == LOCK_LOOKED)
 		looked(c, res);
-	else if (state == LOCK_TAKING && yes) {
-		state = LOCK_HELD;
-		other.name[0] = '\0';
-		log_debug("lock: held");
-	} else if (state == LOCK_TAKING)
+	else if (state == LOCK_TAKING && yes)
+		state = LOCK_TAKEN;
+	else if (state == LOCK_TAKING)
 		overtaken();
 	else
 		later();
 	PQclear(res);
+}
+
+/* Only the commit says that it is written down who is at work. */
+int
+lock_synced(void)
+{
+	if (state != LOCK_TAKEN)
+		return (0);
+	state = LOCK_HELD;
+	other.name[0] = '\0';
+	log_debug("lock: held");
+	return (1);
 }
 
 int

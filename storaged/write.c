@@ -237,6 +237,11 @@ write_result(struct conn *c, PGresult *res)
 		lock_result(c, res);
 		return;
 	}
+	if (touching) {
+		/* Of no batch, whatever it says. */
+		PQclear(res);
+		return;
+	}
 	if (st == PGRES_TUPLES_OK && g != NULL && tenants == 0) {
 		PQclear(g->res);
 		g->res = res;
@@ -369,15 +374,13 @@ static void
 write_sync(struct conn *c)
 {
 	(void)c;
-	if (!lock_is_held())
-		return;
-	if (touching) {
-		touching = 0;
+	if (!lock_is_held()) {
+		if (lock_synced())
+			gone_since = 0;
 		return;
 	}
-	if (batched == 0) {
-		/* The lock came with this Sync. */
-		gone_since = 0;
+	if (touching) {
+		touching = 0;
 		return;
 	}
 	if (failed != NULL || commit_failed)

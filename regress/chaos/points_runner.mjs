@@ -41,6 +41,8 @@ const DO = {
 		if (run.runner.once.has(run.task.task_id))
 			return;
 		run.runner.once.add(run.task.task_id);
+		// Known to have begun, or it would be given again.
+		await run.runner.settled(60000).catch(() => {});
 		run.forgotten = true;
 		run.state = "forgotten";
 		run.runner.cut();

@@ -24,8 +24,8 @@ bounded() {
 [ "${1:-}" != two ] || { bounded 600 two; exit; }
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
-trap 'exit 130' INT TERM
 two=
+trap '[ -z "$two" ] || kill "$two"; exit 130' INT TERM
 [ -n "${FAULTS:-}" ] || { bounded 600 two >"$out" 2>&1 & two=$!; }
 for SEED in ${SEEDS:-1 2}; do
 	export SEED

@@ -518,6 +518,7 @@ test("Logs streams that a lost line left behind make room for new ones",
 	assert.equal(task.status, "completed");
 	assert.deepEqual((await server.lines(task)).map((l) => l.content),
 	    ["heard"]);
+	await until("the first to be told", () => ends.length > 0);
 	assert.deepEqual(ends, [[0, S.ABORTED]]);
 });
 

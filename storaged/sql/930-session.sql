@@ -223,10 +223,12 @@ BEGIN
 	v_annotations := CASE WHEN p ? 'annotations' THEN coalesce(nullif(
 	    mn.merge(s.annotations, p->'annotations'), 'null'), '{}')
 	    ELSE s.annotations END;
-	v_long := CASE WHEN mn.compact_size(v_labels) > 8192
+	v_long := CASE WHEN mn.compact_size(v_labels) >
+		greatest(8192, mn.compact_size(s.labels))
 	    THEN 'labels: expected at most 8192 bytes of JSON, with this '
 		'change there would be ' || mn.compact_size(v_labels)
-	    WHEN mn.compact_size(v_annotations) > 16384
+	    WHEN mn.compact_size(v_annotations) >
+		greatest(16384, mn.compact_size(s.annotations))
 	    THEN 'annotations: expected at most 16384 bytes of JSON, with '
 		'this change there would be ' ||
 		mn.compact_size(v_annotations) END;
@@ -535,10 +537,13 @@ $$;
 CREATE TYPE mn.event_row AS (tenant text, position text, type text,
     labels text, body text);
 
+-- Larger labels are older than their limit.
 CREATE FUNCTION mn.event_row(e mn_data.event) RETURNS mn.event_row
 LANGUAGE sql STABLE AS $$
 	SELECT ROW(e.tenant_id, e.xid || '.' || e.seq, e.type,
-	    e.labels::text, mn.event_doc(e))::mn.event_row
+	    CASE WHEN octet_length(e.labels::text) <= 12288
+		THEN e.labels::text ELSE '{}' END,
+	    mn.event_doc(e))::mn.event_row
 $$;
 
 -- Code gone, and the oldest position as doc, when what follows p_after was
