@@ -87,7 +87,7 @@ lock_begin(struct conn *c)
 	    (ev_again = event_new(worker_base(), -1, 0, again, c)) == NULL)
 		fatalx("lock: no event");
 	since = worker_mono_ms();
-	ask(c, LOCK_TRIED, "SELECT pg_try_advisory_lock(" KEY ")", 0, NULL);
+	try(c);
 }
 
 static void

@@ -192,13 +192,18 @@ for (const key of ["p256", "ed25519"]) {
 	});
 }
 
-test("a run that is not taken is not begun before that is acknowledged",
-    async (t) => {
+async function connected(t) {
 	const mock = new Mock(await make_ca(temp_dir(t)));
 	const address = await mock.listen(t);
 	const r = new Runner(await enrol({ address, token: mock.token }));
 	t.after(() => r.close());
 	await r.connect();
+	return { mock, r };
+}
+
+test("a run that is not taken is not begun before that is acknowledged",
+    async (t) => {
+	const { mock, r } = await connected(t);
 	mock.acking = false;
 	const number = r.unwind(TASK, "busy");
 	mock.stream.write({ execute_task: TASK });
@@ -212,11 +217,7 @@ test("a run that is not taken is not begun before that is acknowledged",
 });
 
 test("what was not acknowledged is said again", async (t) => {
-	const mock = new Mock(await make_ca(temp_dir(t)));
-	const address = await mock.listen(t);
-	const r = new Runner(await enrol({ address, token: mock.token }));
-	t.after(() => r.close());
-	await r.connect();
+	const { mock, r } = await connected(t);
 	mock.acking = false;
 	mock.stream.write({ execute_task: TASK });
 	await mock.has("run_accepted");
@@ -230,11 +231,7 @@ test("what was not acknowledged is said again", async (t) => {
 });
 
 test("a sealed key opens, and only with its key", async (t) => {
-	const mock = new Mock(await make_ca(temp_dir(t)));
-	const address = await mock.listen(t);
-	const r = new Runner(await enrol({ address, token: mock.token }));
-	t.after(() => r.close());
-	await r.connect();
+	const { mock, r } = await connected(t);
 	await sodium.ready;
 	const sealed_key = sodium.crypto_box_seal(
 	    JSON.stringify({ api_key: "sk-1", base_url: "" }),

@@ -3,8 +3,10 @@
  * others stand by; who is killed, or hangs, is followed by the next; and whoever
  * was overtaken ends, also as a new process of the same server.
  */
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,21 +27,19 @@ writes(struct child *ch, uint64_t ref)
 	return (code != NULL && code[0] == '\0');
 }
 
-/* Did it end by itself, within some seconds, and with the right status? */
+/* Does it end by itself, within some seconds, and with the right status? */
 static int
 overtaken(struct child *ch)
 {
-	uint64_t	 end = now_ms() + 15000;
-	int		 status = 0;
+	struct pollfd	 p = { .events = POLLIN };
+	int		 status, ended;
 
-	while (now_ms() < end) {
-		if (waitpid(ch->pid, &status, WNOHANG) == ch->pid)
-			return (WIFEXITED(status) &&
-			    WEXITSTATUS(status) == WORKER_OVERTAKEN);
-		/* Its channel ends a moment before it does. */
-		usleep(20000);
-	}
-	return (0);
+	p.fd = (int)syscall(SYS_pidfd_open, ch->pid, 0);
+	ended = poll(&p, 1, 15000) == 1;
+	close(p.fd);
+	status = child_end(ch, ended ? 0 : SIGKILL);
+	return (ended && WIFEXITED(status) &&
+	    WEXITSTATUS(status) == WORKER_OVERTAKEN);
 }
 
 static void
@@ -71,15 +71,12 @@ test_standby(struct child *first)
 	ok(writes(&third, 63), "which writes");
 	kill(second.pid, SIGCONT);
 	ok(overtaken(&second), "and ends when it wakes: it was overtaken");
-	child_end(&second, SIGKILL);
 
 	begin(&again, "second");
 	ok(overtaken(&again), "so does a new process of that server");
-	child_end(&again, SIGKILL);
 	child_end(&third, SIGKILL);
 	begin(&again, "second");
 	ok(overtaken(&again), "also when nobody is at work any more");
-	child_end(&again, SIGKILL);
 
 	begin(first, "fourth");
 	ok(child_ready(first, 5000), "a new one finds all as it should be");
