@@ -64,10 +64,15 @@ cpu() {
 		print int(s) }' $B/times-$name)
 }
 
+# Goes on where the last one stopped, as long as the program is the same one:
+# an hour for each of a dozen harnesses is more than a sitting.
 dry() {
-	minutes=$1 name=$2 log=$B/$2.log
-	cpu
-	total=0 best=0 quiet=0 begin=$used
+	minutes=$1 name=$2 log=$B/$2.log so_far=$B/dry/$2
+	mkdir -p $B/dry
+	is=$(cksum <$B/regress/fuzz_$name)
+	total=0 best=0 spent=0 quiet=0
+	[ -s $so_far ] && IFS=: read -r was t b s q <$so_far &&
+	    [ "$was" = "$is" ] && total=$t best=$b spent=$s quiet=$q
 	while [ $quiet -lt $((minutes * 60)) ]; do
 		cpu
 		at=$used
@@ -79,11 +84,13 @@ dry() {
 		}
 		set -- $(tell "$log")
 		cpu
-		total=$((total + $1)) quiet=$((quiet + used - at))
+		at=$((used - at))
+		total=$((total + $1)) spent=$((spent + at)) quiet=$((quiet + at))
 		[ "$2" -gt $best ] && best=$2 quiet=0
+		echo "$is:$total:$best:$spent:$quiet" >$so_far
 	done
 	printf '%-12s %12d executions %6d edges %6d s, %d s without a new one\n' \
-	    $name $total $best $((used - begin)) $quiet
+	    $name $total $best $spent $quiet
 }
 
 # By edges alone, however often they are run: that needs few inputs.
