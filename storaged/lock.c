@@ -7,9 +7,11 @@
  * is of this very server is ended after two seconds.  One of another server is
  * left at work while it lives, and this server stands by; a server that hangs, or
  * whose machine is gone, does not touch its connection any more, and is ended
- * when nothing was seen of it for ten seconds of our own clock; half a minute
- * when PostgreSQL is at work for it, whose disk may be slow.  What ends the
- * backend fences the server: PostgreSQL takes nothing more of it.
+ * when so many looks in a row found it as it was: ten seconds, half a minute
+ * when PostgreSQL is at work for it, whose disk may be slow.  Looks are counted,
+ * not time: while PostgreSQL itself stands still nobody is seen, and nobody is
+ * dead.  What ends the backend fences the server: PostgreSQL takes nothing more
+ * of it.
  *
  * Who has been at work is written down (mn.server_take).  A server that was, and
  * finds that another is or has been since, has a memory that is old: it ends.
@@ -24,8 +26,8 @@
 
 #define AGAIN		100	/* ms between two tries */
 #define PATIENCE	2000	/* ms until one looks who has it, each time */
-#define SILENCE		10000	/* ms: who is not seen for so long is dead */
-#define SILENCE_BUSY	30000	/* ms: the same, in the midst of a statement */
+#define SILENCE		5	/* looks: who is not heard in so many is dead */
+#define SILENCE_BUSY	15	/* the same, in the midst of a statement */
 
 #define KEY		"1835937377, 2"
 #define HOLDER								\
@@ -41,11 +43,11 @@
 
 static enum { LOCK_NONE, LOCK_TRIED, LOCK_LOOKED, LOCK_ENDING, LOCK_TAKING,
     LOCK_TAKEN, LOCK_WAITS, LOCK_HELD } state;
-static uint64_t			 since;		/* we wait, or looked */
+static uint64_t			 since;		/* we wait, or have looked */
 static struct {
-	char		 name[64];	/* the name of its connection */
-	char		 change[64];	/* when it was last heard, says PostgreSQL, */
-	uint64_t	 heard;		/* and we */
+	char	 name[64];	/* the name of its connection */
+	char	 change[64];	/* when it was last heard, says PostgreSQL */
+	int	 missed;	/* looks since that one */
 }				 other;
 static struct event		*ev_again;
 
@@ -67,7 +69,6 @@ try(struct conn *c)
 		    NULL);
 		return;
 	}
-	since = worker_mono_ms();
 	ask(c, LOCK_LOOKED, HOLDER, 1, value);
 }
 
@@ -122,39 +123,42 @@ end(struct conn *c, const PGresult *res)
 	    "AND backend_start::text = $2", 2, value);
 }
 
-/* Of another server: has it been heard since we looked last? */
+/* Looks at another server: how often it has not been heard since the last. */
 static int
-is_silent(const PGresult *res)
+missed(const PGresult *res)
 {
 	const char	*change = PQgetvalue(res, 0, 2);
 	const char	*name = PQgetvalue(res, 0, 3);
-	uint64_t	 now = worker_mono_ms();
 
-	if (strcmp(other.name, name) != 0) {
-		strlcpy(other.name, name, sizeof(other.name));
+	if (strcmp(other.name, name) == 0 && strcmp(other.change, change) == 0)
+		return (++other.missed);
+	if (strcmp(other.name, name) != 0)
 		log_warnx("another server (%s, from %s) is at work on this "
 		    "database; standing by", name, PQgetvalue(res, 0, 4));
-	} else if (strcmp(other.change, change) == 0)
-		return (now - other.heard >= (*PQgetvalue(res, 0, 6) == 't' ?
-		    SILENCE_BUSY : SILENCE));
+	strlcpy(other.name, name, sizeof(other.name));
 	strlcpy(other.change, change, sizeof(other.change));
-	other.heard = now;
-	return (0);
+	return (other.missed = 0);
 }
 
 static void
 looked(struct conn *c, const PGresult *res)
 {
+	int	 busy;
+
+	since = worker_mono_ms();
 	if (PQntuples(res) == 0)
 		later();		/* it has just gone */
 	else if (strstr(PQgetvalue(res, 0, 3), config_instance()) != NULL)
 		end(c, res);
 	else if (*PQgetvalue(res, 0, 5) == 't')
 		overtaken();
-	else if (is_silent(res))
-		end(c, res);
-	else
-		later();
+	else {
+		busy = *PQgetvalue(res, 0, 6) == 't';
+		if (missed(res) >= (busy ? SILENCE_BUSY : SILENCE))
+			end(c, res);
+		else
+			later();
+	}
 }
 
 static void
@@ -213,4 +217,5 @@ void
 lock_lost(void)
 {
 	state = LOCK_NONE;
+	other.missed = 0;
 }

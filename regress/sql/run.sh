@@ -52,7 +52,21 @@ cat >"$D/kill" <<EOF
 #!/bin/sh
 kill -9 \$(head -1 "$D/data/postmaster.pid")
 EOF
-chmod 755 "$D/start" "$D/kill"
+cat >"$D/pause" <<EOF
+#!/bin/sh
+# pause SECONDS PID: PostgreSQL stands still; then PID goes on, and of the
+# backends the last one first
+first=\$(head -1 "$D/data/postmaster.pid")
+all="\$(pgrep -P \$first | sort -nr) \$first"
+kill -STOP \$all
+sleep \$1
+kill -CONT \$2
+for pid in \$all; do
+	kill -CONT \$pid
+	sleep 0.2
+done
+EOF
+chmod 755 "$D/start" "$D/kill" "$D/pause"
 "$D/start"
 psql -h "$D" -U owner -d postgres -qc 'CREATE DATABASE marionette'
 

@@ -50,6 +50,24 @@ begin(struct child *ch, const char *instance)
 	child_start(ch);
 }
 
+/*
+ * Nobody is heard while PostgreSQL stands still, and nobody is dead: neither who
+ * had been silent for a look or two before.
+ */
+static void
+pause_all(struct child *first, struct child *second)
+{
+	char	 command[256];
+
+	snprintf(command, sizeof(command), "%s/pause 12 %d", env("ROOT"),
+	    (int)first->pid);
+	kill(first->pid, SIGSTOP);
+	ok(!child_ready(second, 2200), "a server is silent for two seconds");
+	ok(shell(command) == 0, "PostgreSQL stands still for twelve");
+	ok(!child_ready(second, 5000), "then who stood by goes on standing by");
+	ok(writes(first, 65), "and who was at work is");
+}
+
 void
 test_standby(struct child *first)
 {
@@ -59,6 +77,7 @@ test_standby(struct child *first)
 	begin(&second, "second");
 	ok(!child_ready(&second, 5000), "while one is at work another stands by");
 	ok(writes(first, 61), "and the first one goes on");
+	pause_all(first, &second);
 	child_end(first, SIGKILL);
 	ok(child_ready(&second, 3000), "when it is killed the other takes over");
 	ok(writes(&second, 62), "and writes");
