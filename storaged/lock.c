@@ -1,20 +1,21 @@
 /*
- * lock.c - one server at work on a database (promise 2): the writing connection
- * takes an advisory lock before anything else, and asks for it ten times a
- * second while another has it.
+ * lock.c - one server at work on a database (promise 2): the writing
+ * connection takes an advisory lock before anything else, and asks for it ten
+ * times a second while another has it.
  *
- * A killed storaged's backend may still commit what it had received.  One that
- * is of this very server is ended after two seconds.  One of another server is
- * left at work while it lives, and this server stands by; a server that hangs, or
- * whose machine is gone, does not touch its connection any more, and is ended
- * when so many looks in a row found it as it was: ten seconds, half a minute
- * when PostgreSQL is at work for it, whose disk may be slow.  Looks are counted,
- * not time: while PostgreSQL itself stands still nobody is seen, and nobody is
- * dead.  What ends the backend fences the server: PostgreSQL takes nothing more
- * of it.
+ * A killed storaged's backend may still commit what it had received.  One
+ * that is of this very server is ended after two seconds.  One of another
+ * server is left at work while it lives, and this server stands by; a server
+ * that hangs, or whose machine is gone, does not touch its connection any
+ * more, and is ended when so many looks in a row found it as it was: ten
+ * seconds, half a minute when PostgreSQL is at work for it, whose disk may be
+ * slow.  Looks are counted, not time: while PostgreSQL itself stands still
+ * nobody is seen, and nobody is dead.  What ends the backend fences the
+ * server: PostgreSQL takes nothing more of it.
  *
- * Who has been at work is written down (mn.server_take).  A server that was, and
- * finds that another is or has been since, has a memory that is old: it ends.
+ * Who has been at work is written down (mn.server_take).  A server that was,
+ * and finds that another is or has been since, has a memory that is old: it
+ * ends.
  */
 #include <stdio.h>
 #include <stdlib.h>

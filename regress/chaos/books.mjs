@@ -62,10 +62,29 @@ export async function read_book(file) {
 	return book;
 }
 
-// All that the books say of an id, for a person to read.
-export function story(book, id) {
+// All that the books say of an id.
+function story(book, id) {
 	return book.all.filter((e) => Object.values(e).includes(id))
 	    .map(({ time, ...e }) => `${time} ${Object.values(e).join(" ")}`);
+}
+
+const ID = /\b(?:run|task|perm)_[0-9a-z]{26}\b/g;
+const TOLD = 30;		// findings, and lines of each story
+
+// Prints findings, and what books and database say of whom they name, for a
+// person to read.
+export function explain(book, db, found) {
+	const all = [...db.tasks, ...db.runs, ...db.permissions];
+
+	for (const f of found.slice(0, TOLD)) {
+		console.log(`# ${f.claim}: ${f.text}`);
+		for (const id of f.text.match(ID) ?? []) {
+			for (const line of story(book, id).slice(0, TOLD))
+				console.log(`#     ${line}`);
+			for (const row of all.filter((r) => r.id === id))
+				console.log(`#     ${JSON.stringify(row)}`);
+		}
+	}
 }
 
 export function index(list, key) {

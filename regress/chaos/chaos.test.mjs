@@ -13,7 +13,7 @@ import fs from "node:fs";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { until } from "../lib/wait.mjs";
-import { read_book, story } from "./books.mjs";
+import { explain, read_book } from "./books.mjs";
 import { Claude } from "./claude.mjs";
 import { compare } from "./compare.mjs";
 import { database } from "./database.mjs";
@@ -30,7 +30,6 @@ const FLEET = ["-n", "12", "-s", "10", "-t", "10000000", "-R", "40", "-q", "5",
     "-l", "7", "-f", "3", "-S", "lines=6 bytes=80 rate=60", "ask"];
 const FDS_MORE = 6;			// than an idle server has
 const KB_MORE = 24 * 1024;
-const ID = /\b(?:run|task|perm)_[0-9a-z]{26}\b/g;
 // What no log of a healthy server holds, whatever was done to it.
 const BAD = new RegExp([/^\S+ \S+ fatal: (?!storaged)/, /AddressSanitizer/,
     /forbidden system call/, /broke the protocol/, /runtime error:/,
@@ -85,12 +84,7 @@ test("nothing is lost, nothing is there twice", { timeout: 120000 },
 	    `${book.logack.length} acks of lines, ${book.decided.length} ` +
 	    `answers, ${db.events.length} events of which followers saw ` +
 	    `${book.event.length}; ${claude.tasks.length} tasks of Claude Code`);
-	for (const f of found.slice(0, 50)) {
-		console.log(`# ${f.claim}: ${f.text}`);
-		for (const id of f.text.match(ID) ?? [])
-			for (const line of story(book, id).slice(0, 30))
-				console.log(`#     ${line}`);
-	}
+	explain(book, db, found);
 	assert.deepEqual([...new Set(found.map((f) => f.claim))], []);
 	assert.ok(book.acked.length > 0 && book.decided.length > 0 &&
 	    book.event.length > 0 && claude.tasks.length > 0,

@@ -69,15 +69,18 @@ async function tasks(server, books, items) {
 	}
 }
 
-// Says each that is there more than once.
+// Says each that is there more than once, and returns them.
 function doubles(books, invariant, all) {
-	const n = new Map();
+	const n = new Map(), found = [];
 
 	for (const x of all)
 		n.set(x, (n.get(x) ?? 0) + 1);
 	for (const [x, times] of n)
-		if (times > 1)
+		if (times > 1) {
 			books.is_wrong(invariant, `${x}: ${times} times`);
+			found.push(x);
+		}
+	return found;
 }
 
 // What a follower saw across all deaths is what another sees now, in order.
@@ -113,6 +116,10 @@ export async function check(server, books, load, follower) {
 	}
 	doubles(books, RUN, load.list.flatMap((r) => [...r.executed]
 	    .flatMap(([id, n]) => Array(n).fill(id))));
-	doubles(books, EPOCH, load.list.flatMap((r) => r.attached));
+	for (const twice of doubles(books, EPOCH, load.list.flatMap((r) =>
+	    r.attached)))
+		for (const line of load.list.flatMap((r) => r.told)
+		    .filter((l) => l.includes(twice.split(" ")[0])).sort())
+			console.log(`#     ${line}`);
 	await events(server, books, follower);
 }

@@ -56,6 +56,7 @@ export class Steady extends Runner {
 		this.once = new Set();		// tasks unwound or forgotten
 		this.executed = new Map();	// run id: times it was begun
 		this.attached = [];		// `session epoch', each time
+		this.told = [];			// of sessions, and when
 		this.on_task = (run) => this.work(run);
 	}
 
@@ -105,6 +106,10 @@ export class Steady extends Runner {
 		// What was told long ago is not looked at again.
 		if (this.commands.length > 500)
 			this.commands.splice(0, 250);
+		if (/^(attach|detach)_session$/.test(c.type))
+			this.told.push(`${Date.now()} ${this.me.id} ${c.type} ` +
+			    `${c.session_id} ${c.epoch}, has ` +
+			    `${this.session || "none"} ${this.epoch}`);
 		if (c.type === "attach_session" && (c.session_id !==
 		    this.session || c.epoch !== this.epoch))
 			this.attached.push(`${c.session_id} ${c.epoch}`);

@@ -3,7 +3,7 @@
 import { free_port } from "../lib/place.mjs";
 import { start_server } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
-import { read_book } from "./books.mjs";
+import { explain, read_book } from "./books.mjs";
 import { compare } from "./compare.mjs";
 import { database } from "./database.mjs";
 import { check, follow } from "./points_check.mjs";
@@ -98,7 +98,9 @@ class World {
 		console.log(`# the fleet: ${db.tasks.length} tasks, ` +
 		    `${db.runs.length} runs, ${book.decided.length} answers, ` +
 		    `${book.event.length} events followed`);
-		for (const f of compare(book, db))
+		const found = compare(book, db);
+		explain(book, db, found);
+		for (const f of found)
 			this.books.is_wrong(f.claim, f.text);
 	}
 

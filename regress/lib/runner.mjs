@@ -278,8 +278,9 @@ export class Runner {
 			const logs = this.client.Logs();
 			this.logs = logs;
 			logs.on("data", (a) => this.log_ack(a));
-			logs.on("error", (e) => {
-				this.errors.push(e);
+			logs.on("error", (e) => this.errors.push(e));
+			// Also by the server's end with status 0.
+			logs.on("status", () => {
 				if (this.logs === logs)
 					this.logs = null;
 			});

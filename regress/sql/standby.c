@@ -51,8 +51,8 @@ begin(struct child *ch, const char *instance)
 }
 
 /*
- * Nobody is heard while PostgreSQL stands still, and nobody is dead: neither who
- * had been silent for a look or two before.
+ * Nobody is heard while PostgreSQL stands still, and nobody is dead: neither
+ * who had been silent for a look or two before.
  */
 static void
 pause_all(struct child *first, struct child *second)
