@@ -185,7 +185,10 @@ export class Runner {
 			this.say("session_attached", { session_id: c.session_id,
 			    epoch: c.epoch });
 		} else if (c.type === "detach_session") {
-			this.session = "";
+			// An old one's may be said again when it has another.
+			if (c.session_id === this.session &&
+			    c.epoch === this.epoch)
+				this.session = "";
 			this.say("session_suspended", { session_id: c.session_id,
 			    epoch: c.epoch });
 		} else if (c.type === "execute_task")
