@@ -64,6 +64,9 @@ function runs(book, db, wrong) {
 		const c = done.get(run), r = by_id.get(run);
 		if (c === undefined)
 			continue;	// another fact of the run's
+		// Given up by the agent, and by the server before it heard so.
+		if (c.status === "suspended" && r?.status === "lost")
+			continue;
 		if (r?.status !== c.status)
 			wrong("result-lost")(`${run}: ${c.status} was ` +
 			    `acknowledged, and it is ${r?.status}`);
@@ -122,32 +125,60 @@ function run_lines(run, batches, mark, wrong) {
 	return next - 1;
 }
 
+const GIVEN_UP = ["suspended", "lost", "canceled"];
+const VERDICT = { approve: "approved", deny: "denied" };
+
+// What an agent was told is what a person decided: of this question, or of the
+// same one of an earlier attempt, whose answer nobody heard (promise 12).
+function invented(t, decided, same, wrong) {
+	const from = t.reason.replace(/^because-/, "");
+	const verdict = VERDICT[decided.get(from)?.verdict];
+
+	if (t.verdict !== verdict)
+		wrong("answer-invented")(`${t.permission}: the agent heard ` +
+		    `${t.verdict}, a person said ${verdict} of ${from}`);
+	if (same.get(from) !== same.get(t.permission))
+		wrong("answer-invented")(`${t.permission}: the agent heard ` +
+		    `what a person said of another question, ${from}`);
+}
+
+// Nobody heard an answer: then its run ended first, and who asks the same again
+// is told it.
+function unheard(p, run, told, same, wrong) {
+	if (!GIVEN_UP.includes(run?.status))
+		wrong("answer-lost")(`${p.id}: ${p.status}, and the agent ` +
+		    "never heard");
+	for (const t of told)
+		if (t.permission > p.id && same.get(t.permission) ===
+		    same.get(p.id) && t.reason !== `because-${p.id}`)
+			wrong("answer-lost")(`${p.id}: ${p.status}, nobody ` +
+			    `heard, and ${t.permission} was asked again`);
+}
+
 // What was decided is what the agent was told, and nothing else is.
 function permissions(book, db, wrong) {
 	const by_id = new Map(db.permissions.map((p) => [p.id, p]));
+	const run_of = new Map(db.runs.map((r) => [r.id, r]));
+	// Of two attempts at a task a question is the same one.
+	const same = new Map(db.permissions.map((p) => [p.id,
+	    `${run_of.get(p.run_id)?.task_id} ${p.request}`]));
 	const decided = new Map(book.decide.map((d) => [d.permission, d]));
 	const told = index(book.told, (t) => t.permission);
-	const VERDICT = { approve: "approved", deny: "denied" };
 
 	for (const { permission, status } of book.decided) {
+		const p = by_id.get(permission);
+
 		if (status !== "200")
 			continue;
 		const verdict = VERDICT[decided.get(permission).verdict];
-		if (by_id.get(permission)?.status !== verdict)
+		if (p?.status !== verdict)
 			wrong("answer-lost")(`${permission}: ${verdict} was ` +
-			    `taken, it is ${by_id.get(permission)?.status}`);
-		if (!told.has(permission))
-			wrong("answer-lost")(`${permission}: ${verdict}, and ` +
-			    "the agent never heard");
+			    `taken, it is ${p?.status}`);
+		else if (!told.has(permission))
+			unheard(p, run_of.get(p.run_id), book.told, same, wrong);
 	}
-	for (const [permission, list] of told) {
-		const verdict = VERDICT[decided.get(permission)?.verdict];
-		for (const t of list)
-			if (t.verdict !== verdict)
-				wrong("answer-invented")(`${permission}: the ` +
-				    `agent heard ${t.verdict}, a person said ` +
-				    `${verdict}`);
-	}
+	for (const t of book.told)
+		invented(t, decided, same, wrong);
 	for (const [key, list] of index(book.ask, (a) => `${a.run} ${a.request}`))
 		if (db.permissions.filter((p) => `${p.run_id} ${p.request}` ===
 		    key).length > list.length)
