@@ -32,6 +32,7 @@ struct run {				/* until taskd has noted its end */
 	unsigned int	 sent:1;	/* on this stream */
 	unsigned int	 held:1;	/* the agent said that it has it */
 	unsigned int	 ever_sent:1, started:1;
+	unsigned int	 doubt:1;	/* in an earlier life of ours, perhaps */
 };
 RB_HEAD(runs, run);
 
@@ -59,8 +60,9 @@ run_find(const char *id)
 	return (RB_FIND(runs, &runs, &key));
 }
 
+/* doubt: when it is not known here, it may have been sent all the same. */
 static struct run *
-run_get(const char *id)
+run_get(const char *id, int doubt)
 {
 	struct run	*run;
 
@@ -69,6 +71,7 @@ run_get(const char *id)
 	if ((run = calloc(1, sizeof(*run))) == NULL)
 		fatal("run");
 	strlcpy(run->id, id, sizeof(run->id));
+	run->doubt = doubt != 0;
 	RB_INSERT(runs, &runs, run);
 	return (run);
 }
@@ -213,7 +216,17 @@ sealed_for_run(const char *id, const char *code, const uint8_t *sealed,
 		execute_command(r, run, sealed, len);
 }
 
-/* Sends it when it can be sent now; otherwise it stays. */
+/* Its runner has never had it. */
+static int
+is_untouched(const struct run *run)
+{
+	return (!run->ever_sent && !run->held && !run->started && !run->doubt);
+}
+
+/*
+ * Sends it when it can be sent now; otherwise it stays.  What may have been sent
+ * before waits for its runner's Hello, which names it or does not.
+ */
 static void
 run_try(struct run *run)
 {
@@ -224,6 +237,11 @@ run_try(struct run *run)
 	if (run->prompt == NULL || run->held || run->started || run->sent ||
 	    run->sealing || !runners_are_loaded() || worker_draining())
 		return;
+	if (run->doubt) {
+		if (r == NULL)
+			lose(run, "runner_lost");
+		return;
+	}
 	if ((s == NULL || !s->attached) && !sessions_are_known())
 		return;
 	if ((why = misplaced(run, r, s)) != NULL) {
@@ -233,7 +251,7 @@ run_try(struct run *run)
 	/* An agent takes a run only behind the AttachSession of its session. */
 	if (r->stream == NULL || !s->told)
 		return;
-	if (run->kill[0] != '\0' && !run->ever_sent) {
+	if (run->kill[0] != '\0' && is_untouched(run)) {
 		unwind(run, run->kill);
 		return;
 	}
@@ -254,7 +272,7 @@ runs_attached(const char *session)
 void
 on_run_start(struct peer *p, uint64_t ref, const struct msg_run_start *m)
 {
-	struct run	*run = run_get(m->run);
+	struct run	*run = run_get(m->run, !m->fresh);
 
 	(void)p;
 	(void)ref;
@@ -267,9 +285,11 @@ on_run_start(struct peer *p, uint64_t ref, const struct msg_run_start *m)
 	run->epoch = m->epoch;
 	run->timeout = m->timeout;
 	run->interrupted = m->interrupted != 0;
-	if (m->fresh)
+	if (m->fresh) {
+		run->doubt = 0;
 		journal_fresh(run->id, run->task, run->tenant, run->runner,
 		    run->attempt);
+	}
 	if (run->prompt == NULL && !run->held && !run->started &&
 	    (run->prompt = strdup(m->prompt)) == NULL)
 		fatal("run");
@@ -280,7 +300,7 @@ void
 on_run_expected(struct peer *p, uint64_t ref,
     const struct msg_run_expected *m)
 {
-	struct run	*run = run_get(m->run);
+	struct run	*run = run_get(m->run, 1);
 
 	(void)p;
 	(void)ref;
@@ -326,7 +346,10 @@ look_at_named(struct runner *r)
 	}
 }
 
-/* What taskd believes to be on this runner and the runner does not have. */
+/*
+ * What taskd believes to be on this runner and the runner does not have: whoever
+ * was in doubt is not any more.
+ */
 static void
 look_at_missing(struct runner *r)
 {
@@ -336,6 +359,7 @@ look_at_missing(struct runner *r)
 		if (strcmp(run->runner, r->id) != 0 || run->held ||
 		    run->sent || run->sealing)
 			continue;
+		run->doubt = 0;
 		if (run->started) {
 			if (!upward_has_completion(r, run->id))
 				lose(run, "runner_forgot");
@@ -457,10 +481,10 @@ runs_lost(struct runner *r)
 	RB_FOREACH_SAFE(run, runs, &runs, next) {
 		if (strcmp(run->runner, r->id) != 0)
 			continue;
-		if (run->started || run->ever_sent)
-			lose(run, "runner_lost");
-		else
+		if (is_untouched(run))
 			unwind(run, "runner_lost");
+		else
+			lose(run, "runner_lost");
 	}
 }
 
@@ -472,7 +496,7 @@ on_run_kill(struct peer *p, uint64_t ref, const struct msg_run_kill *m)
 
 	(void)p;
 	(void)ref;
-	if (run != NULL && !run->ever_sent && !run->held && !run->started) {
+	if (run != NULL && is_untouched(run)) {
 		unwind(run, m->reason);
 		return;
 	}

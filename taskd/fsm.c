@@ -153,6 +153,18 @@ prompt(struct task *t, const void *arg)
 	return (1);
 }
 
+/*
+ * Its session is about to leave, or the database is away.  Its runner may have
+ * it all the same: who says that it is not begun is the runner, never we.
+ */
+static int
+no_prompt(struct task *t, const void *arg)
+{
+	(void)arg;
+	t->run.unprompted = 1;
+	return (1);
+}
+
 static int
 started(struct task *t, const void *arg)
 {
@@ -290,7 +302,7 @@ static const action	 table[RUN_STATES][RUN_EVENTS] = {
 	},
 	[RUN_ASSIGNED] = {
 		[EV_ASSIGNED] = prompt,
-		[EV_NOT_NOW] = unwound,
+		[EV_NOT_NOW] = no_prompt,
 		[EV_STARTED] = started,
 		[EV_BEGUN] = begun,
 		[EV_COMPLETED] = completed,

@@ -146,6 +146,10 @@ run_janitor(void)
 	for (t = task_first(); t != NULL; t = next) {
 		next = task_next(t);
 		waiting_settle(t);
+		if (t->run.state == RUN_ASSIGNED && t->run.unprompted) {
+			t->run.unprompted = 0;
+			store_assign(t);
+		}
 		if (t->run.state == RUN_RUNNING ||
 		    t->run.state == RUN_ASSIGNED)
 			run_overdue(t);

@@ -68,6 +68,7 @@ struct run {
 	unsigned int	 seen:1;	/* named by its runner just now */
 	unsigned int	 started:1;	/* RUN_BEGIN is asked */
 	unsigned int	 last:1;	/* RUN_ENDING: so will the task */
+	unsigned int	 unprompted:1;	/* its prompt is to be asked for again */
 	char		*prompt;	/* until it has started */
 };
 
