@@ -132,7 +132,9 @@ on_run_found(struct peer *p, uint64_t ref, const struct msg_run_found *m)
 	j->stage = JOURNAL_OPEN;
 	strlcpy(j->tenant, m->tenant, sizeof(j->tenant));
 	strlcpy(j->task, m->task, sizeof(j->task));
-	strlcpy(j->runner, m->runner, sizeof(j->runner));
+	/* Assigned meanwhile, it is known better. */
+	if (j->runner[0] == '\0')
+		strlcpy(j->runner, m->runner, sizeof(j->runner));
 	j->attempt = m->attempt;
 	j->last = m->log_last;
 	j->next = m->log_last + 1;
@@ -204,14 +206,14 @@ journal_fresh(const char *run, const char *task, const char *tenant,
 {
 	struct journal	*j;
 
-	if (journal_find(run) != NULL)
-		return;
-	j = journal_new(run, JOURNAL_OPEN);
-	strlcpy(j->task, task, sizeof(j->task));
-	strlcpy(j->tenant, tenant, sizeof(j->tenant));
+	if ((j = journal_find(run)) == NULL) {
+		j = journal_new(run, JOURNAL_OPEN);
+		strlcpy(j->task, task, sizeof(j->task));
+		strlcpy(j->tenant, tenant, sizeof(j->tenant));
+		j->attempt = attempt;
+		j->next = 1;
+	}
 	strlcpy(j->runner, runner, sizeof(j->runner));
-	j->attempt = attempt;
-	j->next = 1;
 }
 
 void
@@ -460,6 +462,17 @@ keep(struct journal *j, uint64_t stream, const uint8_t *raw, size_t len)
 	TAILQ_INSERT_TAIL(&j->earlies, e, entry);
 }
 
+/*
+ * Of a run that was removed, or that nobody has: nobody will read it, the spool
+ * may go.  Refused, it would be said again for ever, before all others.
+ */
+static void
+drop(uint64_t stream, const Marionette__V1__LogBatch *b, size_t len)
+{
+	logs_ack(stream, b->run_id, b->first + b->n_lines - (b->n_lines > 0));
+	logs_credit(stream, len);
+}
+
 void
 journal_batch(uint64_t stream, const Marionette__V1__LogBatch *b,
     const uint8_t *raw, size_t len)
@@ -475,15 +488,14 @@ journal_batch(uint64_t stream, const Marionette__V1__LogBatch *b,
 		keep(j, stream, raw, len);
 		return;
 	case JOURNAL_UNKNOWN:
-		/* Removed meanwhile: nobody will read it, the spool may go. */
-		logs_ack(stream, b->run_id, b->first + b->n_lines -
-		    (b->n_lines > 0));
-		logs_credit(stream, len);
+		drop(stream, b, len);
 		return;
 	case JOURNAL_OPEN:
 		break;
 	}
-	if (!logs_are_of(stream, j->runner))
+	if (j->runner[0] == '\0')
+		drop(stream, b, len);
+	else if (!logs_are_of(stream, j->runner))
 		logs_end(stream, GRPC_PERMISSION_DENIED,
 		    "run_id: not a run of this runner");
 	else

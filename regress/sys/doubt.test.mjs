@@ -101,5 +101,22 @@ test("a run that no runner has is given, whoever died", async () => {
 	await server.terminate(it.s);
 });
 
+test("lines of a run that nobody has are let go, and are not its lines",
+    async () => {
+	const s = await server.session({ agent: "custom:nobody" });
+	const task = await server.task(s, "work");
+	const batch = { run_id: task.run_id, first: 1, lines: [{ content: "x",
+	    stream: "stdout", level: "info", kind: "text", time_ms: 1 }] };
+	const acks = [];
+
+	r.send_logs(batch);
+	r.logs.on("data", (a) => acks.push(a));
+	await until("an acknowledgement", () => acks.some((a) =>
+	    a.run_id === task.run_id && Number(a.up_to) === 1));
+	const { json } = await server.api.get(`/api/v1/tasks/${task.id}/logs`);
+	assert.deepEqual(json.items, []);
+	await server.terminate(s);
+});
+
 after(() => r.close());
 ends_well(server);
