@@ -1,10 +1,10 @@
 // Two servers on one database, from which one is lost: killed, hanging, or cut
-// off from the database.  The other takes over each time, who was lost does no harm
-// when it comes back, and the books of who used them are compared.
+// off from the database.  The other takes over each time, who was lost does no
+// harm when it comes back, and the books of who used them are compared.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
+import { until } from "../lib/wait.mjs";
 import { read_book } from "./books.mjs";
 import { compare } from "./compare.mjs";
 import { database } from "./database.mjs";
@@ -12,60 +12,98 @@ import { Two } from "./two.mjs";
 
 const FLEET = ["-n", "12", "-s", "10", "-t", "10000000", "-R", "40", "-q", "5",
     "-l", "7", "-f", "3", "-S", "lines=6 bytes=80 rate=60", "ask"];
-const WORK_MS = 3000;			// between one loss and the next
+const WORK = 120;	// runs: three seconds of them
 
-const world = await new Two().start();
-await world.fleet(FLEET);
+const world = await new Two().start(FLEET);
 const [a, b] = world.servers;
-const said = (what, ms) => console.log(`# ${what}: ${ms} ms`);
+const db = world.postgres;
 
-test("while one is at work the other stands by, and says so",
-    { timeout: 60000 }, async () => {
-	await world.stand_by(b);
-	assert.equal(await world.is_ready(a), true);
-	assert.equal(await world.is_ready(b), false);
-	await pause(WORK_MS);
+// Each begins where the one before has ended, or not at all.
+let well = true;
+const step = (name, timeout, f) => test(name, { timeout }, async (t) => {
+	if (!well)
+		return t.skip("the one before has failed");
+	well = false;
+	try {
+		await f();
+		well = true;
+	} catch (e) {
+		console.error(world.tails());
+		throw e;
+	}
 });
 
-test("one is killed: the other takes over", { timeout: 60000 }, async () => {
-	a.proc.signal("SIGKILL");
-	said("taken over", await world.turn_to(b));
-	await pause(WORK_MS);
-	await world.stand_by(a);
-	assert.equal(await world.is_ready(b), true);
-});
+async function takes_over(server, lost) {
+	const ms = await world.turn_to(server, lost, 30000);
 
-test("one hangs: the other takes over, and the first ends when it wakes",
-    { timeout: 90000 }, async () => {
-	b.proc.signal("SIGSTOP");
-	said("taken over", await world.turn_to(a));
-	await pause(WORK_MS);
-	b.proc.signal("SIGCONT");
-	await world.ends_overtaken(b);
-	await world.stand_by(b);
-	assert.equal(await world.is_ready(a), true);
-});
+	console.log(`# taken over: ${ms} ms`);
+}
 
-test("one is cut off from the database: the other takes over",
-    { timeout: 90000 }, async () => {
-	const silence = world.way.half_open(25000);
+// Some seconds' work is done, and acknowledged.
+async function works() {
+	const done = async () => (await read_book(world.book)).acked.length;
+	const was = await done();
 
-	said("taken over", await world.turn_to(b));
-	await silence;
-	await world.ends_overtaken(a);
-	assert.equal(await world.is_ready(b), true);
-});
+	await until("the fleet to work", async () => await done() >= was + WORK,
+	    60000, 500);
+}
 
-test("nothing is lost, nothing is there twice", { timeout: 240000 },
+step("while one is at work the other stands by, and says so", 120000,
     async () => {
+	await b.stand_by();
+	assert.equal(await a.is_ready(), true);
+	assert.equal(await b.is_ready(), false);
+	await works();
+});
+
+step("one is killed: the other takes over at once", 120000, async () => {
+	const lost = performance.now();
+
+	a.proc.signal("SIGKILL");
+	await takes_over(b, lost);
+	await works();
+	await a.stand_by();
+	assert.equal(await b.is_ready(), true);
+});
+
+step("one hangs: the other takes over, and the first ends when it wakes",
+    150000, async () => {
+	const lost = performance.now();
+
+	await b.while_stopped(async () => {
+		await takes_over(a, lost);
+		await works();
+	});
+	await b.ends_overtaken();
+	await b.stand_by();
+	assert.equal(await a.is_ready(), true);
+});
+
+step("one is cut off from the database: the other takes over", 150000,
+    async () => {
+	const lost = performance.now();
+
+	await a.way.while_silent(() => takes_over(b, lost));
+});
+
+step("who was cut off ends when it is there again, and stands by", 120000,
+    async () => {
+	await a.ends_overtaken();
+	await works();
+	await a.stand_by();
+	assert.equal(await b.is_ready(), true);
+});
+
+step("nothing is lost, nothing is there twice", 240000, async () => {
 	world.load.signal("SIGTERM", false);
 	const { code } = await world.load.wait(180000);
 	assert.ok(code === 0 || code === 1, world.load.told());
 	const book = await read_book(world.book);
 	const found = compare(book, await database({ dir: world.dir,
-	    port: world.postgres.port }));
+	    port: db.port }));
 
-	console.log(`# ${book.acked.length} tasks, ${book.event.length} events`);
+	console.log(`# ${book.acked.length} tasks, ` +
+	    `${book.event.length} events`);
 	for (const f of found.slice(0, 50))
 		console.log(`# ${f.claim}: ${f.text}`);
 	assert.deepEqual([...new Set(found.map((f) => f.claim))], []);
