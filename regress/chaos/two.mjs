@@ -62,6 +62,27 @@ class Guard {
 	}
 }
 
+// The state of a process, or nothing when it is not of the group.
+function state_in(group, pid) {
+	try {
+		const stat = fs.readFileSync(`/proc/${pid}/stat`, "latin1");
+		const [state, , of] = stat.slice(stat.lastIndexOf(")") + 2)
+		    .split(" ");
+		return Number(of) === group && state;
+	} catch (e) {
+		if (e.code !== "ENOENT" && e.code !== "ESRCH")
+			throw e;
+		return undefined;	// it ended meanwhile
+	}
+}
+
+// The states of those of a group that live.  A process whose parent was killed
+// is reaped by somebody else, or not at all.
+const states = (group) => fs.readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => state_in(group, pid))
+    .filter((state) => state && state !== "Z");
+
 class Postgres {
 	constructor(dir, guard) {
 		this.dir = dir;
@@ -168,10 +189,18 @@ class Standing extends Server {
 	async while_stopped(f) {
 		this.proc.signal("SIGSTOP");
 		try {
+			await until("all of it to be stopped", () =>
+			    states(this.proc.pid).every((s) => s === "T"));
 			return await f();
 		} finally {
 			this.proc.signal("SIGCONT");
 		}
+	}
+
+	async killed() {
+		this.proc.signal("SIGKILL");
+		await this.proc.wait();
+		await this.nobody_left();
 	}
 
 	// It was at work, finds that it is not any more, and ends by itself.
@@ -180,6 +209,13 @@ class Standing extends Server {
 
 		if (code !== 1 || !TAKEN.test(this.proc.out + this.proc.err))
 			throw new Error(`it ended with ${code}`);
+		await this.nobody_left();
+	}
+
+	// It has ended.
+	nobody_left() {
+		return until("its workers to be gone", () =>
+		    states(this.proc.pid).length === 0);
 	}
 }
 

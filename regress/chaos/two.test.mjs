@@ -1,9 +1,11 @@
 // Two servers on one database, from which one is lost: killed, hanging, or cut
 // off from the database.  The other takes over each time, who was lost does no
-// harm when it comes back, and the books of who used them are compared.
+// harm when it comes back and ends as it should, and the books of who used them
+// are compared.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ends_well } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
 import { read_book } from "./books.mjs";
 import { compare } from "./compare.mjs";
@@ -59,8 +61,7 @@ step("while one is at work the other stands by, and says so", 120000,
 step("one is killed: the other takes over at once", 120000, async () => {
 	const lost = performance.now();
 
-	a.proc.signal("SIGKILL");
-	await takes_over(b, lost);
+	await Promise.all([a.killed(), takes_over(b, lost)]);
 	await works();
 	await a.stand_by();
 	assert.equal(await b.is_ready(), true);
@@ -108,4 +109,18 @@ step("nothing is lost, nothing is there twice", 240000, async () => {
 		console.log(`# ${f.claim}: ${f.text}`);
 	assert.deepEqual([...new Set(found.map((f) => f.claim))], []);
 	assert.ok(book.acked.length > 0 && book.decided.length > 0);
+});
+
+ends_well(b);
+
+step("one was stopped as asked: the other took over at once", 30000,
+    async () => {
+	await takes_over(a, performance.now());
+});
+
+ends_well(a);
+
+step("no process of theirs is left", 30000, async () => {
+	await a.nobody_left();
+	await b.nobody_left();
 });
