@@ -20,6 +20,8 @@ import { World } from "./world.mjs";
 
 const OWNER = "marionette_owner";
 const TAKEN = /another server has taken over/;
+const TASK_PUT = "\0task_put\0";	// in a Bind, and so in a batch
+const SYNC = 5;		// bytes of the message that ends a batch
 const ENDS_MS = 30000;	// for whoever is to end by itself
 
 // A group by its first process, which may be someone else's by now: it is
@@ -142,8 +144,52 @@ class Postgres {
 	}
 }
 
-// The way of a server to PostgreSQL.
+// The way of a server to PostgreSQL, on which one batch can be held up, or
+// everything.
 class Way extends Line {
+	accept(client) {
+		super.accept(client);
+		const { server } = [...this.pairs].at(-1);
+
+		client.unpipe(server);
+		client.on("data", (d) => this.pass(server, d));
+		if (!this.silent)
+			client.resume();
+	}
+
+	// Of the batch that is held up, in however many pieces it comes, all
+	// but the end goes on.
+	pass(server, d) {
+		if (this.is_wanted && d.includes(TASK_PUT)) {
+			this.is_wanted = false;
+			this.held = { server, end: Buffer.alloc(0) };
+		}
+		if (this.held?.server !== server) {
+			server.write(d);
+			return;
+		}
+		const all = Buffer.concat([this.held.end, d]);
+		server.write(all.subarray(0, -SYNC));
+		this.held.end = all.subarray(-SYNC);
+	}
+
+	let_go() {
+		this.held?.server.write(this.held.end);
+		this.held = undefined;
+	}
+
+	// f: what happens while PostgreSQL is in the midst of a batch with a
+	// new task in it, of which the end has not come; it may let it go.
+	async while_in_a_batch(f) {
+		this.is_wanted = true;
+		try {
+			return await f();
+		} finally {
+			this.is_wanted = false;
+			this.let_go();
+		}
+	}
+
 	// Nothing is closed and nothing comes through.
 	async while_silent(f) {
 		this.silent = true;

@@ -1,7 +1,8 @@
-// Two servers on one database, from which one is lost: killed, hanging, or cut
-// off from the database.  The other takes over each time, who was lost does no
-// harm when it comes back and ends as it should, and the books of who used them
-// are compared.
+// Two servers on one database, from which one is lost while clients and runners
+// are at work: killed, hanging in the midst of a batch, or cut off from the
+// database in the midst of one.  The other takes over in the time that
+// marionetted(8) promises, who was lost does no harm when it comes back and
+// ends as it should, and the books of who used them are compared.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -14,7 +15,22 @@ import { Two } from "./two.mjs";
 
 const FLEET = ["-n", "12", "-s", "10", "-t", "10000000", "-R", "40", "-q", "5",
     "-l", "7", "-f", "3", "-S", "lines=6 bytes=80 rate=60", "ask"];
+const LOADED = 10;	// tasks unanswered: the fleet posts 16 at a time
 const WORK = 120;	// runs: three seconds of them
+
+// After how many ms from when PostgreSQL was last told something the other
+// takes over, at least and at most: what is promised, with room for a busy
+// machine, and none so long as the next.
+const AT_ONCE = [0, 7000];
+const SILENCE = [9500, 25000];
+const SILENCE_BUSY = [29500, 55000];
+
+// The one at work, when PostgreSQL has done a part of its batch and waits for
+// the rest.
+const BUSY = "SELECT a.pid FROM pg_stat_activity a JOIN pg_locks l " +
+    "ON l.pid = a.pid AND l.locktype = 'advisory' AND l.granted " +
+    "WHERE a.state = 'active' AND a.wait_event = 'ClientRead' " +
+    "AND a.backend_xid IS NOT NULL";
 
 const world = await new Two().start(FLEET);
 const [a, b] = world.servers;
@@ -35,10 +51,12 @@ const step = (name, timeout, f) => test(name, { timeout }, async (t) => {
 	}
 });
 
-async function takes_over(server, lost) {
-	const ms = await world.turn_to(server, lost, 30000);
+async function takes_over(server, lost, [least, most]) {
+	const ms = await world.turn_to(server, lost, most);
 
 	console.log(`# taken over: ${ms} ms`);
+	assert.ok(ms >= least, `it is taken over after ${ms} ms, too early`);
+	assert.ok(ms <= most, `it is taken over after ${ms} ms, too late`);
 }
 
 // Some seconds' work is done, and acknowledged.
@@ -49,6 +67,40 @@ async function works() {
 	await until("the fleet to work", async () => await done() >= was + WORK,
 	    60000, 500);
 }
+
+// The marks of the tasks that were posted and not answered.
+async function unanswered() {
+	const book = await read_book(world.book);
+	const told = new Set(book.answer.map((x) => x.mark));
+
+	return book.post.map((p) => p.mark).filter((m) => !told.has(m));
+}
+
+// f: what happens while the server at work is in the midst of a batch, and
+// clients wait for the tasks in it and behind it.  f gets the pid of its
+// backend, the marks of those tasks, and a time before the batch.
+const in_a_batch = (server, f) => server.way.while_in_a_batch(async () => {
+	const before = performance.now();
+	const pid = Number(await until("it to be in the midst of a batch",
+	    async () => (await db.sql(BUSY)).trim()));
+	const marks = await until("tasks to wait", async () => {
+		const list = await unanswered();
+		return list.length >= LOADED && list;
+	});
+
+	console.log("# in the midst of a batch, tasks unanswered: " +
+	    marks.length);
+	await f(pid, marks, before);
+});
+
+// How many of these tasks there are.
+const stored = async (marks) => Number(await db.sql("SELECT count(*) " +
+    "FROM mn_data.task WHERE split_part(prompt, ' ', 2) IN (" +
+    `${marks.map((m) => `'${m}'`)})`));
+
+// Its state as PostgreSQL has it; nothing when it was ended.
+const backend = async (pid) => (await db.sql("SELECT state FROM " +
+    `pg_stat_activity WHERE pid = ${pid}`)).trim();
 
 step("while one is at work the other stands by, and says so", 120000,
     async () => {
@@ -61,31 +113,44 @@ step("while one is at work the other stands by, and says so", 120000,
 step("one is killed: the other takes over at once", 120000, async () => {
 	const lost = performance.now();
 
-	await Promise.all([a.killed(), takes_over(b, lost)]);
+	await Promise.all([a.killed(), takes_over(b, lost, AT_ONCE)]);
 	await works();
 	await a.stand_by();
 	assert.equal(await b.is_ready(), true);
 });
 
-step("one hangs: the other takes over, and the first ends when it wakes",
-    150000, async () => {
+step("one hangs in the midst of a batch, which is stored and nobody is told: " +
+    "the other takes over, and the first ends when it wakes", 150000,
+    () => in_a_batch(b, async (pid, marks) => {
 	const lost = performance.now();
 
 	await b.while_stopped(async () => {
-		await takes_over(a, lost);
+		const was = await stored(marks);
+		b.way.let_go();
+		await until("the batch to be done", async () =>
+		    await backend(pid) === "idle");
+		const n = await stored(marks) - was;
+		console.log(`# stored, and nobody was told: ${n}`);
+		assert.ok(n > 0);
+		await takes_over(a, lost, SILENCE);
 		await works();
 	});
 	await b.ends_overtaken();
 	await b.stand_by();
 	assert.equal(await a.is_ready(), true);
-});
+}));
 
-step("one is cut off from the database: the other takes over", 150000,
+step("one is cut off from the database in the midst of a batch: the " +
+    "other takes over, later, and nothing of the batch is left", 150000,
+    () => in_a_batch(a, (pid, marks, before) => a.way.while_silent(
     async () => {
-	const lost = performance.now();
+	const was = await stored(marks);
 
-	await a.way.while_silent(() => takes_over(b, lost));
-});
+	await until("its connection to be ended", async () =>
+	    await backend(pid) === "", SILENCE_BUSY[1], 100);
+	assert.equal(await stored(marks), was);
+	await takes_over(b, before, SILENCE_BUSY);
+})));
 
 step("who was cut off ends when it is there again, and stands by", 120000,
     async () => {
@@ -115,7 +180,7 @@ ends_well(b);
 
 step("one was stopped as asked: the other took over at once", 30000,
     async () => {
-	await takes_over(a, performance.now());
+	await takes_over(a, performance.now(), AT_ONCE);
 });
 
 ends_well(a);
