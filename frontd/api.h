@@ -95,6 +95,7 @@ struct expect {
 	enum msg_type	 want;		/* MSG_NONE: MSG_DOCUMENT */
 	int		 flags;
 	unsigned int	 wait;		/* seconds that the owner may hold it */
+	uint32_t	 limit;		/* ms besides; 0: fifteen seconds */
 	pending_done	 done;
 	void		*arg;		/* malloced, ours from now on */
 	size_t		 arg_len;

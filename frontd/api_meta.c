@@ -11,6 +11,7 @@
 #include "worker.h"
 
 #define READY_MS	1000		/* a good answer is good for so long */
+#define PROBE_MS	2000		/* who checks does not wait for long */
 
 static uint64_t	 ready_until;		/* monotonic ms */
 
@@ -61,6 +62,7 @@ health_ready(struct request *req)
 					    PROC_PROVIDERD };
 	static const struct expect	 expect = {
 					    .want = MSG_AUTHENTICATED,
+					    .limit = PROBE_MS,
 					    .done = health_probed };
 	static const uint8_t		 nobody[32];
 	const struct msg_auth_key	 m = { .hash = nobody,

@@ -147,8 +147,8 @@ pending_ask(struct request *req, enum proc to, enum msg_type type,
 	p->expect = *expect;
 	if (p->expect.want == MSG_NONE)
 		p->expect.want = MSG_DOCUMENT;
-	p->deadline = worker_mono_ms() + PENDING_MS +
-	    (uint64_t)expect->wait * 1000;
+	p->deadline = worker_mono_ms() + (uint64_t)expect->wait * 1000 +
+	    (expect->limit != 0 ? expect->limit : PENDING_MS);
 	RB_INSERT(pendings, &pendings, p);
 	npending++;
 	if (pending_send(p, m) == 0)

@@ -87,6 +87,8 @@ export const orders = ({ AGENT, name, ended }) => {
 		    signal: AbortSignal.timeout(GLANCE_MS) });
 		let text = "";
 
+		if (![200, 429, 503].includes(r.status))
+			throw new Error(`${at}: ${r.status}`);
 		for await (const part of r.body) {
 			text += Buffer.from(part).toString();
 			if (!id || ID.test(text))
@@ -107,8 +109,11 @@ export const orders = ({ AGENT, name, ended }) => {
 				    true);
 				await glance(w, "/api/v1/events?after=" +
 				    encodeURIComponent(w.first));
-			} catch {
-				// Cut by the server's death.
+			} catch (e) {
+				// Cut by the server's death, or nothing came.
+				if (e.name !== "TimeoutError" &&
+				    e.cause?.code === undefined)
+					throw e;
 			}
 			await pause(50);
 		}
