@@ -152,7 +152,24 @@ event_stream(struct request *req)
 	event_start(f);
 }
 
-/* An empty type says where the stream begins and is no event. */
+/*
+ * An empty type says where the stream begins and is no event.  Who said itself
+ * where knows; anybody else is told, or would miss what happens if the line is
+ * cut before the first event.
+ */
+static void
+event_begins(struct follow *f, const char *position)
+{
+	int	 is_known = *f->after != '\0';
+
+	strlcpy(f->after, position, sizeof(f->after));
+	follow_begin(f);
+	if (is_known)
+		return;
+	stream_position(follow_request(f), f->after);
+	follow_flush(f);
+}
+
 void
 on_event_line(struct peer *p, uint64_t ref, const struct msg_event_line *m)
 {
@@ -160,11 +177,11 @@ on_event_line(struct peer *p, uint64_t ref, const struct msg_event_line *m)
 
 	if (f == NULL)
 		return;
-	strlcpy(f->after, m->position, sizeof(f->after));
 	if (*m->type == '\0') {
-		follow_begin(f);
+		event_begins(f, m->position);
 		return;
 	}
+	strlcpy(f->after, m->position, sizeof(f->after));
 	if (follow_send(f, f->after, m->type, (const char *)m->body,
 	    m->body_len) == 0)
 		follow_used(f, 1);

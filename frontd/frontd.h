@@ -108,6 +108,8 @@ void	stream_begin(struct request *);
 /* Some items, id, event and data (id and event may be NULL), and at once: */
 void	stream_put(struct request *, const char *, const char *,
 	    const char *, size_t);
+/* An id alone, which is no event: whoever is cut off goes on from there. */
+void	stream_position(struct request *, const char *);
 size_t	stream_flush(struct request *);	/* bytes queued; 0: too much, the
 					 * stream was cut */
 size_t	stream_queued(const struct request *);

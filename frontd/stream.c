@@ -108,6 +108,13 @@ pass_on(struct exchange *x)
 	buf_drain(&together, together.len);
 }
 
+static void
+message(struct exchange *x)
+{
+	ws_send(x, (const char *)buf_head(&together), together.len);
+	buf_drain(&together, together.len);
+}
+
 void
 stream_put(struct request *req, const char *id, const char *event,
     const char *data, size_t len)
@@ -123,8 +130,22 @@ stream_put(struct request *req, const char *id, const char *event,
 		return;
 	}
 	ws_format(&together, id, event, data, len);
-	ws_send(x, (const char *)buf_head(&together), together.len);
-	buf_drain(&together, together.len);
+	message(x);
+}
+
+void
+stream_position(struct request *req, const char *id)
+{
+	struct exchange	*x = req->x;
+
+	if (x->is_head)
+		return;
+	if (x->ws == NULL)
+		add_field(&together, "id: ", id, "\n\n");
+	else {
+		add_field(&together, "{\"id\":\"", id, "\"}");
+		message(x);
+	}
 }
 
 size_t

@@ -183,6 +183,39 @@ test("events: followed across cuts, none missed, none repeated", async (t) => {
 	theirs.close();
 }, 90000);
 
+// Cut before anything has happened.
+test("events: a stream without a position says first where it begins",
+    async (t) => {
+	const url = `${server.url}/api/v1/events`;
+	const authorization = `Bearer ${api.o.token}`;
+	const cut = new AbortController();
+	const r = await fetch(url, { headers: { authorization },
+	    signal: cut.signal });
+	let head = "";
+	for await (const part of r.body) {
+		head += Buffer.from(part).toString();
+		if (/^id: /m.test(head))
+			break;
+	}
+	assert.match(head, /^retry: 2000\n\nid: \S+\n\n$/);
+	cut.abort();
+	const ws = follow_ws(url.replace("http", "ws"), { token: api.o.token });
+	const [begin] = await until("it by WebSocket, too", () =>
+	    ws.items.length > 0 && ws.items);
+	assert.deepEqual(Object.keys(begin.data), ["id"]);
+	ws.cut();
+	const s = await server.session({ agent: "custom:nobody" });
+	t.after(() => server.terminate(s));
+	for (const id of [/^id: (\S+)$/m.exec(head)[1], begin.data.id]) {
+		const f = follow_sse(`${url}?after=${encodeURIComponent(id)}`,
+		    { token: api.o.token, types: EVENT_TYPES });
+		await f.has("what happened meanwhile", (i) =>
+		    i.type === "session.created" &&
+		    i.data.resource.id === s.id);
+		f.close();
+	}
+});
+
 test("stream tickets: for one path, one Origin, and only streams", async (t) => {
 	const s = await active(t);
 	const { task } = await server.run(s, '[{"out":"ticketed"}]');

@@ -129,9 +129,9 @@ sse_event(struct sse *s, char *p, char *end)
 		    NULL)
 			type = v;
 	}
-	if (data == NULL)
-		return (0);	/* retry, or a sign of life */
-	if (s->ops->event(s, id, type, data, len, s->arg) == -1)
+	/* Without data: retry, where it begins, or a sign of life. */
+	if (data != NULL &&
+	    s->ops->event(s, id, type, data, len, s->arg) == -1)
 		return (-1);
 	if (id != NULL)
 		strlcpy(s->last, id, sizeof(s->last));
