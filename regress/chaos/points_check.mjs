@@ -117,7 +117,7 @@ export async function check(server, books, load, follower) {
 	doubles(books, RUN, load.list.flatMap((r) => [...r.executed]
 	    .flatMap(([id, n]) => Array(n).fill(id))));
 	for (const twice of doubles(books, EPOCH, load.list.flatMap((r) =>
-	    r.attached)))
+	    [...r.attached])))
 		for (const line of load.list.flatMap((r) => r.told)
 		    .filter((l) => l.includes(twice.split(" ")[0])).sort())
 			console.log(`#     ${line}`);

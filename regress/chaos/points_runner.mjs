@@ -55,7 +55,7 @@ export class Steady extends Runner {
 		super(me, { auto: true });
 		this.once = new Set();		// tasks unwound or forgotten
 		this.executed = new Map();	// run id: times it was begun
-		this.attached = [];		// `session epoch', each time
+		this.attached = new Set();	// `session epoch'
 		this.told = [];			// of sessions, and when
 		this.on_task = (run) => this.work(run);
 	}
@@ -110,9 +110,9 @@ export class Steady extends Runner {
 			this.told.push(`${Date.now()} ${this.me.id} ${c.type} ` +
 			    `${c.session_id} ${c.epoch}, has ` +
 			    `${this.session || "none"} ${this.epoch}`);
-		if (c.type === "attach_session" && (c.session_id !==
-		    this.session || c.epoch !== this.epoch))
-			this.attached.push(`${c.session_id} ${c.epoch}`);
+		// Said until it is acknowledged, so perhaps more than once.
+		if (c.type === "attach_session")
+			this.attached.add(`${c.session_id} ${c.epoch}`);
 		if (c.type === "permission_answer") {
 			const run = this.runs.get(c.run_id);
 			if (run && c.request_id === "q")
