@@ -217,6 +217,15 @@ journal_fresh(const char *run, const char *task, const char *tenant,
 }
 
 void
+journal_runner(const char *run, const char *runner)
+{
+	struct journal	*j = journal_find(run);
+
+	if (j != NULL)
+		strlcpy(j->runner, runner, sizeof(j->runner));
+}
+
+void
 journal_over(const char *run)
 {
 	struct journal	*j = journal_find(run);
@@ -469,7 +478,8 @@ keep(struct journal *j, uint64_t stream, const uint8_t *raw, size_t len)
 static void
 drop(uint64_t stream, const Marionette__V1__LogBatch *b, size_t len)
 {
-	logs_ack(stream, b->run_id, b->first + b->n_lines - (b->n_lines > 0));
+	logs_ack(stream, b->run_id, b->lost ? WIRE_NUMBER_MAX :
+	    b->first + b->n_lines - (b->n_lines > 0));
 	logs_credit(stream, len);
 }
 

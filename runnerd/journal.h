@@ -33,6 +33,8 @@ int64_t	 lines_overlap(uint64_t first, uint64_t count, uint64_t next);
 /* A run that nobody has seen yet: no line of it is stored. */
 void	 journal_fresh(const char *run, const char *task, const char *tenant,
 	    const char *runner, uint32_t attempt);
+/* It is this runner's, whatever was found before it was assigned. */
+void	 journal_runner(const char *run, const char *runner);
 /* Nothing more is to be known of it; lines that come all the same are. */
 void	 journal_over(const char *run);
 /* Is line up_to of this run committed, or known to be lost for ever? */

@@ -234,8 +234,9 @@ run_try(struct run *run)
 	struct runner	*r = runner_find(run->runner);
 	const char	*why;
 
-	if (run->prompt == NULL || run->held || run->started || run->sent ||
-	    run->sealing || !runners_are_loaded() || worker_draining())
+	if (!known || run->prompt == NULL || run->held || run->started ||
+	    run->sent || run->sealing || !runners_are_loaded() ||
+	    worker_draining())
 		return;
 	if (run->doubt) {
 		if (r == NULL)
@@ -251,7 +252,7 @@ run_try(struct run *run)
 	/* An agent takes a run only behind the AttachSession of its session. */
 	if (r->stream == NULL || !s->told)
 		return;
-	if (run->kill[0] != '\0' && is_untouched(run)) {
+	if (run->kill[0] != '\0') {
 		unwind(run, run->kill);
 		return;
 	}
@@ -272,10 +273,14 @@ runs_attached(const char *session)
 void
 on_run_start(struct peer *p, uint64_t ref, const struct msg_run_start *m)
 {
-	struct run	*run = run_get(m->run, !m->fresh);
+	struct run	*run = m->fresh ? run_get(m->run, 0) :
+			    run_find(m->run);
 
 	(void)p;
 	(void)ref;
+	/* Expected before, and given up: taskd is about to hear of that. */
+	if (run == NULL)
+		return;
 	run->expected = 1;
 	strlcpy(run->tenant, m->tenant, sizeof(run->tenant));
 	strlcpy(run->task, m->task, sizeof(run->task));
@@ -289,7 +294,8 @@ on_run_start(struct peer *p, uint64_t ref, const struct msg_run_start *m)
 		run->doubt = 0;
 		journal_fresh(run->id, run->task, run->tenant, run->runner,
 		    run->attempt);
-	}
+	} else
+		journal_runner(run->id, run->runner);
 	if (run->prompt == NULL && !run->held && !run->started &&
 	    (run->prompt = strdup(m->prompt)) == NULL)
 		fatal("run");
@@ -313,6 +319,7 @@ on_run_expected(struct peer *p, uint64_t ref,
 	run->epoch = m->epoch;
 	if (m->started)
 		run->started = 1;
+	journal_runner(run->id, run->runner);
 }
 
 /* What the runner named, told to taskd or, when it is nobody's, killed. */

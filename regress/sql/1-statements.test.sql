@@ -327,6 +327,17 @@ SELECT pg_temp.ok(count(*) = 1, 'RUN_ASSIGN, the same again') FROM
     mn.run_assign('a', 'run_00000000000000000000000001',
     'task_0000000000000000000000001', 'sess_0000000000000000000000001',
     'rnr_00000000000000000000000001', 1);
+-- Whose answer was lost, before the session left.
+UPDATE session SET epoch = 2 WHERE id = 'sess_0000000000000000000000001';
+SELECT pg_temp.ok(count(*) = 1, 'RUN_ASSIGN of what an older epoch was given')
+    FROM mn.run_assign('a', 'run_00000000000000000000000001',
+    'task_0000000000000000000000001', 'sess_0000000000000000000000001',
+    'rnr_00000000000000000000000001', 2);
+SELECT pg_temp.ok(count(*) = 0, 'RUN_ASSIGN, not back to that') FROM
+    mn.run_assign('a', 'run_00000000000000000000000001',
+    'task_0000000000000000000000001', 'sess_0000000000000000000000001',
+    'rnr_00000000000000000000000001', 1);
+UPDATE session SET epoch = 1 WHERE id = 'sess_0000000000000000000000001';
 SELECT pg_temp.ok(count(*) = 0, 'RUN_ASSIGN: one run a session') FROM
     mn.run_assign('a', 'run_00000000000000000000000002',
     'task_0000000000000000000000002', 'sess_0000000000000000000000001',

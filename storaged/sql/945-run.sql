@@ -18,7 +18,9 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- The session is claimed first, by its row: of two runs one finds it taken.
--- Asked again for the same runner and epoch it answers the same.
+-- Asked again for the same runner and epoch it answers the same.  Assigned under
+-- an older epoch, it is of an answer that was lost: nobody was told, or taskd
+-- would ask for that one again.
 CREATE FUNCTION mn.run_assign(p_tenant text, p_run text, p_task text,
     p_session text, p_runner text, p_epoch bigint)
 RETURNS SETOF mn.run_row
@@ -37,7 +39,8 @@ BEGIN
 	UPDATE run SET status = 'assigned', runner_id = p_runner,
 	    epoch = p_epoch, assigned_at = clock_timestamp()
 	WHERE id = p_run AND tenant_id = p_tenant AND task_id = p_task
-	    AND session_id = p_session AND status = 'pending'
+	    AND session_id = p_session AND (status = 'pending'
+		OR status = 'assigned' AND epoch < p_epoch)
 	    AND EXISTS (SELECT FROM task WHERE id = p_task
 		AND tenant_id = p_tenant AND run_id = p_run
 		AND status IN ('pending', 'running') AND NOT cancel_asked)
