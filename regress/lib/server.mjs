@@ -406,7 +406,8 @@ export class Server {
 	}
 
 	async kill_worker(name, signal = "SIGKILL") {
-		const { pid } = (await this.processes())[name];
+		const { pid } = await until(`${name} to have reported`,
+		    async () => (await this.processes())[name]);
 
 		process.kill(pid, signal);
 		return until(`${name} to be back`, async () => {
