@@ -89,8 +89,14 @@ async function events(server, books, follower) {
 	const fresh = follow(server, seen[0]);
 
 	follower.close();
-	for (let n = 0; n < 600 && fresh.items.at(-1)?.id !== seen.at(-1); n++)
+	// For as long as more comes: there may be many.
+	for (let n = 0, had = 0; n < 200 &&
+	    fresh.items.at(-1)?.id !== seen.at(-1); n++) {
 		await pause(100);
+		if (fresh.items.length > had)
+			n = 0;
+		had = fresh.items.length;
+	}
 	fresh.close();
 	const now = [seen[0], ...fresh.items.map((i) => i.id)]
 	    .slice(0, seen.length);
