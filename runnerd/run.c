@@ -32,7 +32,7 @@ struct run {				/* until taskd has noted its end */
 	unsigned int	 sent:1;	/* on this stream */
 	unsigned int	 held:1;	/* the agent said that it has it */
 	unsigned int	 ever_sent:1, started:1;
-	unsigned int	 doubt:1;	/* in an earlier life of ours, perhaps */
+	unsigned int	 doubt:1;	/* it may have been sent in an earlier life */
 };
 RB_HEAD(runs, run);
 
@@ -224,8 +224,8 @@ is_untouched(const struct run *run)
 }
 
 /*
- * Sends it when it can be sent now; otherwise it stays.  What may have been sent
- * before waits for its runner's Hello, which names it or does not.
+ * Sends it when it can be sent now; otherwise it stays.  What may have been
+ * sent before waits for its runner's Hello, which names it or does not.
  */
 static void
 run_try(struct run *run)
@@ -294,8 +294,7 @@ on_run_start(struct peer *p, uint64_t ref, const struct msg_run_start *m)
 		run->doubt = 0;
 		journal_fresh(run->id, run->task, run->tenant, run->runner,
 		    run->attempt);
-	} else
-		journal_runner(run->id, run->runner);
+	}
 	if (run->prompt == NULL && !run->held && !run->started &&
 	    (run->prompt = strdup(m->prompt)) == NULL)
 		fatal("run");
@@ -354,8 +353,8 @@ look_at_named(struct runner *r)
 }
 
 /*
- * What taskd believes to be on this runner and the runner does not have: whoever
- * was in doubt is not any more.
+ * What taskd believes to be on this runner and the runner does not have:
+ * whoever was in doubt is not any more.
  */
 static void
 look_at_missing(struct runner *r)

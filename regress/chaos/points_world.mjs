@@ -18,7 +18,8 @@ const FLEETS = "fleet";			// its people answer whatever is asked
 // certs: where certs.sh made some.  fleet: the program.
 export async function start_world(certs, fleet) {
 	const port = await free_port();
-	const server = await start_server({ conf: ["heartbeat 1",
+	// Not each message in its log: there are too many of them.
+	const server = await start_server({ quiet: true, conf: ["heartbeat 1",
 	    "suspend after 10", "limit connections 2000",
 	    `listen api on localhost port ${port} tls certificate ` +
 	    `"${certs}/server.crt" key "${certs}/server.key"`] });

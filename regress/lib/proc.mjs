@@ -58,10 +58,17 @@ class Proc {
 			this.child.stdin.end(input);
 	}
 
+	// Who says so much is killed, and what is told of it says why.
 	keep(which, data) {
+		if (this.is_flood)
+			return;
 		this[which] += data;
-		if (this[which].length > OUTPUT_MAX)
+		this.is_flood = this[which].length > OUTPUT_MAX;
+		if (this.is_flood) {
+			this.err += `\nkilled: more than ${OUTPUT_MAX} bytes ` +
+			    "of output";
 			this.signal("SIGKILL");
+		}
 	}
 
 	on_line(f) {

@@ -190,7 +190,8 @@ export class Server {
 
 	launch() {
 		this.proc = start([...(this.o.wrap?.(this) ?? []),
-		    program("marionetted"), "-v", "-f", this.conf],
+		    program("marionetted"), ...(this.o.quiet ? [] : ["-v"]),
+		    "-f", this.conf],
 		    { env: { ...process.env, ...SANITIZED },
 		    stdio: ["ignore", "pipe", "pipe"] });
 	}

@@ -8,5 +8,3 @@ SET LOCAL mn.tenant = '*';
 ALTER TABLE mn_data.task ADD COLUMN wanted_at timestamptz;
 UPDATE mn_data.task SET wanted_at = created_at;
 ALTER TABLE mn_data.task ALTER COLUMN wanted_at SET NOT NULL;
--- The same, by its answer.
-ALTER TABLE mn_data.permission ADD COLUMN wanted_at timestamptz;
