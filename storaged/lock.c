@@ -11,7 +11,8 @@
  * seconds, half a minute when PostgreSQL is at work for it, whose disk may be
  * slow.  Looks are counted, not time: while PostgreSQL itself stands still
  * nobody is seen, and nobody is dead.  What ends the backend fences the
- * server: PostgreSQL takes nothing more of it.
+ * server: PostgreSQL takes nothing more of it.  Where PostgreSQL does not tell
+ * when another was heard, nobody is ended: who hangs must be ended by hand.
  *
  * Who has been at work is written down (mn.server_take).  A server that was,
  * and finds that another is or has been since, has a memory that is old: it
@@ -130,12 +131,16 @@ missed(const PGresult *res)
 {
 	const char	*change = PQgetvalue(res, 0, 2);
 	const char	*name = PQgetvalue(res, 0, 3);
+	int		 seen = change[0] != '\0';
 
-	if (strcmp(other.name, name) == 0 && strcmp(other.change, change) == 0)
+	if (seen && strcmp(other.name, name) == 0 &&
+	    strcmp(other.change, change) == 0)
 		return (++other.missed);
 	if (strcmp(other.name, name) != 0)
 		log_warnx("another server (%s, from %s) is at work on this "
-		    "database; standing by", name, PQgetvalue(res, 0, 4));
+		    "database; standing by%s", name, PQgetvalue(res, 0, 4),
+		    seen ? "" : ", also if it hangs: PostgreSQL does not tell "
+		    "(track_activities is off, or it is of another role)");
 	strlcpy(other.name, name, sizeof(other.name));
 	strlcpy(other.change, change, sizeof(other.change));
 	return (other.missed = 0);

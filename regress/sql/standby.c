@@ -68,6 +68,19 @@ pause_all(struct child *first, struct child *second)
 	ok(writes(first, 65), "and who was at work is");
 }
 
+/* Nobody is dead either where PostgreSQL does not tell when one was heard. */
+static void
+tell_nothing(struct child *first, struct child *second)
+{
+	ok(sql("ALTER SYSTEM SET track_activities = off") == 0 &&
+	    sql("SELECT pg_reload_conf()") == 0, "nothing is told any more");
+	ok(writes(first, 66), "a server is at work, and is silent then");
+	ok(!child_ready(second, 13000), "it is not ended for it");
+	ok(sql("ALTER SYSTEM RESET track_activities") == 0 &&
+	    sql("SELECT pg_reload_conf()") == 0, "all is told again");
+	ok(writes(first, 67), "and it is at work");
+}
+
 void
 test_standby(struct child *first)
 {
@@ -78,6 +91,7 @@ test_standby(struct child *first)
 	ok(!child_ready(&second, 5000), "while one is at work another stands by");
 	ok(writes(first, 61), "and the first one goes on");
 	pause_all(first, &second);
+	tell_nothing(first, &second);
 	child_end(first, SIGKILL);
 	ok(child_ready(&second, 3000), "when it is killed the other takes over");
 	ok(writes(&second, 62), "and writes");
