@@ -16,6 +16,8 @@
 #define QUEUE_BYTES	(64U << 20)
 #define QUEUE_COUNT	10000
 #define BATCH_BYTES	(4U << 20)
+#define AWAIT		1	/* ms between two batches, at most */
+#define AWAIT_FROM	5	/* statements in the one before */
 #define TRIES		5	/* of a statement that may pass later */
 #define PAUSE		60	/* ms before it is tried again */
 #define GONE		9000	/* ms without database: nothing waits longer */
@@ -37,6 +39,8 @@ static uint64_t		 batch_since;	/* or since it was touched */
 static int		 touching;
 static unsigned int	 settling[PROC_MAX];	/* orphans in the batch */
 static struct event	*ev_pause;
+static unsigned int	 awaited;		/* statements of the next batch */
+static uint64_t		 await_until;		/* by when it goes in any case */
 
 static void	 write_up(struct conn *);
 static void	 write_down(struct conn *);
@@ -192,6 +196,8 @@ write_turn(void)
 	if (!write_is_ours() || batched > 0 || touching || queued == 0 ||
 	    worker_mono_ms() < hold_until)
 		return;
+	if (queued < awaited && worker_mono_ms() < await_until)
+		return;
 	gather();
 	ncalls = groups_make(&batch);
 	stats.calls += ncalls;
@@ -287,6 +293,23 @@ answer(struct stmt *s)
 		answer_rows(s, g->res, s->row, s->row >= 0);
 }
 
+/*
+ * Under load the answers of a batch bring about the next one, which waits a moment
+ * for as many: at once it would go with those that come first, and two halves
+ * would take turns, each at the price of a batch.
+ */
+static void
+await(unsigned int n)
+{
+	struct timeval	 tv = { 0, AWAIT * 1000 };
+
+	awaited = n >= AWAIT_FROM ? n : 0;
+	if (awaited == 0)
+		return;
+	await_until = worker_mono_ms() + AWAIT;
+	event_add(ev_pause, &tv);
+}
+
 /* In the order in which they were asked. */
 static void
 committed(void)
@@ -309,6 +332,7 @@ committed(void)
 		answer(s);
 		statement_free(s);
 	}
+	await(batched);
 	over();
 	if (events)
 		feed_kick();

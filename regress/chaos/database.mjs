@@ -59,8 +59,10 @@ export async function database(server, tenant = "default") {
 		permissions: await ask("SELECT id, run_id, request, status " +
 		    "FROM mn_data.permission WHERE run_id IN (SELECT id " +
 		    `FROM mn_data.run WHERE ${theirs})`),
-		events: await ask("SELECT type, resource_id " +
-		    `FROM mn_data.event WHERE ${theirs} ORDER BY xid, seq`),
+		events: await ask("SELECT i.type, i.resource_id " +
+		    "FROM mn_data.event, unnest(items) WITH ORDINALITY AS i " +
+		    `WHERE ${theirs} AND i.type IS NOT NULL ` +
+		    "ORDER BY xid, seq, i.ordinality"),
 		sessions: await ask("SELECT id, epoch FROM mn_data.session " +
 		    `WHERE ${theirs}`)
 	};

@@ -769,7 +769,30 @@ SELECT pg_temp.ok(string_agg(type, ' ') =
 SELECT pg_temp.ok((SELECT count(*) FROM mn.event_page('a', (SELECT position
     FROM mn.event_page('a', '', 10) OFFSET 9), 5)) = 5,
     'EVENT_PAGE after a position');
+SELECT pg_temp.ok(bool_and(r.rest = e.total - e.place) AND count(*) > 30
+    AND count(DISTINCT e.body::json->>'id') = count(*),
+    'EVENT_PAGE after each: the rest, also after one of several that a call told')
+    FROM (SELECT position, body, row_number() OVER () AS place,
+	count(*) OVER () AS total FROM mn.event_page('a', '', 1000)) e,
+    LATERAL (SELECT count(*) AS rest
+	FROM mn.event_page('a', e.position, 1000)) r;
+SELECT pg_temp.ok(bool_and(o.position = e.position), 'EVENT_PAGE one by one')
+    FROM (SELECT position, lag(position) OVER () AS before
+	FROM mn.event_page('a', '', 1000)) e,
+    LATERAL (SELECT position FROM mn.event_page('a', coalesce(e.before, ''),
+	1)) o;
+SELECT pg_temp.ok(bool_and(json_typeof(body::json->'data') = 'object'),
+    'each has its data') FROM mn.event_page('a', '', 1000);
+SELECT pg_temp.ok(mn.error_doc('c', E'a "b"\n\\')::json->>'message' =
+    E'a "b"\n\\' AND mn.error_doc(NULL, NULL) = 'null' AND
+    mn.error_doc(NULL, 'x')::jsonb = '{"code": null, "message": "x"}',
+    'what is concatenated is JSON');
 SET mn.tenant = '*';
+SELECT pg_temp.ok(bool_and(f.position = e.position), 'the feed one by one')
+    FROM (SELECT position, lag(position, 1, '0.0') OVER () AS before
+	FROM mn.event_feed(0, 0)) e,
+    LATERAL (SELECT position FROM mn.event_feed(split_part(e.before, '.',
+	1)::bigint, split_part(e.before, '.', 2)::bigint) LIMIT 1) f;
 SELECT pg_temp.ok(mn.janitor(30) >= 0, 'the janitor works');
 SELECT pg_temp.ok(count(*) = 8, 'partitions for eight days') FROM pg_inherits
     WHERE inhparent = 'mn_data.log'::regclass;

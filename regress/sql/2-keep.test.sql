@@ -10,12 +10,17 @@ ALTER TABLE mn_data.log ATTACH PARTITION mn_data.log_20200101
     FOR VALUES FROM ('2020-01-01') TO ('2020-01-02');
 INSERT INTO mn_data.idempotency VALUES ('k', 'old', '', 'x',
     now() - interval '25 hours'), ('k', 'new', '', 'x', now());
-INSERT INTO mn_data.event (id, tenant_id, type, resource_type, resource_id,
-    labels, data, created_at) VALUES ('e1', 'k', 't', 'r', 'i', '{}', '{}',
+INSERT INTO mn_data.event (id, tenant_id, items, created_at) VALUES ('e1', 'k',
+    ARRAY[mn.event_item('t', 'r', 'i', NULL, NULL, '{}', '{}')],
     now() - interval '40 days') RETURNING xid AS old \gset
-INSERT INTO mn_data.event (id, tenant_id, type, resource_type, resource_id,
-    labels, data) VALUES ('e2', 'k', 't', 'r', 'i', '{}', '{}')
+INSERT INTO mn_data.event (id, tenant_id, items) VALUES ('e2', 'k',
+    ARRAY[mn.event_item('t', 'r', 'i', NULL, NULL, '{}', '{}')])
     RETURNING xid || '.' || seq AS new \gset
+INSERT INTO mn_data.event (tenant_id, items) SELECT 'k', ARRAY[ARRAY[
+    mn.event_item('a', 'r', '1', NULL, NULL, '{}', '{}'), NULL], ARRAY[
+    mn.event_item('b', 'r', '2', NULL, NULL, '{}', '{}'),
+    mn.event_item('c', 'r', '2', NULL, NULL, '{}', '{}')]]
+    RETURNING xid || '.' AS several, seq \gset
 \c - marionette
 SET search_path = mn, mn_data;
 CREATE FUNCTION pg_temp.ok(cond boolean, what text) RETURNS text
@@ -31,12 +36,18 @@ SELECT pg_temp.ok(string_agg(key, ' ') = 'new',
     WHERE tenant_id = 'k';
 SET mn.tenant = 'k';
 SELECT pg_temp.ok(string_agg(body::json->>'id', ' ') = 'e2',
-    'an old event is removed') FROM mn.event_page('k', '', 10);
+    'an old event is removed') FROM mn.event_page('k', '', 1);
+SELECT pg_temp.ok(string_agg(type || ' ' || position, ' ') = 'b ' || :'several'
+    || :'seq' + 2 || ' c ' || :'several' || :'seq' + 3,
+    'of several that a call told, what is after one')
+    FROM mn.event_page('k', :'several' || :'seq', 10);
 SELECT pg_temp.ok(code = 'gone' AND doc::json->>'oldest' LIKE '%.0',
     'reading after it: gone, and the oldest position')
     FROM mn.event_page('k', :'old' || '.0', 10);
-SELECT pg_temp.ok(count(*) = 0, 'reading after what is kept')
+SELECT pg_temp.ok(string_agg(type, ' ') = 'a b c', 'reading after one that is kept')
     FROM mn.event_page('k', :'new', 10);
+SELECT pg_temp.ok(count(*) = 0, 'reading after all')
+    FROM mn.event_page('k', :'several' || :'seq' + 3, 10);
 -- A log whose first lines are gone.
 SET mn.tenant = 'a';
 SELECT pg_temp.ok(code = 'validation_error', 'LOG_PAGE, no position')

@@ -34,7 +34,7 @@ LANGUAGE sql VOLATILE AS $$
 	SELECT mn.event_put(s.tenant_id, 'session.' || p_type, 'session', s.id,
 	    s.id, NULL, s.labels, json_build_object('status', s.status,
 	    'reason', coalesce(s.status_reason, s.suspend_reason),
-	    'agent', s.agent, 'runner_id', s.runner_id))
+	    'agent', s.agent, 'runner_id', s.runner_id)::text)
 $$;
 
 CREATE FUNCTION mn.session_put(p_tenant text, p_session text,
@@ -537,13 +537,14 @@ $$;
 CREATE TYPE mn.event_row AS (tenant text, position text, type text,
     labels text, body text);
 
--- Larger labels are older than their limit.
-CREATE FUNCTION mn.event_row(e mn_data.event) RETURNS mn.event_row
+-- Item n, from 0.  Larger labels are older than their limit.
+CREATE FUNCTION mn.event_row(e mn_data.event, i mn_data.event_item, n bigint)
+RETURNS mn.event_row
 LANGUAGE sql STABLE AS $$
-	SELECT ROW(e.tenant_id, e.xid || '.' || e.seq, e.type,
-	    CASE WHEN octet_length(e.labels::text) <= 12288
-		THEN e.labels::text ELSE '{}' END,
-	    mn.event_doc(e))::mn.event_row
+	SELECT ROW(e.tenant_id, e.xid || '.' || e.seq + n, i.type,
+	    CASE WHEN octet_length(i.labels::text) <= 12288
+		THEN i.labels::text ELSE '{}' END,
+	    mn.event_doc(e, i, n))::mn.event_row
 $$;
 
 -- Code gone, and the oldest position as doc, when what follows p_after was
@@ -556,6 +557,7 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	v_xid	bigint := -1;
 	v_seq	bigint := -1;
+	v_row	bigint;		-- before the row that may hold what follows
 	v_gone	bigint;
 BEGIN
 	IF p_after ~ '^[0-9]{1,18}\.[0-9]{1,18}$' THEN
@@ -574,11 +576,18 @@ BEGIN
 		    'after: expected a position of an event', '';
 		RETURN;
 	END IF;
-	RETURN QUERY SELECT r.*, '', '', '' FROM (SELECT * FROM event
-	    WHERE tenant_id = p_tenant AND (xid, seq) > (v_xid, v_seq)
-	    AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-	    ORDER BY xid, seq LIMIT least(greatest(p_limit, 1), 1000)) e,
-	    mn.event_row(e::mn_data.event) r ORDER BY e.xid, e.seq;
+	v_row := v_seq - 1024;
+	RETURN QUERY SELECT r.*, '', '', '' FROM (SELECT e, i.*
+	    FROM event e, unnest(e.items) WITH ORDINALITY AS i (type, kind,
+		id, session, task, labels, data, n)
+	    WHERE e.tenant_id = p_tenant AND (e.xid, e.seq) > (v_xid, v_row)
+	    AND (e.xid > v_xid OR e.seq + i.n - 1 > v_seq)
+	    AND e.xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+	    AND i.type IS NOT NULL ORDER BY e.xid, e.seq, i.n
+	    LIMIT least(greatest(p_limit, 1), 1000)) x, mn.event_row(x.e,
+		mn.event_item(x.type, x.kind, x.id, x.session, x.task,
+		x.labels, x.data), x.n - 1) r
+	ORDER BY (x.e).xid, (x.e).seq, x.n;
 END
 $$;
 
@@ -586,11 +595,18 @@ $$;
 CREATE FUNCTION mn.event_feed(p_xid bigint, p_seq bigint)
 RETURNS SETOF mn.event_row
 LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	v_row	bigint := p_seq - 1024;
 BEGIN
-	RETURN QUERY SELECT r.* FROM (SELECT * FROM event
-	    WHERE (xid, seq) > (p_xid, p_seq)
-	    AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-	    ORDER BY xid, seq LIMIT 256) e, mn.event_row(e::mn_data.event) r
-	ORDER BY e.xid, e.seq;
+	RETURN QUERY SELECT r.* FROM (SELECT e, i.*
+	    FROM event e, unnest(e.items) WITH ORDINALITY AS i (type, kind,
+		id, session, task, labels, data, n)
+	    WHERE (e.xid, e.seq) > (p_xid, v_row)
+	    AND (e.xid > p_xid OR e.seq + i.n - 1 > p_seq)
+	    AND e.xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+	    AND i.type IS NOT NULL ORDER BY e.xid, e.seq, i.n LIMIT 256) x,
+	    mn.event_row(x.e, mn.event_item(x.type, x.kind, x.id, x.session,
+		x.task, x.labels, x.data), x.n - 1) r
+	ORDER BY (x.e).xid, (x.e).seq, x.n;
 END
 $$;

@@ -41,35 +41,44 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- What the events of a task and of its runs tell.
-CREATE FUNCTION mn.task_data(t mn_data.task) RETURNS json
+CREATE FUNCTION mn.task_data(t mn_data.task) RETURNS text
 LANGUAGE sql STABLE AS $$
-	SELECT json_build_object(
-	    'status', t.status, 'attempt', t.attempt, 'run_id', t.run_id,
-	    'waiting_for', t.waiting_for,
-	    'progress', CASE WHEN t.percent IS NOT NULL THEN
-		json_build_object('percent', t.percent, 'step', t.step) END,
-	    'error', mn.error_doc(t.error_code, t.error))
+	SELECT concat('{"status":"', t.status, '","attempt":', t.attempt,
+	    ',"run_id":"', t.run_id, '","waiting_for":',
+	    mn.json_text(t.waiting_for), ',"progress":',
+	    mn.progress_doc(t.percent, t.step), ',"error":',
+	    mn.error_doc(t.error_code, t.error), '}')
 $$;
 
-CREATE FUNCTION mn.run_data(r mn_data.run) RETURNS json
+CREATE FUNCTION mn.run_data(r mn_data.run) RETURNS text
 LANGUAGE sql STABLE AS $$
-	SELECT json_build_object(
-	    'status', r.status, 'attempt', r.attempt,
-	    'runner_id', r.runner_id, 'exit_code', r.exit_code,
-	    'error', mn.error_doc(r.error_code, r.error))
+	SELECT concat('{"status":"', r.status, '","attempt":', r.attempt,
+	    ',"runner_id":', mn.json_word(r.runner_id), ',"exit_code":',
+	    mn.json_int(r.exit_code), ',"error":',
+	    mn.error_doc(r.error_code, r.error), '}')
+$$;
+
+CREATE FUNCTION mn.task_item(t mn_data.task, p_type text)
+RETURNS mn_data.event_item
+LANGUAGE sql STABLE AS $$
+	SELECT mn.event_item('task.' || p_type, 'task', t.id, t.session_id,
+	    t.id, t.labels, mn.task_data(t))
+$$;
+
+-- Of the run of this task; p_data: mn.run_data() of it.
+CREATE FUNCTION mn.run_item(p_type text, p_run text, t mn_data.task,
+    p_data text) RETURNS mn_data.event_item
+LANGUAGE sql STABLE AS $$
+	SELECT mn.event_item('run.' || p_type, 'run', p_run, t.session_id,
+	    t.id, t.labels, p_data)
 $$;
 
 CREATE FUNCTION mn.task_event(t mn_data.task, p_type text) RETURNS void
-LANGUAGE sql VOLATILE AS $$
-	SELECT mn.event_put(t.tenant_id, 'task.' || p_type, 'task', t.id,
-	    t.session_id, t.id, t.labels, mn.task_data(t))
-$$;
-
-CREATE FUNCTION mn.run_event(r mn_data.run, p_type text, p_labels jsonb)
-RETURNS void
-LANGUAGE sql VOLATILE AS $$
-	SELECT mn.event_put(r.tenant_id, 'run.' || p_type, 'run', r.id,
-	    r.session_id, r.task_id, p_labels, mn.run_data(r))
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	INSERT INTO event (tenant_id, items)
+	VALUES (t.tenant_id, ARRAY[mn.task_item(t, p_type)]);
+END
 $$;
 
 -- Why no task can be made, as code and text; NULL when one can.
@@ -159,40 +168,39 @@ LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
 	v_now	timestamptz := clock_timestamp();
+	v_task	text[] := p_task;	-- or what the key of each stands for
 BEGIN
-	RETURN QUERY WITH q AS (
-		SELECT *, CASE WHEN idem_key = '' THEN task
-		    ELSE mn.task_idem(p_tenant, task, session, continue_from,
-			idem_key, idem_hash) END AS object
-		FROM unnest(p_task, p_run, p_session, p_prompt, p_timeout,
-		    p_max_retries, p_priority, p_continue_from, p_labels,
-		    p_annotations, p_actor, p_waiting_for, p_idem_key,
-		    p_idem_hash) WITH ORDINALITY AS u (task, run, session,
-		    prompt, timeout, max_retries, priority, continue_from,
-		    labels, annotations, actor, waiting_for, idem_key,
-		    idem_hash, n)
-	), made AS (
+	FOR i IN 1 .. cardinality(p_task) LOOP
+		CONTINUE WHEN p_idem_key[i] = '';
+		v_task[i] := mn.task_idem(p_tenant, p_task[i], p_session[i],
+		    p_continue_from[i], p_idem_key[i], p_idem_hash[i]);
+	END LOOP;
+	RETURN QUERY WITH made AS (
 		INSERT INTO task AS t (id, tenant_id, session_id, prompt,
 		    continue_from, status, priority, max_retries, timeout,
 		    run_id, labels, annotations, waiting_for, waiting_since,
 		    created_by, created_at, wanted_at, updated_at)
-		SELECT q.task, p_tenant, q.session, q.prompt,
-		    nullif(q.continue_from, ''), 'pending', q.priority,
-		    mn.clamp(q.max_retries), q.timeout, q.run,
-		    mn.object(q.labels), mn.object(q.annotations),
-		    nullif(q.waiting_for, ''),
-		    CASE WHEN q.waiting_for <> '' THEN v_now END,
-		    nullif(q.actor, ''), v_now, greatest(v_now,
+		SELECT p_task[n], p_tenant, s.id, p_prompt[n],
+		    nullif(p_continue_from[n], ''), 'pending', p_priority[n],
+		    mn.clamp(p_max_retries[n]), p_timeout[n], p_run[n],
+		    mn.object(p_labels[n]), mn.object(p_annotations[n]),
+		    nullif(p_waiting_for[n], ''),
+		    CASE WHEN p_waiting_for[n] <> '' THEN v_now END,
+		    nullif(p_actor[n], ''), v_now, greatest(v_now,
 			s.suspended_at + interval '1 millisecond'), v_now
-		FROM q JOIN session s ON s.id = q.session
-		WHERE q.object = q.task
+		FROM mn.places(p_session) AS q
+		JOIN session s ON s.id = q.id
+		WHERE v_task[n] = p_task[n]
 		    AND s.tenant_id IS NOT DISTINCT FROM p_tenant
 		    AND s.status <> 'terminated' AND s.wish <> 2
-		    AND (q.continue_from = '' OR EXISTS (SELECT FROM task c
-			WHERE c.id = q.continue_from
+		    AND (p_continue_from[n] = '' OR EXISTS (SELECT FROM task c
+			WHERE c.id = p_continue_from[n]
 			AND c.tenant_id IS NOT DISTINCT FROM p_tenant))
 		ON CONFLICT DO NOTHING
-		RETURNING t, t.id, t.run_id, t.session_id,
+		RETURNING t.id, t.run_id, t.session_id, t.priority, t.timeout,
+		    t.max_retries, mn.ms(t.created_at) AS created_ms,
+		    mn.ms(t.wanted_at) AS wanted_ms, mn.task_doc(t) AS doc,
+		    mn.task_item(t, 'created') AS item,
 		    array_position(p_task, t.id) AS n
 	), claimed AS (
 		UPDATE session s SET run_id = made.run_id,
@@ -203,35 +211,36 @@ BEGIN
 		    AND s.runner_id = p_runner[made.n]
 		RETURNING s.run_id
 	), m AS (
-		SELECT made.*, CASE WHEN now THEN 'assigned'
-		    ELSE 'pending' END AS status,
-		    CASE WHEN now THEN p_runner[n] END AS runner,
-		    CASE WHEN now THEN p_epoch[n] ELSE 0 END AS epoch,
-		    CASE WHEN now THEN v_now END AS at
-		FROM made, LATERAL (SELECT made.run_id IN (SELECT run_id
-		    FROM claimed) AS now) c
+		SELECT *, run_id IN (SELECT run_id FROM claimed) AS now
+		FROM made
 	), first AS (
 		INSERT INTO run (id, tenant_id, task_id, session_id, attempt,
 		    status, runner_id, epoch, queued_at, assigned_at)
-		SELECT run_id, p_tenant, id, session_id, 1, status, runner,
-		    epoch, v_now, at FROM m
+		SELECT run_id, p_tenant, id, session_id, 1,
+		    CASE WHEN now THEN 'assigned' ELSE 'pending' END,
+		    CASE WHEN now THEN p_runner[n] END,
+		    CASE WHEN now THEN p_epoch[n] ELSE 0 END, v_now,
+		    CASE WHEN now THEN v_now END FROM m
 	), audited AS (
 		INSERT INTO action_log (id, tenant_id, actor, action,
 		    resource, request_id, success, detail)
 		SELECT p_action_log[n], p_tenant, p_actor[n], 'task.create',
 		    id, p_request_id[n], true, session_id FROM made
 	), told AS (
-		INSERT INTO event (tenant_id, type, resource_type,
-		    resource_id, session_id, task_id, labels, data)
-		SELECT p_tenant, 'task.created', 'task', id, session_id, id,
-		    (t).labels, mn.task_data(t) FROM made
+		INSERT INTO event (tenant_id, items)
+		SELECT p_tenant, array_agg(item) FROM made HAVING count(*) > 0
 	)
-	SELECT (mn.task_row(t, status, runner, epoch, NULL, '', '', true,
-	    n)).* FROM m
+	SELECT p_tenant, id, session_id, 'pending', priority, timeout,
+	    max_retries, 0, 0, created_ms, wanted_ms, run_id, 1,
+	    CASE WHEN now THEN 'assigned' ELSE 'pending' END,
+	    CASE WHEN now THEN p_runner[n] ELSE '' END,
+	    CASE WHEN now THEN p_epoch[n] ELSE 0 END, 0::bigint, 0::smallint,
+	    '', '', doc, n::bigint FROM m
 	UNION ALL
-	SELECT u.* FROM q, mn.task_unmade(p_tenant, q.task, q.object,
-	    q.session, q.continue_from, q.n) u
-	WHERE q.task NOT IN (SELECT id FROM made);
+	SELECT u.* FROM mn.places(p_task) AS q (id, i),
+	    mn.task_unmade(p_tenant, q.id, v_task[i], p_session[i],
+		p_continue_from[i], i) u
+	WHERE q.id NOT IN (SELECT id FROM made);
 END
 $$;
 
@@ -352,8 +361,10 @@ BEGIN
 		    updated_at = mn.later(updated_at)
 		WHERE id = t.id AND tenant_id = p_tenant RETURNING * INTO t;
 		IF r.id IS NOT NULL THEN
-			PERFORM mn.run_event(r, 'ended', t.labels);
-			PERFORM mn.task_event(t, 'canceled');
+			INSERT INTO event (tenant_id, items)
+			VALUES (p_tenant, ARRAY[
+			    mn.run_item('ended', r.id, t, mn.run_data(r)),
+			    mn.task_item(t, 'canceled')]);
 		END IF;
 	END IF;
 	RETURN QUERY SELECT * FROM mn.task_row(t, '', '', true);

@@ -71,18 +71,16 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	v_now	timestamptz := clock_timestamp();
 BEGIN
-	RETURN QUERY WITH q AS (
-		SELECT run, attempt, n, CASE WHEN time_ms BETWEEN 1
-		    AND mn.ms(v_now) THEN to_timestamp(time_ms / 1000.0)
-		    ELSE v_now END AS at
-		FROM unnest(p_run, p_attempt, p_time_ms) WITH ORDINALITY
-		    AS u (run, attempt, time_ms, n)
-	), begun AS (
-		UPDATE run r SET status = 'running',
-		    started_at = greatest(q.at, r.assigned_at)
-		FROM q WHERE r.id = q.run AND r.tenant_id = p_tenant
-		    AND r.attempt = q.attempt AND r.status = 'assigned'
-		RETURNING r, q.n, r.task_id, r.started_at
+	RETURN QUERY WITH begun AS (
+		UPDATE run r SET status = 'running', started_at =
+		    greatest(r.assigned_at, CASE WHEN p_time_ms[n] BETWEEN 1
+			AND mn.ms(v_now) THEN to_timestamp(p_time_ms[n] /
+			1000.0) ELSE v_now END)
+		FROM mn.places(p_run) AS q
+		WHERE r.id = q.id AND r.tenant_id = p_tenant
+		    AND r.attempt = p_attempt[n] AND r.status = 'assigned'
+		RETURNING n, r.id, r.task_id, r.started_at,
+		    mn.run_data(r) AS data
 	), working AS (
 		UPDATE task t SET status = 'running',
 		    started_at = coalesce(t.started_at, b.started_at),
@@ -91,17 +89,14 @@ BEGIN
 			interval '1 millisecond')
 		FROM begun b WHERE t.id = b.task_id
 		    AND t.status IN ('pending', 'running')
-		RETURNING t, b.r
+		RETURNING ARRAY[mn.run_item('started', b.id, t, b.data),
+		    mn.task_item(t, 'running')] AS items
 	), told AS (
-		INSERT INTO event (tenant_id, type, resource_type,
-		    resource_id, session_id, task_id, labels, data)
-		SELECT p_tenant, e.type, e.kind, e.id, (w.t).session_id,
-		    (w.t).id, (w.t).labels, e.data FROM working w, LATERAL (
-		VALUES ('run.started', 'run', (w.r).id, mn.run_data(w.r)),
-		    ('task.running', 'task', (w.t).id, mn.task_data(w.t)))
-		    AS e (type, kind, id, data)
+		INSERT INTO event (tenant_id, items)
+		SELECT p_tenant, array_agg(items) FROM working
+		HAVING count(*) > 0
 	)
-	SELECT n, 1 FROM begun;
+	SELECT n::bigint, 1 FROM begun;
 END
 $$;
 
@@ -131,7 +126,7 @@ $$;
 -- runs, their next attempts, the tasks, the sessions, each of which gives its
 -- run back and takes then_run when it is still on that runner under that epoch,
 -- those runs, and the events.  A row for each run that ended and in which a
--- permission was asked (ended), and for each that follows one (taken).
+-- permission was asked (ended), and for each that follows the n-th (taken).
 CREATE FUNCTION mn.run_ends(p_tenant text, p_run text[], p_attempt bigint[],
     p_session text[], p_status text[], p_exit_code bigint[],
     p_error_code text[], p_error text[], p_result text[],
@@ -139,105 +134,95 @@ CREATE FUNCTION mn.run_ends(p_tenant text, p_run text[], p_attempt bigint[],
     p_duration bigint[], p_conversation text[], p_task_status text[],
     p_next_run text[], p_counted bigint[], p_then_run text[],
     p_then_task text[], p_then_runner text[], p_then_epoch bigint[])
-RETURNS TABLE (n bigint, status text, ended mn_data.run, taken mn_data.run)
+RETURNS TABLE (n integer, ended text, taken text)
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
 	v_now	timestamptz := clock_timestamp();
 BEGIN
-	RETURN QUERY WITH q AS (
-		SELECT *, task_status = 'pending' AS again
-		FROM unnest(p_run, p_attempt, p_session, p_status,
-		    p_exit_code, p_error_code, p_error, p_result,
-		    p_tokens_input, p_tokens_output, p_cost, p_duration,
-		    p_conversation, p_task_status, p_next_run, p_counted,
-		    p_then_run, p_then_task, p_then_runner, p_then_epoch)
-		    WITH ORDINALITY AS u (run, attempt, session, status,
-		    exit_code, error_code, error, result, tokens_input,
-		    tokens_output, cost, duration, conversation, task_status,
-		    next_run, counted, then_run, then_task, then_runner,
-		    then_epoch, n)
-	), over AS (
-		UPDATE run r SET status = CASE WHEN q.status = 'suspended'
-			THEN 'lost' ELSE q.status END,
-		    exit_code = q.exit_code,
-		    error_code = coalesce(nullif(q.error_code, ''),
-			nullif(q.status, 'completed')),
-		    error = nullif(q.error, ''),
-		    tokens_input = q.tokens_input,
-		    tokens_output = q.tokens_output, cost_microusd = q.cost,
-		    duration_ms = q.duration,
-		    conversation = nullif(q.conversation, ''),
+	RETURN QUERY WITH over AS (
+		UPDATE run r SET status = CASE WHEN p_status[n] = 'suspended'
+			THEN 'lost' ELSE p_status[n] END,
+		    exit_code = p_exit_code[n],
+		    error_code = coalesce(nullif(p_error_code[n], ''),
+			nullif(p_status[n], 'completed')),
+		    error = nullif(p_error[n], ''),
+		    tokens_input = p_tokens_input[n],
+		    tokens_output = p_tokens_output[n],
+		    cost_microusd = p_cost[n], duration_ms = p_duration[n],
+		    conversation = nullif(p_conversation[n], ''),
 		    ended_at = v_now
-		FROM q WHERE r.id = q.run AND r.tenant_id = p_tenant
-		    AND r.attempt = q.attempt AND r.session_id = q.session
+		FROM mn.places(p_run) AS q
+		WHERE r.id = q.id AND r.tenant_id = p_tenant
+		    AND r.attempt = p_attempt[n]
+		    AND r.session_id = p_session[n]
 		    AND (r.status IN ('assigned', 'running') OR
-			(r.status = 'pending' AND q.status = 'canceled'))
-		RETURNING r, q
+			(r.status = 'pending' AND p_status[n] = 'canceled'))
+		RETURNING n, r.id, r.task_id, r.session_id, r.attempt,
+		    r.error_code, r.error, r.asked, mn.run_data(r) AS data,
+		    p_task_status[n] = 'pending' AS again
 	), next AS (
 		INSERT INTO run (id, tenant_id, task_id, session_id, attempt,
 		    status)
-		SELECT (q).next_run, p_tenant, (r).task_id, (r).session_id,
-		    (r).attempt + 1, 'pending' FROM over WHERE (q).again
+		SELECT p_next_run[n], p_tenant, task_id, session_id,
+		    attempt + 1, 'pending' FROM over WHERE again
 		ON CONFLICT DO NOTHING
 	), done AS (
-		UPDATE task t SET status = (o.q).task_status,
-		    attempt = t.attempt + (o.q).again::integer,
-		    run_id = CASE WHEN (o.q).again THEN (o.q).next_run
+		UPDATE task t SET status = p_task_status[o.n],
+		    attempt = t.attempt + o.again::integer,
+		    run_id = CASE WHEN o.again THEN p_next_run[o.n]
 			ELSE t.run_id END,
-		    retry_count = t.retry_count + ((o.q).again
-			AND (o.q).counted <> 0)::integer,
+		    retry_count = t.retry_count + (o.again
+			AND p_counted[o.n] <> 0)::integer,
 		    lost_count = t.lost_count +
-			((o.q).status = 'lost')::integer,
-		    result = coalesce(nullif((o.q).result, ''), t.result),
-		    error_code = CASE WHEN (o.q).task_status IN ('failed',
-			'canceled') THEN coalesce((o.r).error_code,
-			(o.q).task_status) END,
-		    error = CASE WHEN (o.q).task_status IN ('failed',
-			'canceled') THEN coalesce((o.r).error,
+			(p_status[o.n] = 'lost')::integer,
+		    result = coalesce(nullif(p_result[o.n], ''), t.result),
+		    error_code = CASE WHEN p_task_status[o.n] IN ('failed',
+			'canceled') THEN coalesce(o.error_code,
+			p_task_status[o.n]) END,
+		    error = CASE WHEN p_task_status[o.n] IN ('failed',
+			'canceled') THEN coalesce(o.error,
 			t.cancel_reason) END,
-		    tokens_input = t.tokens_input + (o.r).tokens_input,
-		    tokens_output = t.tokens_output + (o.r).tokens_output,
-		    cost_microusd = t.cost_microusd + (o.r).cost_microusd,
-		    duration_ms = t.duration_ms + (o.r).duration_ms,
+		    tokens_input = t.tokens_input + p_tokens_input[o.n],
+		    tokens_output = t.tokens_output + p_tokens_output[o.n],
+		    cost_microusd = t.cost_microusd + p_cost[o.n],
+		    duration_ms = t.duration_ms + p_duration[o.n],
 		    waiting_for = NULL, waiting_since = NULL,
-		    percent = CASE WHEN NOT (o.q).again THEN t.percent END,
-		    step = CASE WHEN NOT (o.q).again THEN t.step END,
-		    ended_at = CASE WHEN NOT (o.q).again THEN v_now END,
+		    percent = CASE WHEN NOT o.again THEN t.percent END,
+		    step = CASE WHEN NOT o.again THEN t.step END,
+		    ended_at = CASE WHEN NOT o.again THEN v_now END,
 		    updated_at = greatest(v_now, t.updated_at +
 			interval '1 millisecond')
-		FROM over o WHERE t.id = (o.r).task_id
-		    AND t.run_id = (o.r).id
-		RETURNING t, o.r, o.q
+		FROM over o WHERE t.id = o.task_id AND t.run_id = o.id
+		RETURNING o.n, o.id, o.session_id, t.status, t.error_code,
+		    t.error, ARRAY[mn.run_item('ended', o.id, t, o.data),
+			CASE WHEN NOT o.again THEN
+			    mn.task_item(t, t.status) END] AS items
 	), used AS (
-		SELECT (r).session_id AS id, array_agg((r).id) AS runs,
-		    sum((r).tokens_input) AS tokens_input,
-		    sum((r).tokens_output) AS tokens_output,
-		    sum((r).cost_microusd) AS cost,
-		    sum((r).duration_ms) AS duration,
-		    bool_or((t).status = 'failed') AS failed,
-		    max((t).error_code) FILTER (WHERE (t).status = 'failed')
+		SELECT session_id AS id, array_agg(id) AS runs,
+		    sum(p_tokens_input[n]) AS tokens_input,
+		    sum(p_tokens_output[n]) AS tokens_output,
+		    sum(p_cost[n]) AS cost, sum(p_duration[n]) AS duration,
+		    bool_or(status = 'failed') AS failed,
+		    max(error_code) FILTER (WHERE status = 'failed')
 			AS error_code,
-		    max((t).error) FILTER (WHERE (t).status = 'failed')
-			AS error,
-		    max((q).then_run) AS then_run,
-		    max((q).then_task) AS then_task,
-		    max((q).then_runner) AS then_runner,
-		    max((q).then_epoch) AS then_epoch,
-		    max((q).n) FILTER (WHERE (q).then_run <> '') AS n
-		FROM done GROUP BY (r).session_id
+		    max(error) FILTER (WHERE status = 'failed') AS error,
+		    coalesce(max(n) FILTER (WHERE p_then_run[n] <> ''),
+			max(n)) AS n
+		FROM done GROUP BY session_id
 	), freed AS (
 		UPDATE session s SET last_activity_at = v_now,
 		    run_id = CASE WHEN s.run_id <> ALL (u.runs) THEN s.run_id
 			WHEN s.status = 'active' AND s.wish = 0
-			AND s.runner_id = u.then_runner
-			AND s.epoch = u.then_epoch
+			AND s.runner_id = p_then_runner[u.n]
+			AND s.epoch = p_then_epoch[u.n]
 			AND EXISTS (SELECT FROM run r JOIN task t
-			    ON t.id = r.task_id WHERE r.id = u.then_run AND r.task_id = u.then_task
+			    ON t.id = r.task_id WHERE r.id = p_then_run[u.n]
+			    AND r.task_id = p_then_task[u.n]
 			    AND r.session_id = s.id AND r.status = 'pending'
 			    AND t.run_id = r.id AND NOT t.cancel_asked
 			    AND t.status IN ('pending', 'running'))
-			THEN u.then_run END,
+			THEN p_then_run[u.n] END,
 		    tokens_input = s.tokens_input + u.tokens_input,
 		    tokens_output = s.tokens_output + u.tokens_output,
 		    cost_microusd = s.cost_microusd + u.cost,
@@ -250,28 +235,22 @@ BEGIN
 		    updated_at = greatest(v_now, s.updated_at +
 			interval '1 millisecond')
 		FROM used u WHERE s.id = u.id
-		RETURNING s.run_id, u.*
+		RETURNING s.run_id, u.n
 	), taken AS (
 		UPDATE run r SET status = 'assigned',
-		    runner_id = f.then_runner, epoch = f.then_epoch,
+		    runner_id = p_then_runner[f.n], epoch = p_then_epoch[f.n],
 		    assigned_at = v_now
 		FROM freed f WHERE r.id = f.run_id
-		    AND f.run_id = f.then_run
-		RETURNING r, f.n
+		    AND f.run_id = p_then_run[f.n]
+		RETURNING f.n, r.id
 	), told AS (
-		INSERT INTO event (tenant_id, type, resource_type,
-		    resource_id, session_id, task_id, labels, data)
-		SELECT p_tenant, e.type, e.kind, e.id, (d.t).session_id,
-		    (d.t).id, (d.t).labels, e.data FROM done d, LATERAL (
-		VALUES ('run.ended', 'run', (d.r).id, mn.run_data(d.r)),
-		    (CASE WHEN NOT (d.q).again THEN 'task.' || (d.t).status
-		    END, 'task', (d.t).id, mn.task_data(d.t)))
-		    AS e (type, kind, id, data) WHERE e.type IS NOT NULL
+		INSERT INTO event (tenant_id, items)
+		SELECT p_tenant, array_agg(items) FROM done
+		HAVING count(*) > 0
 	)
-	SELECT (q).n, (q).status, r, NULL::mn_data.run FROM over
-	WHERE (r).asked
+	SELECT n, id, NULL FROM over WHERE asked
 	UNION ALL
-	SELECT n, '', NULL, r FROM taken;
+	SELECT n, NULL, id FROM taken;
 END
 $$;
 
@@ -298,12 +277,13 @@ BEGIN
 	    p_tokens_input, p_tokens_output, p_cost, p_duration,
 	    p_conversation, p_task_status, p_next_run, p_counted, p_then_run,
 	    p_then_task, p_then_runner, p_then_epoch) LOOP
-		IF (e.ended).id IS NOT NULL THEN
-			PERFORM mn.permission_run_end(e.ended, e.status);
+		IF e.ended IS NOT NULL THEN
+			PERFORM mn.permission_run_end(r, p_status[e.n])
+			FROM run r WHERE r.id = e.ended;
 		ELSE
-			RETURN QUERY SELECT x.* FROM task t,
-			    mn.run_row(e.taken, t, e.n) x
-			WHERE t.id = (e.taken).task_id;
+			RETURN QUERY SELECT x.* FROM run r, task t,
+			    mn.run_row(r, t, e.n) x
+			WHERE r.id = e.taken AND t.id = r.task_id;
 		END IF;
 	END LOOP;
 END

@@ -35,7 +35,7 @@ LANGUAGE sql VOLATILE AS $$
 	    'status', p.status, 'kind', p.kind, 'tool', p.tool,
 	    'action', p.action, 'risk_level', p.risk, 'run_id', p.run_id,
 	    'asked_again', p.again, 'decided_by', p.decided_by,
-	    'responded_by', p.responded_by, 'response_reason', p.reason))
+	    'responded_by', p.responded_by, 'response_reason', p.reason)::text)
 $$;
 
 -- An answer that nobody heard is kept for the session.

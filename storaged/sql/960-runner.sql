@@ -193,7 +193,7 @@ CREATE FUNCTION mn.runner_event(r mn_data.runner, p_type text) RETURNS void
 LANGUAGE sql VOLATILE AS $$
 	SELECT mn.event_put(r.tenant_id, 'runner.' || p_type, 'runner', r.id,
 	    NULL, NULL, r.labels, json_build_object('status', r.status,
-	    'name', r.name, 'pool', nullif(r.pool, '')))
+	    'name', r.name, 'pool', nullif(r.pool, ''))::text)
 $$;
 
 CREATE FUNCTION mn.runner_state(p_runner text, p_online integer,

@@ -41,30 +41,29 @@ RETURNS TABLE (n bigint, rows integer, code text, text text, doc text)
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 BEGIN
-	RETURN QUERY WITH q AS (
-		SELECT * FROM unnest(p_run, p_task, p_attempt, p_first,
-		    p_count, p_lines) WITH ORDINALITY AS u (run, task,
-		    attempt, first, count, lines, n)
-	), moved AS (
-		UPDATE run r SET log_last = q.first + q.count - 1
-		FROM q WHERE r.id = q.run AND r.tenant_id = p_tenant
-		    AND r.task_id = q.task AND r.attempt = q.attempt
-		    AND r.log_last = q.first - 1
-		RETURNING q.*
+	RETURN QUERY WITH moved AS (
+		UPDATE run r SET log_last = p_first[n] + p_count[n] - 1
+		FROM mn.places(p_run) AS q
+		WHERE r.id = q.id AND r.tenant_id = p_tenant
+		    AND r.task_id = p_task[n] AND r.attempt = p_attempt[n]
+		    AND r.log_last = p_first[n] - 1
+		RETURNING n
 	), kept AS (
 		INSERT INTO log (tenant_id, task_id, attempt, first, count,
 		    lines)
-		SELECT p_tenant, task, attempt, first, mn.clamp(count), lines
-		FROM moved WHERE count > 0
+		SELECT p_tenant, p_task[n], p_attempt[n], p_first[n],
+		    mn.clamp(p_count[n]), p_lines[n]
+		FROM moved WHERE p_count[n] > 0
 	)
-	SELECT n, 1, '', '', '' FROM moved
+	SELECT n::bigint, 1, '', '', '' FROM moved
 	UNION ALL
-	SELECT q.n, 0, CASE WHEN r.id IS NULL THEN 'not_found' ELSE '' END,
-	    CASE WHEN r.id IS NULL THEN 'there is no attempt of run ' || q.run
+	SELECT n, 0, CASE WHEN r.id IS NULL THEN 'not_found' ELSE '' END,
+	    CASE WHEN r.id IS NULL THEN 'there is no attempt of run ' || q.id
 		ELSE '' END, coalesce(r.log_last::text, '')
-	FROM q LEFT JOIN run r ON r.id = q.run AND r.tenant_id = p_tenant
-	    AND r.task_id = q.task AND r.attempt = q.attempt
-	WHERE q.n NOT IN (SELECT n FROM moved);
+	FROM mn.places(p_run) AS q
+	LEFT JOIN run r ON r.id = q.id AND r.tenant_id = p_tenant
+	    AND r.task_id = p_task[n] AND r.attempt = p_attempt[n]
+	WHERE n NOT IN (SELECT n FROM moved);
 END
 $$;
 

@@ -40,6 +40,7 @@ struct fleet {
 	const char	*probe;		/* what needs the one who is killed */
 	pid_t		 victim;
 	int		 enduring, unread;
+	int		 patient;	/* a 503 is waited for: not measured */
 	/* At work. */
 	char		 mark[12];	/* of this process */
 	size_t		 connected;	/* runners that are welcome now */

@@ -97,11 +97,13 @@ sessions_all(void (*next)(struct rest *), const char *what)
 	size_t		 i;
 
 	asked = done = 0;
+	fleet->patient = 1;
 	for (i = 0; i < SESSION_CONNECTIONS; i++) {
 		r[i] = rest_open();
 		next(r[i]);
 	}
 	wait_for(&done, fleet->nsessions, what);
+	fleet->patient = 0;
 	for (i = 0; i < SESSION_CONNECTIONS; i++)
 		rest_close(r[i]);
 }
