@@ -186,14 +186,9 @@ on_run_accepted(struct peer *p, uint64_t ref, const struct msg_run_accepted *m)
 void
 on_run_started(struct peer *p, uint64_t ref, const struct msg_run_started *m)
 {
-	struct task	*t;
-
 	if (early_keep(p, ref, MSG_RUN_STARTED, m))
 		return;
-	/* Given up before it began: it is stopped now, not at the next Hello. */
-	if ((t = current(m->run, m->attempt)) == NULL)
-		send_kill(m->run, m->runner, "canceled");
-	fact(t, EV_STARTED, ref, m);
+	fact(current(m->run, m->attempt), EV_STARTED, ref, m);
 }
 
 void

@@ -123,6 +123,7 @@ test("who begins a run that nobody has any more is told to stop", async () => {
 	const task = await server.task(s, "work");
 
 	await server.terminate(s);
+	await server.when(task, "to be canceled", (t) => t.status === "canceled");
 	r.say("run_started", { run_id: task.run_id, attempt: 1,
 	    time_ms: Date.now() });
 	await until("it to be told", () => r.commands.some((c) =>
