@@ -781,6 +781,16 @@ SELECT pg_temp.ok(bool_and(o.position = e.position), 'EVENT_PAGE one by one')
 	FROM mn.event_page('a', '', 1000)) e,
     LATERAL (SELECT position FROM mn.event_page('a', coalesce(e.before, ''),
 	1)) o;
+-- A page of a long way reads what it gives, and a few rows at once.
+BEGIN;
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off;
+SELECT pg_stat_get_xact_tuples_fetched('mn_data.event_page'::regclass) AS before
+\gset
+SELECT position FROM mn.event_page('a', '', 1) \g /dev/null
+SELECT pg_temp.ok(pg_stat_get_xact_tuples_fetched('mn_data.event_page'::regclass)
+    - :before BETWEEN 1 AND 12, 'EVENT_PAGE does not read all that follows');
+COMMIT;
 SELECT pg_temp.ok(bool_and(json_typeof(body::json->'data') = 'object'),
     'each has its data') FROM mn.event_page('a', '', 1000);
 SELECT pg_temp.ok(mn.error_doc('c', E'a "b"\n\\')::json->>'message' =

@@ -14,8 +14,21 @@ LANGUAGE sql STABLE AS $$
 	    mn.event_doc(e, i, n))::mn.event_row
 $$;
 
+-- Those of a row whose position is after xid.seq, in order.
+CREATE FUNCTION mn.event_rows(e mn_data.event, p_xid bigint, p_seq bigint)
+RETURNS SETOF mn.event_row
+LANGUAGE sql STABLE AS $$
+	SELECT r.* FROM unnest(e.items) WITH ORDINALITY AS i (type, kind, id,
+	    session, task, labels, data, n),
+	    mn.event_row(e, mn.event_item(i.type, i.kind, i.id, i.session,
+		i.task, i.labels, i.data), i.n - 1) r
+	WHERE i.type IS NOT NULL AND (e.xid > p_xid OR e.seq + i.n - 1 > p_seq)
+	ORDER BY i.n
+$$;
+
 -- Code gone, and the oldest position as doc, when what follows p_after was
--- removed for its age.
+-- removed for its age.  How many rows are enough is known when they are opened:
+-- they are read one after the other, and the rest of a long way is not.
 CREATE FUNCTION mn.event_page(p_tenant text, p_after text, p_limit bigint)
 RETURNS TABLE (tenant text, "position" text, type text, labels text,
     body text, code text, text text, doc text)
@@ -25,7 +38,9 @@ DECLARE
 	v_xid	bigint := -1;
 	v_seq	bigint := -1;
 	v_row	bigint;		-- before the row that may hold what follows
+	v_left	bigint := least(greatest(p_limit, 1), 1000);
 	v_gone	bigint;
+	e	mn_data.event;
 BEGIN
 	IF p_after ~ '^[0-9]{1,18}\.[0-9]{1,18}$' THEN
 		v_xid := split_part(p_after, '.', 1)::bigint;
@@ -43,18 +58,23 @@ BEGIN
 		    'after: expected a position of an event', '';
 		RETURN;
 	END IF;
+	code := '';
+	text := '';
+	doc := '';
 	v_row := v_seq - 1024;
-	RETURN QUERY SELECT r.*, '', '', '' FROM (SELECT e, i.*
-	    FROM event e, unnest(e.items) WITH ORDINALITY AS i (type, kind,
-		id, session, task, labels, data, n)
-	    WHERE e.tenant_id = p_tenant AND (e.xid, e.seq) > (v_xid, v_row)
-	    AND (e.xid > v_xid OR e.seq + i.n - 1 > v_seq)
-	    AND e.xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-	    AND i.type IS NOT NULL ORDER BY e.xid, e.seq, i.n
-	    LIMIT least(greatest(p_limit, 1), 1000)) x, mn.event_row(x.e,
-		mn.event_item(x.type, x.kind, x.id, x.session, x.task,
-		x.labels, x.data), x.n - 1) r
-	ORDER BY (x.e).xid, (x.e).seq, x.n;
+	FOR e IN SELECT * FROM event WHERE tenant_id = p_tenant
+	    AND (xid, seq) > (v_xid, v_row)
+	    AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+	    ORDER BY xid, seq LOOP
+		FOR tenant, "position", type, labels, body IN
+		    SELECT * FROM mn.event_rows(e, v_xid, v_seq) LOOP
+			RETURN NEXT;
+			v_left := v_left - 1;
+			IF v_left = 0 THEN
+				RETURN;
+			END IF;
+		END LOOP;
+	END LOOP;
 END
 $$;
 
@@ -64,16 +84,20 @@ RETURNS SETOF mn.event_row
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	v_row	bigint := p_seq - 1024;
+	v_left	integer := 256;
+	e	mn_data.event;
+	r	mn.event_row;
 BEGIN
-	RETURN QUERY SELECT r.* FROM (SELECT e, i.*
-	    FROM event e, unnest(e.items) WITH ORDINALITY AS i (type, kind,
-		id, session, task, labels, data, n)
-	    WHERE (e.xid, e.seq) > (p_xid, v_row)
-	    AND (e.xid > p_xid OR e.seq + i.n - 1 > p_seq)
-	    AND e.xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-	    AND i.type IS NOT NULL ORDER BY e.xid, e.seq, i.n LIMIT 256) x,
-	    mn.event_row(x.e, mn.event_item(x.type, x.kind, x.id, x.session,
-		x.task, x.labels, x.data), x.n - 1) r
-	ORDER BY (x.e).xid, (x.e).seq, x.n;
+	FOR e IN SELECT * FROM event WHERE (xid, seq) > (p_xid, v_row)
+	    AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+	    ORDER BY xid, seq LOOP
+		FOR r IN SELECT * FROM mn.event_rows(e, p_xid, p_seq) LOOP
+			RETURN NEXT r;
+			v_left := v_left - 1;
+			IF v_left = 0 THEN
+				RETURN;
+			END IF;
+		END LOOP;
+	END LOOP;
 END
 $$;
