@@ -83,13 +83,16 @@ $$;
 -- The id of an event that was made at t, as imsg/id.c makes ids: two zero bits
 -- and 48 of milliseconds, five a character, then 80 random ones: base64 of the
 -- bytes 0 to 5 and 9 to 14 of a random UUID, two of its letters for each of
--- ours.  Computed where it is read, which is rarer than writing.
-CREATE FUNCTION mn.event_id(t timestamptz, u uuid) RETURNS text
+-- ours; of the n-th of its row, from 0, of a digest.  Computed where it is read,
+-- which is rarer than writing.
+CREATE FUNCTION mn.event_id(t timestamptz, u uuid, n bigint) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	a	CONSTANT text := '0123456789abcdefghjkmnpqrstvwxyz';
 	m	bigint := floor(extract(epoch FROM t) * 1000);
-	r	text := translate(encode(uuid_send(u), 'base64'),
+	r	text := translate(encode(CASE n WHEN 0 THEN uuid_send(u)
+		    ELSE substr(sha256(uuid_send(u) || int8send(n)), 1, 16)
+		    END, 'base64'),
 		    'ABCDEFGHIJKLMNOPQRSTUVWXYZilou+/',
 		    'abcdefghjkmnpqrstvwxyz0123456789');
 BEGIN

@@ -237,8 +237,7 @@ CREATE FUNCTION mn.event_doc(e mn_data.event, i mn_data.event_item, n bigint)
 RETURNS text
 LANGUAGE sql STABLE AS $$
 	SELECT concat('{"id":"',
-	    coalesce(e.id, mn.event_id(e.created_at, CASE n
-		WHEN 0 THEN e.uid ELSE md5(e.uid || '.' || n)::uuid END)),
+	    coalesce(e.id, mn.event_id(e.created_at, e.uid, n)),
 	    '","type":"', i.type, '","resource":{"id":"', i.resource_id,
 	    '","type":"', i.resource_type, '"},"session_id":',
 	    mn.json_word(i.session_id), ',"task_id":',
