@@ -12,8 +12,6 @@
 #include "run.h"
 #include "runnerd.h"
 
-#define STRAY_GRACE	5	/* seconds between SIGTERM and SIGKILL */
-
 struct named {				/* of a runner's last Hello */
 	char		 run[ID_SIZE];
 	char		 state[16];
@@ -323,12 +321,6 @@ on_run_expected(struct peer *p, uint64_t ref,
 	journal_runner(run->id, run->runner);
 }
 
-void
-run_stray(struct runner *r, const char *id)
-{
-	kill_command(r, id, "canceled", STRAY_GRACE);
-}
-
 /* What the runner named, told to taskd or, when it is nobody's, killed. */
 static void
 look_at_named(struct runner *r)
@@ -344,7 +336,7 @@ look_at_named(struct runner *r)
 		if (run == NULL || strcmp(run->runner, r->id) != 0) {
 			/* Its RunCompleted, if any, is acknowledged as it is. */
 			if (strcmp(n->state, "completed") != 0)
-				run_stray(r, n->run);
+				kill_command(r, n->run, "canceled", 5);
 			continue;
 		}
 		run->held = 1;

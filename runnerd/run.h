@@ -13,8 +13,6 @@ void	 runs_hello(struct runner *, const Marionette__V1__Hello *);
 /* What the agent said of it: it has it, it runs, it is over. */
 void	 run_taken(const char *id, int started);
 void	 run_over(const char *id);
-/* It is at a run that nobody has any more: it is to stop. */
-void	 run_stray(struct runner *, const char *id);
 uint32_t run_attempt(const char *id);
 void	 runs_attached(const char *session);
 void	 runs_lost(struct runner *);

@@ -87,8 +87,6 @@ fact_send(struct runner *r, struct fact *f)
 	if (f->run[0] != '\0' && !run_is_of(f->run, r)) {
 		log_debug("runner %s: fact %llu of a run that is not its own "
 		    "or has ended", r->id, (unsigned long long)f->number);
-		if (f->type == MSG_RUN_STARTED)
-			run_stray(r, f->run);
 		f->stage = FACT_NOTED;
 		return;
 	}

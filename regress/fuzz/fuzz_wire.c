@@ -88,13 +88,6 @@ run_taken(const char *id, int started)
 	CLAIM(wire_is_id(id));
 }
 
-void
-run_stray(struct runner *r, const char *id)
-{
-	(void)r;
-	CLAIM(wire_is_id(id));
-}
-
 uint32_t
 run_attempt(const char *id)
 {

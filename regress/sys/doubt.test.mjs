@@ -118,18 +118,5 @@ test("lines of a run that nobody has are let go, and are not its lines",
 	await server.terminate(s);
 });
 
-test("who begins a run that nobody has any more is told to stop", async () => {
-	const s = await server.session({ agent: "custom:nobody" });
-	const task = await server.task(s, "work");
-
-	await server.terminate(s);
-	await server.when(task, "to be canceled", (t) => t.status === "canceled");
-	r.say("run_started", { run_id: task.run_id, attempt: 1,
-	    time_ms: Date.now() });
-	await until("it to be told", () => r.commands.some((c) =>
-	    c.type === "kill_run" && c.run_id === task.run_id));
-	await r.settled();
-});
-
 after(() => r.close());
 ends_well(server);

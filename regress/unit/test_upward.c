@@ -88,13 +88,6 @@ run_taken(const char *id, int started)
 	(void)started;
 }
 
-void
-run_stray(struct runner *r, const char *id)
-{
-	(void)r;
-	(void)id;
-}
-
 uint32_t
 run_attempt(const char *id)
 {
