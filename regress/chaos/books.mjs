@@ -14,6 +14,7 @@ const KINDS = {
 	runner: ["runner", "how"],
 	attach: ["runner", "session", "epoch"],
 	detach: ["runner", "session", "epoch"],
+	replace: ["runner", "session", "epoch"],
 	execute: ["runner", "task", "run", "attempt", "epoch", "mark"],
 	again: ["runner", "run"],
 	refuse: ["runner", "run", "reason"],

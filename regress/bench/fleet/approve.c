@@ -100,9 +100,3 @@ approve(const char *permission, const char *action)
 	approvers_open();
 	approve_next();
 }
-
-size_t
-approvals_open(void)
-{
-	return (nopen - nidle);
-}

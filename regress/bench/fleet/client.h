@@ -57,7 +57,6 @@ void	 rest_close(struct rest *);
 void	 rest_send(struct rest *, const char *method, const char *path,
 	    const char *idem, const char *body, rest_done, void *);
 void	 rest_wait(struct rest *);
-uint64_t rest_sent(const struct rest *);	/* ns: the first byte */
 
 /* will.c: a POST that is repeated until the server has said yes or no */
 typedef void	(*will_done)(const struct answer *, void *);
@@ -72,9 +71,7 @@ const char *session_id(size_t);
 /* post.c: connections that post tasks */
 /* due: 1 and since when, or 0 */
 void	 posters_open(size_t n, int (*due)(uint64_t *));
-void	 posters_close(void);
 void	 post_more(void);	/* whoever is idle asks what is due */
-size_t	 posters_busy(void);
 
 /* load.c: posts so many tasks more; waits until all posted ones have ended */
 void	 load_post(size_t n);
@@ -96,7 +93,6 @@ struct sse_ops {
 };
 struct sse *sse_open(const char *path, const struct sse_ops *, void *);
 void	 sse_close(struct sse *);
-const char *sse_last(const struct sse *);
 
 /* follow_event.c, follow_log.c */
 void	 events_follow(size_t n);
@@ -108,11 +104,9 @@ void	 log_follow(size_t task, struct hist *);
 size_t	*logs_ready(void), *logs_ended(void);
 uint64_t logs_lines(void);
 double	 logs_rate(void);	/* a second, from the first to the last */
-size_t	 logs_count(void);
 
 /* approve.c: answers what the first follower sees asked */
 void	 approve(const char *permission, const char *action);
-size_t	 approvals_open(void);
 
 /* outage.c: until `what' succeeds again after this process was killed */
 void	 outage(const char *what, pid_t);

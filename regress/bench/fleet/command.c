@@ -32,12 +32,13 @@ say_session(struct runner *r, const char *id, uint64_t epoch, int attached)
 	letter_put(r, &m, NULL);
 }
 
+/* how: told to, or replaced by another session or epoch */
 static void
-detached(struct runner *r)
+leave(struct runner *r, const char *how)
 {
 	if (r->run != NULL)
 		run_end(r->run, "suspended", NULL);
-	book("detach %s %s %llu", r->id, r->session,
+	book("%s %s %s %llu", how, r->id, r->session,
 	    (unsigned long long)r->epoch);
 	r->session[0] = '\0';
 	fleet->attached--;
@@ -55,7 +56,7 @@ command_attach(struct runner *r, const Marionette__V1__AttachSession *a)
 	}
 	if (!same || a->epoch != r->epoch) {
 		if (r->session[0] != '\0')
-			detached(r);
+			leave(r, same ? "detach" : "replace");
 		strlcpy(r->session, a->session_id, sizeof(r->session));
 		r->epoch = a->epoch;
 		fleet->attached++;
@@ -71,7 +72,7 @@ command_detach(struct runner *r, const Marionette__V1__DetachSession *d)
 	if (strcmp(r->session, d->session_id) == 0) {
 		if (d->epoch < r->epoch)
 			return;
-		detached(r);
+		leave(r, "detach");
 	}
 	say_session(r, d->session_id, d->epoch, 0);
 }

@@ -36,7 +36,6 @@ struct fleet {
 	size_t		 ask_every;	/* every k-th task asks; 0 none */
 	size_t		 log_every;	/* every k-th task's log is followed */
 	double		 rate;		/* tasks a second; 0: closed loop */
-	unsigned int	 seconds;
 	const char	*probe;		/* what needs the one who is killed */
 	pid_t		 victim;
 	int		 enduring, unread;
@@ -46,6 +45,7 @@ struct fleet {
 	size_t		 connected;	/* runners that are welcome now */
 	size_t		 attached;	/* runners that hold a session now */
 	size_t		 ended;		/* tasks whose end was acknowledged */
+	size_t		 over;		/* tasks whose end an event told */
 	size_t		 answered;	/* posts */
 	size_t		 wrong;		/* what must not be and was seen */
 	void		 (*turn)(void);	/* called while something is waited for */
@@ -74,7 +74,6 @@ void	 book(const char *, ...) __attribute__((format(printf, 1, 2)));
 struct hist;
 struct hist *hist_new(void);
 void	 hist_add(struct hist *, uint64_t ns);
-uint64_t hist_count(const struct hist *);
 double	 hist_ms(const struct hist *, double share);
 /* NAME_p50, NAME_p99 and NAME_max, in milliseconds */
 void	 hist_print(const struct hist *, const char *name);
@@ -93,10 +92,11 @@ struct script {
 int	 script_read(struct script *, char mark[MARK_SIZE], const char *prompt);
 /* The length of each line of this run. */
 size_t	 script_bytes(const struct script *, const char *mark);
-/* Line n, and where in it the number and the time are. */
+/* Line n, and where in it the number is (8 digits) and the time (16, hexadecimal). */
 void	 script_line(char *, size_t len, const char *mark, uint64_t n,
 	    uint64_t ns);
 size_t	 script_number(const char *mark);
+size_t	 script_stamp(const char *mark);
 /* Is it line n?  Whenever it was written: *ns. */
 int	 script_is_line(const char *, size_t len, const char *mark, uint64_t n,
 	    uint64_t *ns);
@@ -122,10 +122,14 @@ struct task *task_get(size_t);
 size_t	 tasks_count(void);
 /* Of a mark: NO_TASK when it is another process's. */
 size_t	 task_of(const char *mark);
+/* Of an id that was told: NO_TASK when it is of none of ours. */
+size_t	 task_by_id(const char *id);
 void	 task_mark(char mark[MARK_SIZE], size_t);
 void	 task_prompt(char *, size_t, size_t);
 void	 task_is(size_t, const char *id);
 void	 task_executed(size_t, const char *id, uint64_t at);
 void	 task_ended(size_t);
+/* An event says that it has. */
+void	 task_over(size_t);
 
 #endif

@@ -16,7 +16,6 @@ struct follower {
 	struct sse	*sse;
 	size_t		 index;
 	size_t		 next;		/* in seen[] */
-	uint64_t	 last;		/* ns: when the last event came */
 };
 
 static struct follower	*followers;
@@ -54,6 +53,19 @@ follower_check(struct follower *f, const char *id, const char *type)
 	f->next++;
 }
 
+/* The first to see it says which of our tasks has ended. */
+static void
+follower_over(const char *type, const char *resource)
+{
+	size_t	 i;
+
+	if ((strcmp(type, "task.completed") == 0 ||
+	    strcmp(type, "task.failed") == 0 ||
+	    strcmp(type, "task.canceled") == 0) &&
+	    (i = task_by_id(resource)) != NO_TASK)
+		task_over(i);
+}
+
 static void
 follower_act(const char *type, const char *data, size_t len)
 {
@@ -88,15 +100,17 @@ follower_event(struct sse *s, const char *id, const char *type,
 	}
 	if (f->index == 0)
 		follower_act(type, data, len);
+	if (peek_in(data, len, "resource", "id", resource,
+	    sizeof(resource)) == -1)
+		wrong("event %s: no resource in %.300s", type, data);
+	if (f->next == nseen)
+		follower_over(type, resource);
 	if (book_is_open()) {
-		peek_in(data, len, "resource", "id", resource,
-		    sizeof(resource));
 		peek(data, len, "task_id", task, sizeof(task));
 		book("event %zu %s %s %s %s", f->index, id, type, resource,
 		    task[0] == '\0' ? "-" : task);
 	}
 	follower_check(f, id, type);
-	f->last = now_ns();
 	return (0);
 }
 
@@ -140,9 +154,11 @@ void
 events_check(void)
 {
 	struct follower	*f;
-	uint64_t	 begun = now_ns();
+	uint64_t	 begun;
 	size_t		 i;
 
+	wait_until(&fleet->over, &fleet->ended, "ends of tasks to be followed");
+	begun = now_ns();
 	for (i = 0; i < nfollowers; i++)
 		for (f = &followers[i]; f->next < nseen; wait_ms(20))
 			if (now_ns() - begun > 30000000000ULL) {

@@ -175,9 +175,3 @@ log_follow(size_t task, struct hist *hist)
 	    task_get(task)->id);
 	sse_open(path, &reader_ops, r);
 }
-
-size_t
-logs_count(void)
-{
-	return (nreaders);
-}

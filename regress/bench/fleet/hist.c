@@ -54,12 +54,6 @@ hist_add(struct hist *h, uint64_t ns)
 	h->spans[span_of(ns)]++;
 }
 
-uint64_t
-hist_count(const struct hist *h)
-{
-	return (h->n);
-}
-
 double
 hist_ms(const struct hist *h, double share)
 {

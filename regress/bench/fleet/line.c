@@ -64,21 +64,41 @@ put_number(uint8_t *p, uint64_t n)
 		p[i] = (uint8_t)('0' + n % 10);
 }
 
+static void
+put_time(uint8_t *p, uint64_t ns)
+{
+	int	 i;
+
+	for (i = 15; i >= 0; i--, ns >>= 4)
+		p[i] = (uint8_t)"0123456789abcdef"[ns & 0xf];
+}
+
+/* When line n was to be written: one that waits for the socket is late by that. */
+static uint64_t
+line_time(const struct run *run, uint64_t n)
+{
+	return (run->begun + n * 1000000000 / run->script.rate);
+}
+
 /* -1: it could not be sent. */
 static int
 batch_send(struct run *run)
 {
 	static uint8_t	 buf[2 * BATCH_BYTES], one[BATCH_BYTES + 256];
 	uint64_t	 due = run->written - run->sent, n;
-	size_t		 at, len, used;
+	size_t		 at, number, stamp, len, used;
 
 	used = batch_head(buf, run);
 	len = batch_line(one, run, script_bytes(&run->script, run->mark), &at);
-	at += script_number(run->mark);
+	number = at + script_number(run->mark);
+	stamp = at + script_stamp(run->mark);
 	for (n = 0; n < due && n < BATCH_LINES && (n == 0 || used + len <=
 	    BATCH_BYTES); n++, used += len) {
 		memcpy(buf + used, one, len);
-		put_number(buf + used + at, run->sent + n + 1);
+		put_number(buf + used + number, run->sent + n + 1);
+		if (run->script.rate != 0)
+			put_time(buf + used + stamp, line_time(run,
+			    run->sent + n + 1));
 	}
 	run->sent += n;
 	if (run->sent > run->booked) {

@@ -55,8 +55,8 @@ usage(void)
 {
 	fprintf(stderr, "usage: fleet -a host:port -r host:port -c ca.pem "
 	    "[-euv] [-A agent] [-b book]\n"
-	    "    [-d seconds] [-f followers] [-i directory] "
-	    "[-K pid] [-k connections]\n"
+	    "    [-f followers] [-i directory] [-K pid] "
+	    "[-k connections]\n"
 	    "    [-l every] [-n runners] [-p probe] [-q every] [-R rate] "
 	    "[-s sessions]\n"
 	    "    [-S script] [-t tasks] [-x hook]\n"
@@ -69,7 +69,6 @@ static void
 number_option(struct fleet *f, int c, const char *arg)
 {
 	switch (c) {
-	case 'd': f->seconds = (unsigned int)count(arg, "seconds"); break;
 	case 'f': f->followers = count(arg, "followers"); break;
 	case 'K': f->victim = (pid_t)count(arg, "process"); break;
 	case 'k': f->connections = count(arg, "connections"); break;
@@ -88,7 +87,7 @@ options(struct fleet *f, int argc, char **argv)
 {
 	int	 c;
 
-	while ((c = getopt(argc, argv, "A:a:b:c:d:ef:i:K:k:l:n:p:q:R:r:S:s:t:uvx:"))
+	while ((c = getopt(argc, argv, "A:a:b:c:ef:i:K:k:l:n:p:q:R:r:S:s:t:uvx:"))
 	    != -1)
 		switch (c) {
 		case 'A': f->agent = optarg; break;

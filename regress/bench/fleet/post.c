@@ -91,23 +91,3 @@ posters_open(size_t n, int (*due)(uint64_t *))
 		idle[nidle++] = &posters[i];
 	}
 }
-
-size_t
-posters_busy(void)
-{
-	return (nposters - nidle);
-}
-
-void
-posters_close(void)
-{
-	size_t	 i;
-
-	for (i = 0; i < nposters; i++)
-		rest_close(posters[i].rest);
-	free(posters);
-	free(idle);
-	posters = NULL;
-	idle = NULL;
-	nposters = nidle = 0;
-}

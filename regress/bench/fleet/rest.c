@@ -143,12 +143,6 @@ rest_wait(struct rest *r)
 		event_base_loop(fleet->base, EVLOOP_ONCE);
 }
 
-uint64_t
-rest_sent(const struct rest *r)
-{
-	return (r->sent);
-}
-
 void
 rest_send(struct rest *r, const char *method, const char *path,
     const char *idem, const char *body, rest_done done, void *arg)

@@ -28,12 +28,6 @@ static size_t		 starting, started;
 static void	 runner_up(void *);
 static void	 runners_next(void);
 
-struct runner *
-runner_get(size_t i)
-{
-	return (&runners[i]);
-}
-
 static void
 runner_in(struct runner *r, uint64_t ms)
 {

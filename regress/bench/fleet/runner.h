@@ -90,7 +90,6 @@ struct runner {
 
 /* runner.c: all of them, and the connection of one */
 void	 runners_start(void);
-struct runner *runner_get(size_t);
 void	 runner_dial(struct runner *, struct tls_config *,
 	    int (*check)(struct tls *, void *, char *, size_t),
 	    void (*up)(void *));

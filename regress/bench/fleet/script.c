@@ -87,6 +87,12 @@ script_number(const char *mark)
 	return (strlen(mark) + 1);
 }
 
+size_t
+script_stamp(const char *mark)
+{
+	return (strlen(mark) + STAMP);
+}
+
 static const char *
 script_filler(size_t *n)
 {

@@ -325,9 +325,3 @@ sse_close(struct sse *s)
 	if (!s->busy)
 		sse_free(s);
 }
-
-const char *
-sse_last(const struct sse *s)
-{
-	return (s->last);
-}

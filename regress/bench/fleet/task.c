@@ -12,6 +12,8 @@
 
 static struct task	*tasks;
 static size_t		 ntasks, tasks_size;
+/* Tasks by their ids, each one more than its number; open addressing. */
+static size_t		*ids, nids, ids_size;
 
 size_t
 task_new(uint64_t due)
@@ -81,15 +83,55 @@ task_of(const char *mark)
 	return (i);
 }
 
-/* The 201, an ExecuteTask or an event says which id it has. */
+/* Where this id is, or would be put. */
+static size_t *
+id_slot(const char *id)
+{
+	const char	*s;
+	uint64_t	 h = 0xcbf29ce484222325ULL;	/* FNV-1a */
+	size_t		 i;
+
+	for (s = id; *s != '\0'; s++)
+		h = (h ^ (unsigned char)*s) * 0x100000001b3ULL;
+	for (i = h & (ids_size - 1); ids[i] != 0 &&
+	    strcmp(tasks[ids[i] - 1].id, id) != 0;)
+		i = (i + 1) & (ids_size - 1);
+	return (&ids[i]);
+}
+
+static void
+id_keep(size_t task)
+{
+	size_t	*old = ids, i, n = ids_size;
+
+	if (nids++ * 2 >= ids_size) {
+		ids_size = n == 0 ? 1024 : n * 2;
+		ids = xcalloc(ids_size, sizeof(*ids));
+		for (i = 0; i < n; i++)
+			if (old[i] != 0)
+				*id_slot(tasks[old[i] - 1].id) = old[i];
+		free(old);
+	}
+	*id_slot(tasks[task].id) = task + 1;
+}
+
+size_t
+task_by_id(const char *id)
+{
+	return (ids_size == 0 || *id_slot(id) == 0 ? NO_TASK :
+	    *id_slot(id) - 1);
+}
+
+/* The 201 or an ExecuteTask says which id it has. */
 void
 task_is(size_t i, const char *id)
 {
 	struct task	*t = &tasks[i];
 
-	if (t->id[0] == '\0')
+	if (t->id[0] == '\0') {
 		strlcpy(t->id, id, sizeof(t->id));
-	else if (strcmp(t->id, id) != 0)
+		id_keep(i);
+	} else if (strcmp(t->id, id) != 0)
 		wrong("task %zu is %s and %s", i, t->id, id);
 }
 
@@ -110,4 +152,14 @@ task_ended(size_t i)
 		return;
 	tasks[i].ended = now_ns();
 	fleet->ended++;
+}
+
+void
+task_over(size_t i)
+{
+	if (tasks[i].over)
+		wrong("task %zu (%s): a second event says that it ended", i,
+		    tasks[i].id);
+	tasks[i].over = 1;
+	fleet->over++;
 }

@@ -36,6 +36,7 @@ static void	 log_next(struct reader *);
 static void
 mistake(size_t i, const char *what)
 {
+	book("wrong task %zu (%s): %.300s", i, task_get(i)->id, what);
 	if (mistakes++ < WRONG_SAID)
 		fprintf(stderr, "task %zu (%s): %.300s\n", i, task_get(i)->id,
 		    what);
