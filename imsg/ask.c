@@ -149,11 +149,13 @@ ask_refused(const struct peer *p, uint64_t ref, const struct msg_refused *m)
 
 	/*
 	 * What waits for ever waits out a full queue or a lost database too;
-	 * and a write of which storaged does not know itself what became is
-	 * asked again: every write may be (promise 3).
+	 * and a write of which storaged does not know itself what became, or
+	 * that the one before it may have done, is asked again: every write
+	 * may be (promise 3).
 	 */
 	if ((a = ask_find(p, ref)) != NULL && ((strcmp(m->code,
-	    "unavailable") == 0 && (a->deadline == 0 || (a->told && a->late))) ||
+	    "unavailable") == 0 && (a->deadline == 0 || a->doubtful ||
+	    (a->told && a->late))) ||
 	    (strcmp(m->code, "outcome_unknown") == 0 &&
 	    (msg_descs[a->type].flags & MSG_F_WRITE) != 0))) {
 		a->again = 1;
@@ -173,9 +175,13 @@ ask_peer_up(struct peer *p)
 {
 	struct ask	*a;
 
-	RB_FOREACH(a, asks, &all)
-		if (a->to == p->proc)
-			ask_send(a);
+	RB_FOREACH(a, asks, &all) {
+		if (a->to != p->proc)
+			continue;
+		if (a->sent && (msg_descs[a->type].flags & MSG_F_WRITE) != 0)
+			a->doubtful = 1;
+		ask_send(a);
+	}
 }
 
 static void

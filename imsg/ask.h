@@ -46,6 +46,7 @@ struct ask {
 	unsigned int	 sent:1;
 	unsigned int	 told:1;	/* the deadline has answered for it */
 	unsigned int	 again:1;	/* refused for now: asked once a second */
+	unsigned int	 doubtful:1;	/* who died may have done it */
 	/*
 	 * Set by the asker of a write whose memory follows the commit: done
 	 * is called with outcome_unknown when the time is over (arg lives on)

@@ -82,6 +82,9 @@ put_done(struct ask *a, const struct answer *ans)
 	ahead_came(o);
 	ahead_over(o, row_assigned(a, &row, &run) ? &run : NULL);
 	if (t != NULL) {
+		/* Its session's end, committed behind it, was told before. */
+		if (session_is_over(t->session))
+			session_stop_task(t);
 		waiting_tell_task(t);
 		session_tell(t->session);
 	}

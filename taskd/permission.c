@@ -22,8 +22,7 @@ struct permission {			/* pending, or answered undelivered */
 	struct task		*task;
 	char			 id[ID_SIZE], run[ID_SIZE];
 	char			*request, *reason;
-	uint64_t		 created_ms;
-	uint64_t		 idle_ms;	/* SESSION_IDLE was sent */
+	uint64_t		 idle_ms;	/* monotonic: SESSION_IDLE is due */
 	uint32_t		 suspend_after;
 	int			 answered, approved;
 	uint8_t			*input, *answers;
@@ -133,6 +132,18 @@ deliver(const struct permission *q)
 	send_permission_answer(peer_of(PROC_RUNNERD), 0, &m);
 }
 
+/* Of suspend_after, what is left since it was asked; the clock may be anywhere. */
+static uint64_t
+until_idle(const struct msg_permission_row *m)
+{
+	uint64_t	 now = worker_now_ms(), whole = m->suspend_after * 1000ULL;
+
+	if (now <= m->created_ms)
+		return (whole);
+	return (now - m->created_ms >= whole ? 0 :
+	    whole - (now - m->created_ms));
+}
+
 static struct permission *
 permission_new(const struct msg_permission_row *m, struct task *t)
 {
@@ -144,8 +155,8 @@ permission_new(const struct msg_permission_row *m, struct task *t)
 	strlcpy(q->id, m->permission, sizeof(q->id));
 	strlcpy(q->run, m->run, sizeof(q->run));
 	q->task = t;
-	q->created_ms = m->created_ms;
 	q->suspend_after = m->suspend_after;
+	q->idle_ms = worker_mono_ms() + until_idle(m);
 	RB_INSERT(permissions, &all, q);
 	TAILQ_INSERT_TAIL(&t->permissions, q, tentry);
 	count++;
@@ -225,12 +236,11 @@ permission_waits(const struct task *t)
 }
 
 static void
-cancel(const struct permission *q, uint64_t ref)
+cancel(const struct permission *q)
 {
 	struct op			*o = op_new(NULL);
 	struct msg_permission_cancel	 m;
 
-	o->ref = ref;
 	m.tenant = q->task->tenant;
 	m.run = q->run;
 	m.request = q->request;
@@ -252,7 +262,7 @@ permission_leave(const struct task *t, int ended)
 		if (present && !ended)
 			continue;
 		if (!present && !q->answered)
-			cancel(q, 0);
+			cancel(q);
 		permission_free(q);
 	}
 }
@@ -281,12 +291,10 @@ permission_janitor(void)
 		return;
 	RB_FOREACH(q, permissions, &all) {
 		if (q->answered || q->suspend_after == 0 ||
-		    worker_now_ms() < q->created_ms +
-		    q->suspend_after * 1000ULL || (q->idle_ms != 0 &&
-		    worker_mono_ms() < q->idle_ms + IDLE_AGAIN_MS) ||
+		    worker_mono_ms() < q->idle_ms ||
 		    (t = asker(q)) == NULL || t->session->leaving != 0)
 			continue;
-		q->idle_ms = worker_mono_ms();
+		q->idle_ms = worker_mono_ms() + IDLE_AGAIN_MS;
 		m.session = t->session->id;
 		send_session_idle(peer_of(PROC_SESSIOND), 0, &m);
 	}
@@ -314,12 +322,29 @@ on_permission_taken(struct peer *p, uint64_t ref,
 	permission_free(q);
 }
 
+/* It may have been stored only after it was withdrawn: PERMISSION_PUT was first. */
+static void
+withdrawn_done(struct ask *a, const struct answer *ans)
+{
+	struct op		*o = a->arg;
+	const struct task	*t = op_task(o);
+	struct permission	*q, *next;
+
+	if (t != NULL)
+		TAILQ_FOREACH_SAFE(q, &t->permissions, tentry, next)
+			if (strcmp(q->run, o->run) == 0 &&
+			    strcmp(q->request, o->request) == 0)
+				permission_free(q);
+	store_noted(a, ans);
+}
+
 void
 on_permission_withdrawn(struct peer *p, uint64_t ref,
     const struct msg_permission_withdrawn *m)
 {
-	struct permission	*q;
-	struct task		*t;
+	struct msg_permission_cancel	 ask;
+	struct task			*t;
+	struct op			*o;
 
 	if (early_keep(p, ref, MSG_PERMISSION_WITHDRAWN, m))
 		return;
@@ -329,12 +354,11 @@ on_permission_withdrawn(struct peer *p, uint64_t ref,
 		run_noted(ref, env->life);
 		return;
 	}
-	TAILQ_FOREACH(q, &t->permissions, tentry)
-		if (strcmp(q->run, m->run) == 0 &&
-		    strcmp(q->request, m->request) == 0) {
-			cancel(q, ref);
-			permission_free(q);
-			return;
-		}
-	run_noted(ref, env->life);
+	o = op_new(t);
+	o->ref = ref;
+	strlcpy(o->request, m->request, sizeof(o->request));
+	ask.tenant = t->tenant;
+	ask.run = m->run;
+	ask.request = m->request;
+	store_ask(MSG_PERMISSION_CANCEL, &ask, withdrawn_done, o);
 }

@@ -54,6 +54,13 @@ session_get(const char *id)
 	return (s);
 }
 
+int
+session_is_over(const struct session *s)
+{
+	return (s->known && (s->leaving == 2 ||
+	    s->status == SESSION_TERMINATED));
+}
+
 /* The run that it had there is not there any more. */
 static int
 run_is_orphan(const struct session *s)
@@ -80,16 +87,22 @@ stop_run(struct session *s)
 		run_event(s->current, EV_KILL, &k);
 }
 
+void
+session_stop_task(struct task *t)
+{
+	if (!t->canceled)
+		store_stop(t, "the session was terminated");
+}
+
 static void
 stop_tasks(struct session *s)
 {
 	struct task	*t, *next;
 
 	RB_FOREACH_SAFE(t, task_queue, &s->waiting, next)
-		if (!t->canceled)
-			store_stop(t, "the session was terminated");
-	if (s->current != NULL && !s->current->canceled)
-		store_stop(s->current, "the session was terminated");
+		session_stop_task(t);
+	if (s->current != NULL)
+		session_stop_task(s->current);
 }
 
 static void
@@ -181,7 +194,7 @@ session_changed(struct session *s)
 	if (!env->loaded || !s->known)
 		return;
 	stop_run(s);
-	if (s->leaving == 2 || s->status == SESSION_TERMINATED)
+	if (session_is_over(s))
 		stop_tasks(s);
 	queue_run(s);
 	tell_busy(s, 1);
@@ -212,7 +225,7 @@ on_session_state(struct peer *p, uint64_t ref,
 	(void)p;
 	(void)ref;
 	s = session_get(m->session);
-	s->known = 1;
+	s->known = s->told = 1;
 	s->status = status_of(m->status);
 	s->leaving = m->leaving;
 	s->credential = m->credential;
@@ -231,9 +244,13 @@ on_session_states_done(struct peer *p, uint64_t ref,
 	(void)ref;
 	(void)m;
 	env->told = 1;
-	RB_FOREACH(s, sessions, &all)
+	RB_FOREACH(s, sessions, &all) {
+		/* Its end may have been told to the one before, which died. */
+		if (!s->told && s->status != SESSION_TERMINATED)
+			s->known = 0;
 		if (!s->known)
 			s->unknown_ms = worker_mono_ms();
+	}
 }
 
 /* sessiond came up: it knows nothing of us. */
@@ -244,6 +261,7 @@ session_wishes(void)
 
 	env->told = 0;
 	RB_FOREACH(s, sessions, &all) {
+		s->told = 0;
 		s->busy = 0;
 		s->wanted_ms = 0;
 		tell_busy(s, 0);

@@ -40,7 +40,8 @@ struct session {
 	const char		*waiting_for;	/* its tasks, as told; NULL */
 	enum session_status	 status;
 	int			 leaving;	/* 0, 1 suspend, 2 terminate */
-	unsigned int		 known:1;	/* sessiond told of it */
+	unsigned int		 known:1;	/* a sessiond told of it */
+	unsigned int		 told:1;	/* and this one did */
 	unsigned int		 credential:1;
 	unsigned int		 busy:1;	/* as told */
 	struct task_queue	 waiting;	/* the first to run first */
@@ -126,8 +127,10 @@ void	 run_noted(uint64_t, uint32_t);
 void	 run_start(const struct task *, int fresh);
 struct session *session_find(const char *);
 struct session *session_get(const char *);
+int	 session_is_over(const struct session *);	/* or is about to be */
 void	 session_janitor(void);
 void	 session_loaded(void);
+void	 session_stop_task(struct task *);	/* its session is over */
 void	 session_tell(struct session *);
 void	 session_wishes(void);
 void	 task_again(struct task *, const char *);

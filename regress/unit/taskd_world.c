@@ -65,7 +65,8 @@ void
 create(uint64_t scopes)
 {
 	struct ticket		 who = { .tenant = "t", .key = "k",
-	    .name = "someone", .scopes = scopes, .expires = 1 };
+	    .name = "someone", .scopes = scopes,
+	    .expires = UINT64_MAX };
 	uint8_t			 ticket[TICKET_MAX];
 	struct msg_task_create	 m = { .ticket = ticket, .request_id = "r",
 	    .idem_key = "", .task = task, .session = SESS, .prompt = "do it",

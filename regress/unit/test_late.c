@@ -1,0 +1,235 @@
+/* links: taskd/api.c taskd/api_permission.c taskd/asked.c taskd/client.c taskd/early.c taskd/fsm.c taskd/keep.c taskd/load.c taskd/permission.c taskd/policy.c taskd/queue.c taskd/retry.c taskd/run.c taskd/session.c taskd/stop.c taskd/store.c taskd/task.c taskd/waiter.c taskd/waiting.c taskd/ahead.c regress/unit/far.c regress/unit/taskd_world.c */
+/*
+ * What comes later than it should, or in another order, or not at all because who
+ * was to say it died; and a clock that is set.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "taskd_world.h"
+#include "worker.h"
+
+static uint64_t	 mono = 1000000, wall = 1764200000000;
+
+uint64_t
+worker_mono_ms(void)
+{
+	return (mono);
+}
+
+uint64_t
+worker_now_ms(void)
+{
+	return (wall);
+}
+
+int
+proc_dispatch(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
+    int fd)
+{
+	(void)p;
+	(void)ref;
+	(void)type;
+	(void)m;
+	(void)fd;
+	return (-1);
+}
+
+static void
+told_all(void)
+{
+	struct msg_session_states_done	 m = { 0 };
+
+	on_session_states_done(peer_of(PROC_SESSIOND), 0, &m);
+}
+
+/* A task is stopped, and gone. */
+static void
+is_stopped(void)
+{
+	struct msg_task_row	 row = { .tenant = "t", .session = SESS,
+	    .status = "canceled", .timeout = 3600, .attempt = 1,
+	    .run_status = "canceled", .runner = "", .code = "", .text = "" };
+
+	expect(PROC_STORAGED, MSG_TASK_STOP);
+	row.task = task;
+	row.run = run;
+	on_task_row(peer_of(PROC_STORAGED), got_ref, &row);
+	stored(got_ref, "");
+	assert_int_equal(task_count(), 0);
+	hush();
+}
+
+/* Its session was terminated, and sessiond died before it said so. */
+static void
+untold(void **state)
+{
+	(void)state;
+	session_is("pending", 0, 3);
+	told_all();
+	task_made();
+	up(PROC_SESSIOND);
+	/* It loads the living ones: ours is none of them. */
+	told_all();
+	mono += 5000;
+	session_janitor();
+	refuses(PROC_STORAGED, MSG_TASK_STOP);
+	mono += 6000;
+	session_janitor();
+	is_stopped();
+	/* One that lives is told of. */
+	session_is("pending", 0, 3);
+	task_made();
+	up(PROC_SESSIOND);
+	session_is("pending", 0, 3);
+	told_all();
+	mono += 11000;
+	session_janitor();
+	refuses(PROC_STORAGED, MSG_TASK_STOP);
+	session_is("active", 0, 4);
+	assigned();
+	started();
+	finish();
+}
+
+/* The news of the end of its session comes before that a task was made. */
+static void
+overtaken(void **state)
+{
+	uint64_t	 put;
+
+	(void)state;
+	session_is("pending", 0, 4);
+	put = task_asked("");
+	session_is("terminated", 0, 4);
+	task_stored(put, "");
+	is_stopped();
+	/* The same while it is about to be. */
+	session_is("active", 0, 4);
+	put = task_asked(RNR);
+	session_is("active", 2, 4);
+	task_stored(put, "");
+	is_stopped();
+}
+
+static char	 perm[ID_SIZE];
+
+static uint64_t
+asks(void)
+{
+	struct msg_permission_asked	 m = { run,
+	    task_find(task)->run.attempt, "q", "tool", "Bash", "x", "{}" };
+
+	on_permission_asked(peer_of(PROC_RUNNERD), 41, &m);
+	expect(PROC_STORAGED, MSG_PERMISSION_PUT);
+	strlcpy(perm, got.permission_put.permission, sizeof(perm));
+	return (got_ref);
+}
+
+static void
+is_pending(uint64_t ref, uint64_t created_ms, uint32_t suspend_after)
+{
+	struct msg_permission_row	 row = { .tenant = "t",
+	    .permission = perm, .session = SESS, .task = task, .run = run,
+	    .request = "q", .status = "pending", .reason = "", .code = "",
+	    .text = "", .created_ms = created_ms,
+	    .suspend_after = suspend_after };
+
+	on_permission_row(peer_of(PROC_STORAGED), ref, &row);
+	stored(ref, "");
+}
+
+/* Asked and withdrawn in one breath: nobody is left who waits for an answer. */
+static void
+withdrawn(void **state)
+{
+	struct msg_permission_withdrawn	 m = { run, "q" };
+	uint64_t			 put, cancel;
+
+	(void)state;
+	run_to_work();
+	put = asks();
+	on_permission_withdrawn(peer_of(PROC_RUNNERD), 42, &m);
+	refuses(PROC_RUNNERD, MSG_RUN_NOTED);
+	expect(PROC_STORAGED, MSG_PERMISSION_CANCEL);
+	cancel = got_ref;
+	is_pending(put, wall, 0);
+	assert_int_equal(permission_count(), 1);
+	stored(cancel, "");
+	assert_int_equal(permission_count(), 0);
+	assert_int_equal(task_find(task)->run.asking, 0);
+	expect(PROC_RUNNERD, MSG_RUN_NOTED);
+	expect(PROC_RUNNERD, MSG_RUN_NOTED);
+	assert_int_equal(got_ref, 42);
+	hush();
+	finish();
+}
+
+/* How long a person has not answered is no matter of the time of day. */
+static void
+clock_is_set(void **state)
+{
+	(void)state;
+	run_to_work();
+	is_pending(asks(), wall, 3600);
+	hush();
+	wall += 86400000;
+	permission_janitor();
+	refuses(PROC_SESSIOND, MSG_SESSION_IDLE);
+	wall -= 2 * 86400000;
+	mono += 3601000;
+	permission_janitor();
+	expect(PROC_SESSIOND, MSG_SESSION_IDLE);
+	hush();
+	finish();
+}
+
+/*
+ * A storaged that refuses what the one before it may have done, before it died, says
+ * nothing of that: the client is not told that nothing was done.
+ */
+static void
+refused_after_a_death(void **state)
+{
+	struct msg_refused	 m = { .code = "unavailable",
+	    .text = "the database is behind; try again", .retry_after = 2 };
+	uint64_t		 put;
+
+	(void)state;
+	session_is("pending", 0, 3);
+	put = task_asked("");
+	on_refused(peer_of(PROC_STORAGED), put, &m);
+	expect(PROC_API, MSG_REFUSED);
+	assert_string_equal(got.refused.code, "unavailable");
+	put = task_asked("");
+	up(PROC_STORAGED);
+	expect(PROC_STORAGED, MSG_TASK_PUT);
+	on_refused(peer_of(PROC_STORAGED), put, &m);
+	refuses(PROC_API, MSG_REFUSED);
+	ask_janitor();
+	expect(PROC_STORAGED, MSG_TASK_PUT);
+	task_stored(put, "");
+	session_is("active", 0, 4);
+	assigned();
+	started();
+	finish();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	 tests[] = {
+		cmocka_unit_test(untold),
+		cmocka_unit_test(overtaken),
+		cmocka_unit_test(withdrawn),
+		cmocka_unit_test(clock_is_set),
+		cmocka_unit_test(refused_after_a_death),
+	};
+
+	begin();
+	loaded();
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
