@@ -238,16 +238,18 @@ task_retry(struct request *req)
 	const struct identity	*who;
 	struct msg_task_retry	 m;
 	struct body		 b;
+	struct idem		 idem;
 
 	if ((who = auth(req)) == NULL || path_id(req, 0, "task") == -1 ||
 	    query_only(req, no_params) == -1 || body_open(&b, req) == -1 ||
 	    body_close(&b) == -1)
 		return;
+	if (idem_make(req, who, b.root, &idem) == 0) {
+		m = (struct msg_task_retry){ ASKS(req, who, PROC_TASKD),
+		    .task = req->arg[0], IDEM(&idem) };
+		api_write(req, PROC_TASKD, MSG_TASK_RETRY, &m, P_AGAIN);
+	}
 	body_free(&b);
-	m = (struct msg_task_retry){ ASKS(req, who, PROC_TASKD),
-	    .task = req->arg[0] };
-	/* Asked twice it might be tried twice: no asking again. */
-	api_write(req, PROC_TASKD, MSG_TASK_RETRY, &m, P_WRITE);
 }
 
 static void

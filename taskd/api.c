@@ -260,6 +260,9 @@ on_task_retry(struct peer *p, uint64_t ref, const struct msg_task_retry *m)
 	again.task = m->task;
 	again.run = run;
 	again.actor = who.name;
+	again.idem_key = m->idem_key;
+	again.idem_hash = m->idem_hash;
+	again.idem_hash_len = m->idem_hash_len;
 	o = op_for(202, deed_new(&who, "task.retry", m->task, m->request_id,
 	    ""));
 	o->again = 1;

@@ -476,7 +476,7 @@ WHERE id = (SELECT session_id FROM task
     WHERE id = 'task_0000000000000000000000001');
 SELECT pg_temp.ok(code = '' AND status = 'pending' AND attempt = 4,
     'TASK_AGAIN') FROM mn.task_again('a', 'task_0000000000000000000000001',
-    'run_00000000000000000000000013', 'me');
+    'run_00000000000000000000000013', 'me', '', '');
 SELECT pg_temp.ok(t.wanted_at > s.suspended_at
     AND mn.suspend_time(s.id) >= t.wanted_at,
     'what is wanted and suspended stays in order') FROM task t
@@ -484,10 +484,10 @@ SELECT pg_temp.ok(t.wanted_at > s.suspended_at
     WHERE t.id = 'task_0000000000000000000000001';
 SELECT pg_temp.ok(code = '' AND attempt = 4, 'TASK_AGAIN, the same again')
     FROM mn.task_again('a', 'task_0000000000000000000000001',
-    'run_00000000000000000000000013', 'me');
+    'run_00000000000000000000000013', 'me', '', '');
 SELECT pg_temp.ok(code = 'invalid_state', 'TASK_AGAIN of a pending one')
     FROM mn.task_again('a', 'task_0000000000000000000000001',
-    'run_00000000000000000000000014', 'me');
+    'run_00000000000000000000000014', 'me', '', '');
 SELECT pg_temp.ok(code = '' AND status = 'canceled'
     AND run_status = 'canceled', 'TASK_STOP of a pending one') FROM
     mn.task_stop('a', 'task_0000000000000000000000001', '', 'me');
@@ -503,7 +503,7 @@ SELECT pg_temp.ok(doc::json->'last_error'->>'code' = 'timeout',
     'the session tells its last error') FROM pg_temp.session_read('a',
     'sess_0000000000000000000000001');
 SELECT mn.task_again('a', 'task_0000000000000000000000002',
-    'run_00000000000000000000000015', 'me') \g /dev/null
+    'run_00000000000000000000000015', 'me', '', '') \g /dev/null
 SELECT mn.run_assign('a', 'run_00000000000000000000000015',
     'task_0000000000000000000000002', 'sess_0000000000000000000000001',
     'rnr_00000000000000000000000001', 1) \g /dev/null

@@ -46,7 +46,7 @@ FROM (
 	UNION ALL SELECT 'TASK_STOP', (r.task <> '')::integer, r.code
 	FROM mn.task_stop('a', 'task_0000000000000000000000001', '', '') r
 	UNION ALL SELECT 'TASK_AGAIN', (r.task <> '')::integer, r.code
-	FROM mn.task_again('a', 'task_0000000000000000000000001', 'run_y', '')
+	FROM mn.task_again('a', 'task_0000000000000000000000001', 'run_y', '', '', '')
 	    r
 	UNION ALL SELECT 'TASK_WAIT', r.rows, r.code
 	FROM mn.task_wait('a', 'task_0000000000000000000000001', 'runner') r

@@ -187,6 +187,21 @@ test("idempotency keys", async () => {
 	const { items } = await api.must(200, "GET",
 	    `/api/v1/tasks?session_id=${one.json.id}`);
 	assert.equal(items.length, 1);
+	// Trying a task again, said twice, tries it once.
+	const retry = `/api/v1/tasks/${items[0].id}/retry`;
+	const stop = `/api/v1/tasks/${items[0].id}/cancel`;
+	const hr = { "idempotency-key": "retry-1" };
+	await api.must(202, "POST", stop, {});
+	const r1 = await api.post(retry, {}, hr);
+	const r2 = await api.post(retry, {}, hr);
+	assert.deepEqual([r1.status, r1.json.attempt, r2.status,
+	    r2.json.attempt, r2.json.run_id], [202, 2, 202, 2, r1.json.run_id]);
+	assert.equal(r2.headers["idempotent-replayed"], "true");
+	await api.must(202, "POST", stop, {});
+	const r3 = await api.post(retry, {}, hr);
+	assert.deepEqual([r3.json.attempt, r3.json.status], [2, "canceled"]);
+	assert.equal((await api.post(retry, {})).json.attempt, 3);
+	await api.must(202, "POST", stop, {});
 	// A key that is shown once is shown once.
 	const hk = { "idempotency-key": "k-1" };
 	const k1 = await server.local.post("/admin/api/v1/keys", { name: "k" },

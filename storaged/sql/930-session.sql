@@ -353,8 +353,10 @@ BEGIN
 		    v_text, true)).*;
 		RETURN;
 	END IF;
-	IF s.runner_id IS NOT NULL AND s.wish < p_wish THEN
-		-- A task made from now on wakes it again.
+	IF s.runner_id IS NOT NULL AND (s.wish < p_wish OR
+	    s.wish = 1 AND p_wish = 1 AND p_actor <> 'system') THEN
+		-- A task made from now on wakes it again: from a person's
+		-- word on, also when it is being suspended already.
 		UPDATE session SET wish = p_wish,
 		    wish_reason = nullif(p_reason, ''),
 		    suspended_at = CASE WHEN p_wish = 1

@@ -371,11 +371,14 @@ BEGIN
 END
 $$;
 
+-- The key of the request stands for the run.
 CREATE FUNCTION mn.task_again(p_tenant text, p_task text, p_run text,
-    p_actor text) RETURNS SETOF mn.task_row
+    p_actor text, p_idem_key text, p_idem_hash bytea)
+RETURNS SETOF mn.task_row
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	t	mn_data.task;
+	v_run	text;
 	v_text	text;
 BEGIN
 	SELECT * INTO t FROM task WHERE id = p_task AND tenant_id = p_tenant
@@ -389,6 +392,15 @@ BEGIN
 		RETURN QUERY SELECT * FROM mn.task_row(t, '', '', true);
 		RETURN;
 	END IF;
+	v_run := mn.idem(p_tenant, p_idem_key, p_idem_hash, p_run, false);
+	IF v_run IS NULL THEN
+		RETURN QUERY SELECT * FROM mn.task_none('idempotency_conflict',
+		    mn.idem_text());
+		RETURN;
+	ELSIF v_run <> p_run THEN
+		RETURN QUERY SELECT * FROM mn.task_row(t, 'replayed', '', true);
+		RETURN;
+	END IF;
 	IF t.status NOT IN ('failed', 'canceled') THEN
 		v_text := 'the task is ' || t.status;
 	ELSIF NOT EXISTS (SELECT FROM session WHERE id = t.session_id
@@ -400,8 +412,12 @@ BEGIN
 		    v_text, true);
 		RETURN;
 	END IF;
-	INSERT INTO run (id, tenant_id, task_id, session_id, attempt, status)
-	VALUES (p_run, p_tenant, t.id, t.session_id, t.attempt + 1, 'pending');
+	PERFORM mn.idem(p_tenant, p_idem_key, p_idem_hash, p_run, true);
+	INSERT INTO run (id, tenant_id, task_id, session_id, attempt, status,
+	    queued_at)
+	SELECT p_run, p_tenant, t.id, t.session_id, t.attempt + 1, 'pending',
+	    greatest(clock_timestamp(), r.queued_at)
+	FROM run r WHERE r.id = t.run_id;
 	UPDATE task SET status = 'pending', attempt = attempt + 1,
 	    run_id = p_run, lost_count = 0, cancel_asked = false,
 	    cancel_reason = NULL, result = NULL, error_code = NULL,

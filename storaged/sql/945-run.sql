@@ -126,7 +126,8 @@ $$;
 -- runs, their next attempts, the tasks, the sessions, each of which gives its
 -- run back and takes then_run when it is still on that runner under that epoch,
 -- those runs, and the events.  A row for each run that ended and in which a
--- permission was asked (ended), and for each that follows the n-th (taken).
+-- permission was asked (ended), and for each that follows the n-th (taken).  An
+-- attempt is never queued before the one it follows, whatever the clock says.
 CREATE FUNCTION mn.run_ends(p_tenant text, p_run text[], p_attempt bigint[],
     p_session text[], p_status text[], p_exit_code bigint[],
     p_error_code text[], p_error text[], p_result text[],
@@ -159,13 +160,14 @@ BEGIN
 		    AND (r.status IN ('assigned', 'running') OR
 			(r.status = 'pending' AND p_status[n] = 'canceled'))
 		RETURNING n, r.id, r.task_id, r.session_id, r.attempt,
-		    r.error_code, r.error, r.asked, mn.run_data(r) AS data,
+		    r.queued_at, r.error_code, r.error, r.asked, mn.run_data(r) AS data,
 		    p_task_status[n] = 'pending' AS again
 	), next AS (
 		INSERT INTO run (id, tenant_id, task_id, session_id, attempt,
-		    status)
+		    status, queued_at)
 		SELECT p_next_run[n], p_tenant, task_id, session_id,
-		    attempt + 1, 'pending' FROM over WHERE again
+		    attempt + 1, 'pending', greatest(v_now, queued_at)
+		FROM over WHERE again
 		ON CONFLICT DO NOTHING
 	), done AS (
 		UPDATE task t SET status = p_task_status[o.n],
@@ -265,6 +267,7 @@ RETURNS SETOF mn.run_row
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	e	record;
+	v_left	text[] := array_remove(p_then_run, '');
 BEGIN
 	IF NOT p_status <@ ARRAY['completed', 'failed', 'timeout', 'canceled',
 	    'lost', 'suspended'] OR NOT p_task_status <@ ARRAY['completed',
@@ -281,11 +284,22 @@ BEGIN
 			PERFORM mn.permission_run_end(r, p_status[e.n])
 			FROM run r WHERE r.id = e.ended;
 		ELSE
+			v_left := array_remove(v_left, e.taken);
 			RETURN QUERY SELECT x.* FROM run r, task t,
 			    mn.run_row(r, t, e.n) x
 			WHERE r.id = e.taken AND t.id = r.task_id;
 		END IF;
 	END LOOP;
+	-- It was given before, and that answer was lost.
+	IF v_left <> '{}' THEN
+		RETURN QUERY SELECT x.* FROM mn.places(p_then_run) AS q (id, i)
+		JOIN run r ON r.id = q.id JOIN session s ON s.id = r.session_id
+		JOIN task t ON t.id = r.task_id, mn.run_row(r, t, i) x
+		WHERE q.id = ANY (v_left) AND r.tenant_id = p_tenant
+		    AND r.status = 'assigned' AND s.run_id = r.id
+		    AND r.runner_id = p_then_runner[i]
+		    AND r.epoch = p_then_epoch[i];
+	END IF;
 END
 $$;
 

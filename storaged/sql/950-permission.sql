@@ -207,6 +207,7 @@ DECLARE
 	p	mn_data.permission;
 	v_to	text := CASE WHEN p_approved <> 0 THEN 'approved'
 		    ELSE 'denied' END;
+	v_same	boolean;
 BEGIN
 	SELECT * INTO p FROM permission WHERE id = p_permission
 	    AND tenant_id = p_tenant FOR UPDATE;
@@ -219,10 +220,16 @@ BEGIN
 		    'the request is canceled')).*;
 		RETURN;
 	ELSIF p.status <> 'pending' THEN
-		RETURN QUERY SELECT (mn.permission_row(p, CASE
-		    WHEN p.status = v_to THEN '' ELSE 'already_answered' END,
-		    CASE WHEN p.status = v_to THEN '' ELSE
-		    'the request was ' || p.status || ' before' END)).*;
+		-- Who changes the input, or says something else, must not
+		-- believe that this is what the agent hears.
+		v_same := p.status = v_to
+		    AND p_input IN ('', coalesce(p.answer_input, ''))
+		    AND p_answers IN ('', coalesce(p.answers, ''));
+		RETURN QUERY SELECT (mn.permission_row(p, CASE WHEN v_same
+		    THEN '' ELSE 'already_answered' END, CASE WHEN v_same
+		    THEN '' ELSE 'the request was ' || p.status || ' before' ||
+		    CASE WHEN p.status = v_to THEN ', otherwise' ELSE '' END
+		    END)).*;
 		RETURN;
 	ELSIF (p_input <> '' AND mn.json(p_input) IS NULL) OR
 	    (p_answers <> '' AND mn.json(p_answers) IS NULL) THEN

@@ -35,6 +35,8 @@ BEGIN
 END
 $$;
 
+-- Never before the day of its task, behind which it is looked for, though the
+-- clock may have been set back since.
 CREATE FUNCTION mn.log_append(p_tenant text, p_run text[], p_task text[],
     p_attempt bigint[], p_first bigint[], p_count bigint[], p_lines text[])
 RETURNS TABLE (n bigint, rows integer, code text, text text, doc text)
@@ -47,11 +49,12 @@ BEGIN
 		WHERE r.id = q.id AND r.tenant_id = p_tenant
 		    AND r.task_id = p_task[n] AND r.attempt = p_attempt[n]
 		    AND r.log_last = p_first[n] - 1
-		RETURNING n
+		RETURNING n, r.queued_at
 	), kept AS (
-		INSERT INTO log (tenant_id, task_id, attempt, first, count,
-		    lines)
-		SELECT p_tenant, p_task[n], p_attempt[n], p_first[n],
+		INSERT INTO log (day, tenant_id, task_id, attempt, first,
+		    count, lines)
+		SELECT (greatest(now(), queued_at) AT TIME ZONE 'UTC')::date,
+		    p_tenant, p_task[n], p_attempt[n], p_first[n],
 		    mn.clamp(p_count[n]), p_lines[n]
 		FROM moved WHERE p_count[n] > 0
 	)

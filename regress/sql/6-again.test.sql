@@ -1,0 +1,111 @@
+-- What is said again because its answer was lost, and what comes when another was
+-- first.
+\ir alone.sql
+SET mn.tenant = 'r';
+INSERT INTO mn_data.session (id, tenant_id, workspace_id, agent, is_byok,
+    network_policy, allowed_hosts, lifecycle_mode, spec, labels, annotations,
+    status, runner_id, epoch)
+SELECT 'sess_' || n, 'r', 'ws_' || n, 'x', false, 'open', '[]', 'persistent',
+    '{}', '{}', '{}', 'active', 'rnr_' || n, 1 FROM generate_series(1, 3) n;
+
+-- ---- the run that follows one that ends -------------------------------------
+SELECT pg_temp.task_put('r', 'task_1', 'run_1', 'sess_1', 'x', 10, 0, 0, '', '',
+    '', 'me', '', '', 'rnr_1', 1) \g /dev/null
+SELECT pg_temp.task_put('r', 'task_2', 'run_2', 'sess_1', 'x', 10, 0, 0, '', '',
+    '', 'me', '', '') \g /dev/null
+PREPARE ending AS SELECT * FROM mn.run_end('r', ARRAY['run_1'], ARRAY[1],
+    ARRAY['sess_1'], ARRAY['completed'], ARRAY[0], ARRAY[''], ARRAY[''],
+    ARRAY['done'], ARRAY[0], ARRAY[0], ARRAY[0], ARRAY[0], ARRAY[''],
+    ARRAY['completed'], ARRAY[''], ARRAY[0], ARRAY['run_2'], ARRAY['task_2'],
+    ARRAY['rnr_1'], ARRAY[1]);
+CREATE TEMPORARY TABLE first AS EXECUTE ending;
+CREATE TEMPORARY TABLE again AS EXECUTE ending;
+SELECT pg_temp.ok(count(*) = 1 AND bool_and(run = 'run_2' AND epoch = 1 AND
+    runner = 'rnr_1' AND n = 1), 'RUN_END gives the session its next run')
+    FROM first;
+SELECT pg_temp.ok(count(*) = 1 AND bool_and(f = a),
+    'RUN_END again, its answer lost: the same answer') FROM first f, again a;
+SELECT pg_temp.run_begin('r', 'run_2', 1, 0) \g /dev/null
+CREATE TEMPORARY TABLE late AS EXECUTE ending;
+SELECT pg_temp.ok(count(*) = 0,
+    'RUN_END again when that run has begun: it is not given twice') FROM late;
+
+-- ---- lines, and a clock that was set back -----------------------------------
+SELECT pg_temp.task_put('r', 'task_3', 'run_3', 'sess_2', 'x', 10, 0, 0, '', '',
+    '', 'me', '', '', 'rnr_2', 1) \g /dev/null
+UPDATE mn_data.task SET created_at = created_at + interval '1 day'
+    WHERE id = 'task_3';
+UPDATE mn_data.run SET queued_at = queued_at + interval '1 day'
+    WHERE id = 'run_3';
+SELECT pg_temp.log_append('r', 'run_3', 'task_3', 1, 1, 1,
+    E'{"n":1,"level":"info","content":"one"}\n') \g /dev/null
+SELECT pg_temp.ok(string_agg(lines, '') LIKE '%"one"%',
+    'lines written when the clock is behind the task''s day are read')
+    FROM mn.log_read('r', 'task_3', 1, 0, 1000);
+SELECT pg_temp.run_begin('r', 'run_3', 1, 0) \g /dev/null
+SELECT pg_temp.ok(bool_and(doc::json->>'attempt' = '2'), 'it is tried again')
+    FROM pg_temp.run_end('r', 'run_3', 1, 'lost', 0, '',
+    '', '', 0, 0, 0, 0, '', 'pending', 'run_4', 0);
+SELECT pg_temp.log_append('r', 'run_4', 'task_3', 2, 1, 1,
+    E'{"n":1,"level":"info","content":"two"}\n') \g /dev/null
+SELECT pg_temp.ok(string_agg(lines, '') LIKE '%"one"%"two"%',
+    'and those of the next attempt') FROM mn.log_read('r', 'task_3', 1, 0, 1000);
+
+-- ---- a person suspends what is being suspended ------------------------------
+SELECT mn.session_wish('r', 'sess_2', 1, 'idle', 0, 'system') \g /dev/null
+SELECT pg_temp.task_put('r', 'task_5', 'run_5', 'sess_2', 'x', 10, 0, 0, '', '',
+    '', 'me', '', '') \g /dev/null
+SELECT pg_temp.ok(s.suspended_at < t.wanted_at,
+    'a task made meanwhile wakes the session again')
+    FROM mn_data.session s, mn_data.task t
+    WHERE s.id = 'sess_2' AND t.id = 'task_5';
+SELECT mn.session_wish('r', 'sess_2', 1, 'idle', 0, 'system') \g /dev/null
+SELECT pg_temp.ok(s.suspended_at < t.wanted_at,
+    'also when the system asks again') FROM mn_data.session s, mn_data.task t
+    WHERE s.id = 'sess_2' AND t.id = 'task_5';
+SELECT mn.session_wish('r', 'sess_2', 1, 'lunch', 0, 'me') \g /dev/null
+SELECT pg_temp.ok(s.suspended_at >= t.wanted_at AND s.wish_reason = 'lunch',
+    'but not when a person does, whose suspension is a later one')
+    FROM mn_data.session s, mn_data.task t
+    WHERE s.id = 'sess_2' AND t.id = 'task_5';
+
+-- ---- a task is tried again, with an Idempotency-Key -------------------------
+SELECT pg_temp.task_put('r', 'task_6', 'run_6', 'sess_3', 'x', 10, 0, 0, '', '',
+    '', 'me', '', '', 'rnr_3', 1) \g /dev/null
+SELECT pg_temp.run_end('r', 'run_6', 1, 'failed', 0, '', '', '', 0, 0, 0, 0, '',
+    'failed', '', 0) \g /dev/null
+SELECT mn.task_again('r', 'task_6', 'run_7', 'me', 'k', pg_temp.hash('x')) AS r
+\g /dev/null
+SELECT pg_temp.ok(attempt = 2 AND run = 'run_7' AND code = 'replayed',
+    'TASK_AGAIN with the same key: that attempt')
+    FROM mn.task_again('r', 'task_6', 'run_8', 'me', 'k', pg_temp.hash('x'));
+SELECT pg_temp.run_end('r', 'run_7', 2, 'canceled', 0, '', '', '', 0, 0, 0, 0,
+    '', 'failed', '', 0) \g /dev/null
+SELECT pg_temp.ok(attempt = 2 AND run = 'run_7' AND status = 'failed'
+    AND code = 'replayed', 'TASK_AGAIN with it when that has failed: no other')
+    FROM mn.task_again('r', 'task_6', 'run_9', 'me', 'k', pg_temp.hash('x'));
+SELECT pg_temp.ok(code = 'idempotency_conflict',
+    'TASK_AGAIN with a key of another request')
+    FROM mn.task_again('r', 'task_6', 'run_10', 'me', 'k', pg_temp.hash('y'));
+SELECT pg_temp.ok(attempt = 3 AND run = 'run_11' AND code = '',
+    'TASK_AGAIN with a key of its own')
+    FROM mn.task_again('r', 'task_6', 'run_11', 'me', 'k2', pg_temp.hash('x'));
+SELECT pg_temp.ok(code = 'invalid_state' AND (SELECT count(*) = 0
+    FROM mn_data.idempotency WHERE key = 'k3'),
+    'TASK_AGAIN that is refused uses up no key')
+    FROM mn.task_again('r', 'task_6', 'run_12', 'me', 'k3', pg_temp.hash('x'));
+
+-- ---- two people answer ------------------------------------------------------
+SELECT mn.run_assign('r', 'run_11', 'task_6', 'sess_3', 'rnr_3', 1) \g /dev/null
+SELECT mn.permission_put('r', 'perm_1', 'run_11', 3, 'q', 'tool', 'Write',
+    'Write x', '{"c":"a"}', 'low', '', 0) \g /dev/null
+SELECT mn.permission_settle('r', 'perm_1', 1, '', 'me', '', '', '')
+\g /dev/null
+SELECT pg_temp.ok(code = '', 'PERMISSION_SETTLE, the same again')
+    FROM mn.permission_settle('r', 'perm_1', 1, 'because', 'you', '', '', '');
+SELECT pg_temp.ok(code = 'already_answered',
+    'PERMISSION_SETTLE with another input is another answer')
+    FROM mn.permission_settle('r', 'perm_1', 1, '', 'you', '', '{"c":"b"}', '');
+SELECT pg_temp.ok(code = 'already_answered',
+    'PERMISSION_SETTLE with other answers, too')
+    FROM mn.permission_settle('r', 'perm_1', 1, '', 'you', '', '', '["b"]');
