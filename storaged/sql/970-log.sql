@@ -36,7 +36,7 @@ END
 $$;
 
 -- Never before the day of its task, behind which it is looked for, though the
--- clock may have been set back since.
+-- clock may have been set back since; if there is a partition of that day.
 CREATE FUNCTION mn.log_append(p_tenant text, p_run text[], p_task text[],
     p_attempt bigint[], p_first bigint[], p_count bigint[], p_lines text[])
 RETURNS TABLE (n bigint, rows integer, code text, text text, doc text)
@@ -53,7 +53,8 @@ BEGIN
 	), kept AS (
 		INSERT INTO log (day, tenant_id, task_id, attempt, first,
 		    count, lines)
-		SELECT (greatest(now(), queued_at) AT TIME ZONE 'UTC')::date,
+		SELECT (least(greatest(now(), queued_at), now() +
+			interval '6 days') AT TIME ZONE 'UTC')::date,
 		    p_tenant, p_task[n], p_attempt[n], p_first[n],
 		    mn.clamp(p_count[n]), p_lines[n]
 		FROM moved WHERE p_count[n] > 0
