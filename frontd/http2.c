@@ -22,8 +22,6 @@
 #define H2_UNSENT_ALL	(64UL << 20)	/* answers that windows hold back: in */
 #define H2_UNSENT_OWN	(256UL * 1024)	/* all, and of one connection then */
 
-static size_t	 nstreams;
-
 /* ---- streams ---- */
 
 static void
@@ -32,7 +30,7 @@ h2_stream_free(struct h2_stream *st)
 	TAILQ_REMOVE(&st->h2->streams, st, entry);
 	if (--st->h2->nstreams == 0)
 		st->h2->idle_since = worker_mono_ms();
-	nstreams--;
+	limit_stream_end(st->h2->c);
 	if (st->x != NULL)
 		exchange_closed(st->x);
 	st->h2->unsent -= st->out.len;
@@ -48,7 +46,7 @@ h2_stream_free(struct h2_stream *st)
 static int
 h2_crowded(const struct http2 *h2)
 {
-	if (nstreams >= H2_STREAMS_ALL)
+	if (limit_streams_full(h2->c))
 		return (1);
 	return (h2->c->kind != LISTEN_RUNNER &&
 	    http_stats.unsent > H2_UNSENT_ALL && h2->unsent > H2_UNSENT_OWN);
@@ -79,7 +77,7 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	st->x->h2 = st;
 	TAILQ_INSERT_TAIL(&h2->streams, st, entry);
 	h2->nstreams++;
-	nstreams++;
+	limit_stream_begin(h2->c);
 	nghttp2_session_set_stream_user_data(ng, st->id, st);
 	return (0);
 }

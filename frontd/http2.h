@@ -11,8 +11,6 @@
 
 #define H2_STREAMS_REST		100	/* at once on a connection */
 #define H2_STREAMS_RUNNER	256
-/* On all connections: each may be a runner's, with its Connect and its Logs. */
-#define H2_STREAMS_ALL		(10000 + 2 * conn_max)
 #define H2_WINDOW		(256 * 1024)
 
 struct http2 {

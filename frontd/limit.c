@@ -1,7 +1,8 @@
 /*
  * limit.c - how many connections there may be, in all and from one address (an
  * IPv6 network of /64 is one address), and what the requests that are arriving
- * on them may take.  An address is remembered while it has a connection.
+ * and the streams of HTTP/2 on them may take.  An address is remembered while
+ * it has a connection.
  */
 #include <arpa/inet.h>
 
@@ -19,6 +20,7 @@ struct address {
 	char			 key[INET6_ADDRSTRLEN];
 	size_t			 count;
 	size_t			 bodies;
+	size_t			 streams;
 };
 
 RB_HEAD(addresses, address);
@@ -93,12 +95,39 @@ limit_release(struct conn *c, size_t n)
 		c->addr->bodies -= n;
 }
 
+void
+limit_stream_begin(struct conn *c)
+{
+	http_stats.open++;
+	if (c->addr != NULL)
+		c->addr->streams++;
+}
+
+void
+limit_stream_end(struct conn *c)
+{
+	http_stats.open--;
+	if (c->addr != NULL)
+		c->addr->streams--;
+}
+
 /* One address alone does not take what all are to have. */
+static int
+share_is_taken(size_t all, size_t own, size_t max)
+{
+	return (all >= max || (all >= max / 2 && own >= max / 4));
+}
+
 int
 limit_full(const struct conn *c)
 {
-	if (http_stats.bodies > BODIES_MAX)
-		return (1);
-	return (http_stats.bodies > BODIES_MAX / 2 && c->addr != NULL &&
-	    c->addr->bodies > BODIES_MAX / 4);
+	return (share_is_taken(http_stats.bodies,
+	    c->addr != NULL ? c->addr->bodies : 0, BODIES_MAX));
+}
+
+int
+limit_streams_full(const struct conn *c)
+{
+	return (share_is_taken(http_stats.open,
+	    c->addr != NULL ? c->addr->streams : 0, STREAMS_MAX));
 }

@@ -14,6 +14,8 @@
 #define IN_MAX		(64 * 1024)	/* pipelined bytes held back */
 #define OUT_HIGH	(256 * 1024)	/* no more input is handled above */
 #define BODIES_MAX	(256UL << 20)	/* of all requests being read */
+/* Of HTTP/2: each connection may be a runner's, with its Connect and Logs. */
+#define STREAMS_MAX	(10000 + 2 * conn_max)
 
 /* Milliseconds. */
 #define TIME_HANDSHAKE	10000
@@ -85,6 +87,10 @@ void		 address_put(struct address *);
 void		 limit_hold(struct conn *, size_t);
 void		 limit_release(struct conn *, size_t);
 int		 limit_full(const struct conn *);
+/* The streams of HTTP/2 that are open, likewise. */
+void		 limit_stream_begin(struct conn *);
+void		 limit_stream_end(struct conn *);
+int		 limit_streams_full(const struct conn *);
 
 /* listener.c */
 int	 listener_add(int, enum listener_kind, int);
@@ -103,6 +109,7 @@ struct http_stats {
 	uint64_t	 accepted, refused, requests, errors, streams, grpc;
 	uint64_t	 bytes_in, bytes_out;
 	size_t		 conns, bodies, unsent;
+	size_t		 open;		/* streams of HTTP/2 */
 };
 extern struct http_stats http_stats;
 size_t	 http_metrics(char *, size_t);

@@ -296,6 +296,7 @@ end(void)
 	}
 	CLAIM(http_stats.conns == 0);
 	CLAIM(http_stats.bodies == 0);
+	CLAIM(http_stats.open == 0 && http_stats.unsent == 0);
 	CLAIM(api_is_idle());
 	CLAIM(follow_count() == 0);
 	CLAIM(auth_count() == 0);

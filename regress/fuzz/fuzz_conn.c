@@ -376,6 +376,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	}
 	CLAIM(http_stats.conns == 0);
 	CLAIM(http_stats.bodies == 0);
+	CLAIM(http_stats.open == 0 && http_stats.unsent == 0);
 	CLAIM(opened == closed);
 	return (0);
 }

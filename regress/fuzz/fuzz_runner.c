@@ -332,6 +332,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	}
 	turns();
 	CLAIM(http_stats.conns == 0 && http_stats.bodies == 0);
+	CLAIM(http_stats.open == 0 && http_stats.unsent == 0);
 	/* runnerd was told of every end. */
 	for (i = 0; i < nknown; i++)
 		CLAIM(!known[i].open);

@@ -183,6 +183,51 @@ await test("attack: windows that stay shut: memory, and others' streams",
 	    (await stats(e)).conns <= 2);
 });
 
+// On the runner port calls that wait for their message, on the other requests
+// that wait for their body: neither needs a credential.
+const GRPC = [["content-type", "application/grpc"]];
+for (const [name, port, n, sent, call, said] of [
+    ["calls", "runner", 256,
+	request("POST", "/grpc.health.v1.Health/Check", GRPC),
+	request("POST", "/test.Echo/Bidi", GRPC), "\0\0\0\0\x02ok"],
+    ["requests", "api", 100, request("POST", "/echo"),
+	request("POST", "/echo"), "ok"]])
+	await test(`attack: all ${name} that there may be, from one address`,
+	    async () => {
+		const ALL = 10000 + 2 * 300, cs = [];
+		await e.stop();
+		e = await start({ MN_CONN_MAX: "300" });
+		const begin = Buffer.concat([...Array.from({ length: n },
+		    (_, i) => frame(T.HEADERS, END_HEADERS, 2 * i + 1, sent)),
+		    frame(T.PING, 0, 0, Buffer.alloc(8))]);
+		for (let k = 0; k * n <= ALL; k++) {
+			const c = await connect(e[port]);
+			cs.push(c);
+			c.write(begin);
+			await wait(c, "the PING's answer",
+			    (f) => f.type === T.PING);
+		}
+		if (!frames(cs.at(-1)).some((f) => f.type === T.RST &&
+		    f.data.readUInt32BE(0) === REFUSED))
+			throw new Error("none was refused");
+		const other = await connect(e[port], undefined, "127.0.0.2");
+		other.write(Buffer.concat([frame(T.HEADERS, END_HEADERS, 1,
+		    call), frame(T.DATA, END_STREAM, 1, Buffer.from(said))]));
+		if (await body(other, 1) !== said)
+			throw new Error("another address was not served");
+		other.end();
+		cs.forEach((c) => c.end());
+		// They count no more.
+		await until("room for that address", async () =>
+		    (await stats(e)).conns <= 1);
+		const c = await connect(e[port]);
+		c.write(Buffer.concat([frame(T.HEADERS, END_HEADERS, 1, call),
+		    frame(T.DATA, END_STREAM, 1, Buffer.from(said))]));
+		if (await body(c, 1) !== said)
+			throw new Error("no room again");
+		c.end();
+	});
+
 // What the kernel holds of the engine's for a client.
 function unsent(c) {
 	const hex = (n) => `:${n.toString(16).toUpperCase().padStart(4, "0")}`;

@@ -51,8 +51,8 @@ export function request(method, path, more = []) {
 }
 
 // A connection that has said hello.
-export async function connect(port, settings = Buffer.alloc(0)) {
-	const c = await Raw.open(port);
+export async function connect(port, settings = Buffer.alloc(0), from) {
+	const c = await Raw.open(port, from);
 	c.write(Buffer.concat([PREFACE, frame(T.SETTINGS, 0, 0, settings)]));
 	return c;
 }
