@@ -3,7 +3,8 @@
  * only as much as it has credit for, and credit goes back when the client's
  * queue is short, so a slow reader holds up nobody else and is never buffered
  * without bound.  When an owner dies its streams stay open and are asked for
- * again, from the last position sent, at its successor.
+ * again, from the last position sent, at its successor; so is what has not
+ * begun, and if none comes while the head is held back that is 503.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -261,7 +262,9 @@ follow_up(struct peer *p)
 			continue;
 		f->away = 0;
 		f->owed = 0;
-		if (f->kind->resumable(f))
+		f->begin_at = worker_mono_ms() + BEGIN_MS;
+		/* Who was told nothing yet misses nothing. */
+		if (!f->begun || f->kind->resumable(f))
 			f->kind->start(f);
 		else
 			follow_end(f);
@@ -273,9 +276,24 @@ follow_down(struct peer *p)
 {
 	struct follow	*f;
 
-	RB_FOREACH(f, follows, &follows)
-		if (f->kind->owner == p->proc)
-			f->away = 1;
+	RB_FOREACH(f, follows, &follows) {
+		if (f->kind->owner != p->proc)
+			continue;
+		f->away = 1;
+		f->begin_at = worker_mono_ms() + BEGIN_MS;
+	}
+}
+
+/* As whoever comes while the owner is away. */
+static void
+follow_unavailable(struct follow *f)
+{
+	struct request	*req = follow_request(f);
+
+	follow_forget(f);
+	if (req != NULL)
+		refuse(req, "unavailable",
+		    "a part of the server is restarting or busy, try again");
 }
 
 /* Nothing to send yet and nobody refused: the client gets its head. */
@@ -285,7 +303,12 @@ follow_janitor(void)
 	struct follow	*f, *next;
 	uint64_t	 now = worker_mono_ms();
 
-	RB_FOREACH_SAFE(f, follows, &follows, next)
-		if (!f->begun && !f->away && now >= f->begin_at)
+	RB_FOREACH_SAFE(f, follows, &follows, next) {
+		if (f->begun || now < f->begin_at)
+			continue;
+		if (f->away)
+			follow_unavailable(f);
+		else
 			follow_begin(f);
+	}
 }
