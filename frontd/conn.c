@@ -109,6 +109,7 @@ conn_free(struct conn *c)
 		http2_free(c);
 	if (c->is_dirty)
 		TAILQ_REMOVE(&dirty, c, dirty);
+	limit_queued(c, 0);
 	if (c->tls != NULL)
 		tls_free(c->tls);
 	close(c->fd);
@@ -421,6 +422,9 @@ conn_turn(struct conn *c)
 			conn_flush(c);
 	} while (was_high && c->in.len > 0 && c->out.len <= OUT_HIGH &&
 	    c->state == CONN_HTTP1);
+	/* Of HTTP/2 the queues of its streams are counted. */
+	if (c->h1 != NULL)
+		limit_queued(c, c->out.len);
 	if (c->state == CONN_HTTP1)
 		http1_flushed(c);
 	else if (c->state == CONN_HTTP2)

@@ -243,6 +243,7 @@ http1_send_body(struct exchange *x, const void *p, size_t n)
 	conn_write(x->c, p, n);
 	if (h->chunked)
 		conn_write(x->c, "\r\n", 2);
+	limit_queued(x->c, x->c->out.len);
 }
 
 static void

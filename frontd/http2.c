@@ -19,8 +19,6 @@
 #define H2_DROP		(4 << 20)	/* of a body that was refused */
 #define H2_IDLE_RUNNER	300000
 #define H2_CONNECTION_WINDOW (64 << 20)	/* all streams of a connection */
-#define H2_UNSENT_ALL	(64UL << 20)	/* answers that windows hold back: in */
-#define H2_UNSENT_OWN	(256UL * 1024)	/* all, and of one connection then */
 
 /* ---- streams ---- */
 
@@ -33,23 +31,11 @@ h2_stream_free(struct h2_stream *st)
 	limit_stream_end(st->h2->c);
 	if (st->x != NULL)
 		exchange_closed(st->x);
-	st->h2->unsent -= st->out.len;
-	http_stats.unsent -= st->out.len;
 	if (st->g != NULL)
 		grpc_gone(st);
-	buf_free(&st->out);
+	h2_out_drop(st);
 	free(st->grpc_text);
 	free(st);
-}
-
-/* When answers pile up, who reads none of its own gets no more of them. */
-static int
-h2_crowded(const struct http2 *h2)
-{
-	if (limit_streams_full(h2->c))
-		return (1);
-	return (h2->c->kind != LISTEN_RUNNER &&
-	    http_stats.unsent > H2_UNSENT_ALL && h2->unsent > H2_UNSENT_OWN);
 }
 
 static int
@@ -61,7 +47,7 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	if (f->hd.type != NGHTTP2_HEADERS ||
 	    f->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return (0);
-	if (h2_crowded(h2)) {
+	if (limit_streams_full(h2->c) || limit_unread(h2->c, 0)) {
 		http_stats.refused++;
 		nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE,
 		    f->hd.stream_id, NGHTTP2_REFUSED_STREAM);

@@ -18,7 +18,6 @@ struct http2 {
 	struct conn			*c;
 	TAILQ_HEAD(, h2_stream)		 streams;
 	size_t				 nstreams;
-	size_t				 unsent;	/* in their queues */
 	uint64_t			 idle_since;
 	uint64_t			 budget_at;	/* of control frames */
 	unsigned int			 budget;
@@ -51,6 +50,7 @@ ssize_t	 h2_read(nghttp2_session *, int32_t, uint8_t *, size_t, uint32_t *,
 void	 h2_respond(struct h2_stream *, const struct field *, size_t, int);
 void	 h2_out(struct h2_stream *, const void *, size_t);
 void	 h2_out_end(struct h2_stream *);
+void	 h2_out_drop(struct h2_stream *);
 void	 h2_cut(struct h2_stream *, uint32_t);
 void	 h2_return(struct h2_stream *, size_t);
 void	 h2_end_session(struct http2 *, uint32_t);

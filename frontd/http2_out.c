@@ -52,8 +52,7 @@ h2_read(nghttp2_session *ng, int32_t id, uint8_t *p, size_t n,
 		memcpy(p, buf_head(&st->out), n);
 		buf_drain(&st->out, n);
 		st->stall_sent += n;
-		st->h2->unsent -= n;
-		http_stats.unsent -= n;
+		limit_queued(st->h2->c, st->h2->c->unsent - n);
 		st->h2->drained = 1;
 	}
 	if (st->out.len > 0)
@@ -93,8 +92,7 @@ void
 h2_out(struct h2_stream *st, const void *p, size_t n)
 {
 	buf_add(&st->out, p, n);
-	st->h2->unsent += n;
-	http_stats.unsent += n;
+	limit_queued(st->h2->c, st->h2->c->unsent + n);
 	if (st->deferred)
 		nghttp2_session_resume_data(st->h2->ng, st->id);
 	st->deferred = 0;
@@ -106,6 +104,13 @@ h2_out_end(struct h2_stream *st)
 {
 	st->out_end = 1;
 	h2_out(st, NULL, 0);
+}
+
+void
+h2_out_drop(struct h2_stream *st)
+{
+	limit_queued(st->h2->c, st->h2->c->unsent - st->out.len);
+	buf_free(&st->out);
 }
 
 void
@@ -190,9 +195,11 @@ http2_end(struct exchange *x)
 		h2_end_session(st->h2, NGHTTP2_NO_ERROR);
 }
 
+/* The way out may be full: what was queued does not wait for it. */
 static void
 http2_cut(struct exchange *x)
 {
+	h2_out_drop(x->h2);
 	h2_cut(x->h2, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 

@@ -1,8 +1,8 @@
 /*
  * limit.c - how many connections there may be, in all and from one address (an
  * IPv6 network of /64 is one address), and what the requests that are arriving
- * and the streams of HTTP/2 on them may take.  An address is remembered while
- * it has a connection.
+ * on them, their streams of HTTP/2 and the answers that nobody has read may
+ * take.  An address is remembered while it has a connection.
  */
 #include <arpa/inet.h>
 
@@ -21,6 +21,7 @@ struct address {
 	size_t			 count;
 	size_t			 bodies;
 	size_t			 streams;
+	size_t			 unsent;
 };
 
 RB_HEAD(addresses, address);
@@ -115,19 +116,45 @@ limit_stream_end(struct conn *c)
 static int
 share_is_taken(size_t all, size_t own, size_t max)
 {
-	return (all >= max || (all >= max / 2 && own >= max / 4));
+	return (all >= max / 2 && own >= max / 4);
 }
 
 int
 limit_full(const struct conn *c)
 {
-	return (share_is_taken(http_stats.bodies,
+	return (http_stats.bodies >= BODIES_MAX ||
+	    share_is_taken(http_stats.bodies,
 	    c->addr != NULL ? c->addr->bodies : 0, BODIES_MAX));
 }
 
 int
 limit_streams_full(const struct conn *c)
 {
-	return (share_is_taken(http_stats.open,
+	return (http_stats.open >= STREAMS_MAX ||
+	    share_is_taken(http_stats.open,
 	    c->addr != NULL ? c->addr->streams : 0, STREAMS_MAX));
+}
+
+void
+limit_queued(struct conn *c, size_t n)
+{
+	http_stats.unsent = http_stats.unsent - c->unsent + n;
+	if (c->addr != NULL)
+		c->addr->unsent = c->addr->unsent - c->unsent + n;
+	c->unsent = n;
+}
+
+/*
+ * When answers pile up, who reads none of its own gets no more of them, and an
+ * address that has its share no long ones on other connections either.
+ */
+int
+limit_unread(const struct conn *c, size_t n)
+{
+	if (c->kind == LISTEN_RUNNER)
+		return (0);
+	if (share_is_taken(http_stats.unsent,
+	    c->addr != NULL ? c->addr->unsent : 0, UNSENT_MAX))
+		return (c->unsent + n > UNSENT_OWN);
+	return (http_stats.unsent > UNSENT_MAX / 4 && c->unsent > UNSENT_OWN);
 }

@@ -16,6 +16,8 @@
 #define BODIES_MAX	(256UL << 20)	/* of all requests being read */
 /* Of HTTP/2: each connection may be a runner's, with its Connect and Logs. */
 #define STREAMS_MAX	(10000 + 2 * conn_max)
+#define UNSENT_MAX	(256UL << 20)	/* of answers that nobody has read; */
+#define UNSENT_OWN	(256UL * 1024)	/* a connection may always have these */
 
 /* Milliseconds. */
 #define TIME_HANDSHAKE	10000
@@ -58,6 +60,7 @@ struct conn {
 	uint64_t		 deadline;	/* monotonic ms, 0: none */
 	uint64_t		 stall_since;	/* out is not empty since */
 	size_t			 stall_sent;
+	size_t			 unsent;	/* limit_queued() */
 	int			 fd;
 	enum listener_kind	 kind;
 	enum conn_state		 state;
@@ -91,6 +94,9 @@ int		 limit_full(const struct conn *);
 void		 limit_stream_begin(struct conn *);
 void		 limit_stream_end(struct conn *);
 int		 limit_streams_full(const struct conn *);
+/* n bytes of answers wait on it now; unread: n more would be too many. */
+void		 limit_queued(struct conn *, size_t);
+int		 limit_unread(const struct conn *, size_t);
 
 /* listener.c */
 int	 listener_add(int, enum listener_kind, int);

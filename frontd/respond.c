@@ -176,6 +176,14 @@ reply_body(struct request *req, int status, const char *type,
 {
 	struct exchange	*x = req->x;
 
+	if (limit_unread(x->c, x->is_head ? 0 : len)) {
+		log_debug("%s: an answer was cut: too many are not read",
+		    req->address);
+		http_stats.refused++;
+		x->t->cut(x);
+		respond_over(x);
+		return;
+	}
 	respond_head(x, status, type, (int64_t)len);
 	if (!x->is_head && len > 0)
 		x->t->body(x, body, len);

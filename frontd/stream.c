@@ -158,7 +158,7 @@ stream_flush(struct request *req)
 		return (1);
 	pass_on(x);
 	queued = x->t->queued(x);
-	if (queued > STREAM_MAX) {
+	if (queued > STREAM_MAX || limit_unread(x->c, 0)) {
 		x->t->cut(x);
 		return (0);
 	}

@@ -183,6 +183,70 @@ await test("attack: windows that stay shut: memory, and others' streams",
 	    (await stats(e)).conns <= 2);
 });
 
+// All are asked for before the first answer comes.
+for (const [name, conns, calls, target, most] of [
+    ["late answers", 10, 100, "/big?bytes=200000", 110],
+    ["late answers, on many connections", 250, 4, "/big?bytes=1000000", 330],
+    ["streams", 10, 100, "/count?count=9999&pad=1000", 180]])
+	await test(`attack: windows that stay shut, and ${name}`, async () => {
+		await fresh();
+		const cs = [];
+		const [grown] = await growth(async () => {
+			for (let k = 0; k < conns; k++) {
+				const c = await connect(e.api,
+				    Buffer.from([0, 4, 0, 0, 0, 0]));
+				cs.push(c);
+				for (let i = 0; i < calls; i++)
+					c.write(frame(T.HEADERS, BOTH,
+					    2 * i + 1, request("GET",
+					    `${target}&ms=3000`)));
+			}
+			await Promise.all(cs.map(async (c) => {
+				await wait(c, "an answer's head", (f) =>
+				    f.type === T.HEADERS || f.type === T.RST);
+				c.write(frame(T.PING, 0, 0, Buffer.alloc(8)));
+				await wait(c, "the PING's answer",
+				    (f) => f.type === T.PING);
+			}));
+		});
+		if (grown > most * MB)
+			throw new Error(`${grown} KB more`);
+		if (!cs.some((c) => frames(c).some((f) => f.type === T.RST &&
+		    f.data.readUInt32BE(0) === CALM)))
+			throw new Error("none was cut");
+		const c = await connect(e.api, undefined, "127.0.0.2");
+		c.write(frame(T.HEADERS, BOTH, 1,
+		    request("GET", "/big?bytes=60000")));
+		if ((await body(c, 1)).length !== 60000)
+			throw new Error("another address was not served");
+		c.end();
+		cs.forEach((x) => x.end());
+		await until("their connections are gone", async () =>
+		    (await stats(e)).conns <= 2);
+	});
+
+await test("attack: answers over HTTP/1.1 that nobody reads", async () => {
+	await fresh();
+	const cs = [];
+	for (let k = 0; k < 120; k++) {
+		const c = await Raw.open(e.api);
+		c.s.pause();
+		cs.push(c);
+	}
+	const [grown] = await growth(async () => {
+		const before = (await stats(e)).opened;
+		for (const c of cs)
+			c.write("GET /big?bytes=6000000&ms=1000 HTTP/1.1\r\n" +
+			    "Host: localhost\r\n\r\n");
+		await until("all are asked for", async () =>
+		    (await stats(e)).opened - before === cs.length);
+		await new Promise((r) => setTimeout(r, 2000));
+	});
+	if (grown > 330 * MB)
+		throw new Error(`${grown} KB more`);
+	cs.forEach((x) => x.end());
+});
+
 // On the runner port calls that wait for their message, on the other requests
 // that wait for their body: neither needs a credential.
 const GRPC = [["content-type", "application/grpc"]];

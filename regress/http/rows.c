@@ -59,7 +59,7 @@ secret(struct request *req)
 }
 
 static void
-big(struct request *req)
+big_reply(struct request *req)
 {
 	const char	*s = request_param(req, "bytes");
 	size_t		 n = s != NULL ? strtoul(s, NULL, 10) : 0;
@@ -72,17 +72,22 @@ big(struct request *req)
 	free(p);
 }
 
+struct lateness {
+	uint64_t	 id;
+	void		(*reply)(struct request *);
+};
+
 static void
 late_reply(evutil_socket_t fd, short what, void *arg)
 {
-	uint64_t	*id = arg;
+	struct lateness	*l = arg;
 	struct request	*req;
 
 	(void)fd;
 	(void)what;
-	if ((req = request_find(*id)) != NULL)
-		hello(req);
-	free(id);
+	if ((req = request_find(l->id)) != NULL)
+		l->reply(req);
+	free(l);
 }
 
 static void
@@ -94,11 +99,11 @@ count_closed(struct request *req)
 
 /* Answers in the turn of a timer, when the client may be gone. */
 static void
-late(struct request *req)
+later(struct request *req, void (*reply)(struct request *))
 {
 	const char	*ms = request_param(req, "ms");
 	struct timeval	 tv = { 0, LATE_MS * 1000 };
-	uint64_t	*id;
+	struct lateness	*l;
 
 	if (ms != NULL) {
 		tv.tv_sec = strtol(ms, NULL, 10) / 1000;
@@ -106,10 +111,26 @@ late(struct request *req)
 	}
 	opened_count++;
 	req->on_closed = count_closed;
-	if ((id = malloc(sizeof(*id))) == NULL)
+	if ((l = malloc(sizeof(*l))) == NULL)
 		err(1, NULL);
-	*id = req->id;
-	event_base_once(worker_base(), -1, EV_TIMEOUT, late_reply, id, &tv);
+	l->id = req->id;
+	l->reply = reply;
+	event_base_once(worker_base(), -1, EV_TIMEOUT, late_reply, l, &tv);
+}
+
+static void
+late(struct request *req)
+{
+	later(req, hello);
+}
+
+static void
+big(struct request *req)
+{
+	if (request_param(req, "ms") != NULL)
+		later(req, big_reply);
+	else
+		big_reply(req);
 }
 
 static void
@@ -185,7 +206,7 @@ number(const struct request *req, const char *name)
 }
 
 static void
-count(struct request *req)
+count_begin(struct request *req)
 {
 	struct counting	*k;
 	const char	*last = req->header[H_LAST_EVENT_ID];
@@ -204,6 +225,15 @@ count(struct request *req)
 	req->on_drained = count_on;
 	stream_begin(req);
 	count_on(req);
+}
+
+static void
+count(struct request *req)
+{
+	if (request_param(req, "ms") != NULL)
+		later(req, count_begin);
+	else
+		count_begin(req);
 }
 
 /* Ignores flow control: must be cut. */
