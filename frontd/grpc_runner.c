@@ -3,7 +3,8 @@
  * Enroll and Connect travel as STREAM_*, Logs as LOGS_* on the bulk pair, so
  * that lines never stand before a heartbeat.  The stream's window goes back
  * when runnerd says so.  Without runnerd every stream ends with UNAVAILABLE and
- * the agent comes back.
+ * the agent comes back; so does, when runnerd's queue is long, one that runnerd
+ * has said nothing on yet, which may be anybody's.
  */
 #include <sys/queue.h>
 
@@ -28,6 +29,7 @@ struct link {
 	uint64_t		 id;
 	int			 logs;
 	int			 unary;
+	int			 heard;		/* runnerd spoke on it */
 };
 TAILQ_HEAD(links, link);
 
@@ -138,7 +140,9 @@ runner_message(struct grpc_stream *s, const uint8_t *p, size_t n)
 
 	if (l == NULL)
 		return;
-	if (l->logs)
+	if (!l->heard && peer_is_full(runnerd()))
+		rc = -1;
+	else if (l->logs)
 		rc = send_logs_message(runnerd(), l->ref, &lm);
 	else
 		rc = send_stream_message(runnerd(), l->ref, &m);
@@ -208,6 +212,7 @@ stream_of(uint64_t ref, int logs)
 	if ((s = grpc_find(ref - ref_base)) == NULL ||
 	    (l = s->data) == NULL || l->logs != logs)
 		return (NULL);
+	l->heard = 1;
 	return (s);
 }
 

@@ -3,6 +3,7 @@
 
 import grpc from "@grpc/grpc-js";
 import { createHash } from "node:crypto";
+import { END_HEADERS, T, connect, frame, request, wait } from "./frames.mjs";
 import { failed, is, start, test } from "./world.mjs";
 
 const world = await start("runner");
@@ -98,6 +99,45 @@ await test("runner: runnerd dies: UNAVAILABLE, then again", async () => {
 	await again.until(1);
 	again.s.cancel();
 	await again.status;
+});
+
+// runnerd is killed when its queue is given up.
+await test("runner: who is unknown yet does not fill the way to runnerd",
+    async () => {
+	const cs = [], message = Buffer.alloc(60005);
+	message.writeUInt32BE(60000, 1);
+	process.kill(world.child.pid, "SIGSTOP");
+	for (let k = 0; k < 2; k++) {
+		const c = await connect(world.port);
+		cs.push(c);
+		for (let i = 0; i < 256; i++)
+			c.write(frame(T.HEADERS, END_HEADERS, 2 * i + 1,
+			    request("POST", "/marionette.v1.RunnerService/Enroll",
+			    [["content-type", "application/grpc"]])));
+	}
+	for (const c of cs) {
+		for (let i = 0; i < 256; i++)
+			for (let at = 0, end; at < 4 * message.length; at = end) {
+				end = Math.min(at + 16384, 4 * message.length);
+				c.write(frame(T.DATA, 0, 2 * i + 1,
+				    Buffer.concat([message, message, message,
+				    message]).subarray(at, end)));
+			}
+		c.write(frame(T.PING, 0, 0, Buffer.alloc(8)));
+		await wait(c, "the PING's answer", (f) => f.type === T.PING);
+	}
+	process.kill(world.child.pid, "SIGCONT");
+	/* UNAVAILABLE while the queue is being read, and no longer. */
+	let err, v;
+	for (let i = 0; i < 100 && v === undefined; i++) {
+		[err, v] = await new Promise((ok) => client.enroll(
+		    Buffer.from("hello"), (e, r) => ok([e, r])));
+		await new Promise((ok) => setTimeout(ok, 20));
+	}
+	cs.forEach((c) => c.end());
+	is([err, v?.toString()], [null, "hello"]);
+	if (/queue is full/.test(world.log))
+		throw new Error(world.log);
 });
 
 await test("runner: what runnerd said before a drain comes before the end",
