@@ -3,7 +3,8 @@
  * remembered for less than the minute that its tickets live, dropped when
  * sessiond says that it was revoked.  Requests that bring the same credential
  * while it is being asked about wait for the one answer; a refusal is
- * remembered for two seconds, so that a broken client costs little.
+ * remembered for two seconds, so that a broken client costs little.  Whoever
+ * guesses keys does not push out those that are known.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -27,7 +28,7 @@ enum entry_state { ENTRY_ASKED, ENTRY_GOOD, ENTRY_REFUSED };
 
 struct entry {
 	RB_ENTRY(entry)		 entry;
-	TAILQ_ENTRY(entry)	 list;		/* oldest first */
+	TAILQ_ENTRY(entry)	 list;		/* list_of(), oldest first */
 	uint8_t			 key[32];
 	enum entry_state	 state;
 	uint64_t		 until;		/* monotonic ms */
@@ -42,7 +43,8 @@ RB_HEAD(entries, entry);
 TAILQ_HEAD(entry_list, entry);
 
 static struct entries		 entries = RB_INITIALIZER(&entries);
-static struct entry_list	 list = TAILQ_HEAD_INITIALIZER(list);
+static struct entry_list	 known = TAILQ_HEAD_INITIALIZER(known);
+static struct entry_list	 others = TAILQ_HEAD_INITIALIZER(others);
 static size_t			 count;
 
 static int
@@ -69,28 +71,51 @@ entry_find(const uint8_t key[32])
 	return (RB_FIND(entries, &entries, &e));
 }
 
+static struct entry_list *
+list_of(const struct entry *e)
+{
+	return (e->state == ENTRY_GOOD ? &known : &others);
+}
+
+static void
+entry_set(struct entry *e, enum entry_state state)
+{
+	TAILQ_REMOVE(list_of(e), e, list);
+	e->state = state;
+	TAILQ_INSERT_TAIL(list_of(e), e, list);
+}
+
 static void
 entry_free(struct entry *e)
 {
 	RB_REMOVE(entries, &entries, e);
-	TAILQ_REMOVE(&list, e, list);
+	TAILQ_REMOVE(list_of(e), e, list);
 	count--;
 	free(e->waiters);
 	freezero(e, sizeof(*e));
 }
 
-/* Makes room by forgetting the oldest that nobody waits for. */
+/*
+ * Makes room by forgetting the oldest that was refused.  If none was, one that
+ * is known goes for one that is asked about, while these are less than half.
+ */
 static void
 entry_evict(void)
 {
-	struct entry	*e, *next;
+	struct entry	*e;
+	size_t		 asked = 0;
 
-	TAILQ_FOREACH_SAFE(e, &list, list, next) {
-		if (count < CACHE_MAX)
-			return;
-		if (e->state != ENTRY_ASKED)
+	if (count < CACHE_MAX)
+		return;
+	TAILQ_FOREACH(e, &others, list) {
+		if (e->state == ENTRY_REFUSED) {
 			entry_free(e);
+			return;
+		}
+		asked++;
 	}
+	if (asked < CACHE_MAX / 2)
+		entry_free(TAILQ_FIRST(&known));
 }
 
 static struct entry *
@@ -105,7 +130,7 @@ entry_new(const uint8_t key[32])
 		fatal("identity");
 	memcpy(e->key, key, sizeof(e->key));
 	RB_INSERT(entries, &entries, e);
-	TAILQ_INSERT_TAIL(&list, e, list);
+	TAILQ_INSERT_TAIL(list_of(e), e, list);
 	count++;
 	return (e);
 }
@@ -142,7 +167,7 @@ entry_wake(struct entry *e)
 static void
 entry_refused(struct entry *e, const struct msg_refused *m)
 {
-	e->state = ENTRY_REFUSED;
+	entry_set(e, ENTRY_REFUSED);
 	e->until = worker_mono_ms() +
 	    (refusal_status(m->code) == 401 ? CACHE_REFUSED : 1);
 	e->retry_after = m->retry_after;
@@ -167,7 +192,7 @@ auth_done(struct request *none, enum msg_type type, const void *m, void *key)
 		identity_set(&e->who, a);
 		life = a->expires > now + TICKET_MARGIN ?
 		    (a->expires - now - TICKET_MARGIN) * 1000 : 1;
-		e->state = ENTRY_GOOD;
+		entry_set(e, ENTRY_GOOD);
 		e->until = worker_mono_ms() +
 		    (life < CACHE_MS ? life : CACHE_MS);
 	}
@@ -347,18 +372,25 @@ auth_revoked(const char *key)
 {
 	struct entry	*e, *next;
 
-	TAILQ_FOREACH_SAFE(e, &list, list, next)
-		if (e->state == ENTRY_GOOD && strcmp(e->who.key, key) == 0)
+	TAILQ_FOREACH_SAFE(e, &known, list, next)
+		if (strcmp(e->who.key, key) == 0)
+			entry_free(e);
+}
+
+static void
+forget_old(struct entry_list *list)
+{
+	struct entry	*e, *next;
+	uint64_t	 now = worker_mono_ms();
+
+	TAILQ_FOREACH_SAFE(e, list, list, next)
+		if (e->state != ENTRY_ASKED && now >= e->until)
 			entry_free(e);
 }
 
 void
 auth_janitor(void)
 {
-	struct entry	*e, *next;
-	uint64_t	 now = worker_mono_ms();
-
-	TAILQ_FOREACH_SAFE(e, &list, list, next)
-		if (e->state != ENTRY_ASKED && now >= e->until)
-			entry_free(e);
+	forget_old(&known);
+	forget_old(&others);
 }

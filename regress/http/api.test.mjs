@@ -454,34 +454,6 @@ await test("events: go on where they were when sessiond dies", async () => {
 	is((await got).events.map((e) => e.id), ["7.2", "7.3"]);
 });
 
-// sessiond dies before it has said a word about the stream.
-for (const [name, how, want] of [
-    ["is asked again", "kill", 200], ["stays away", "gone", 503]])
-	await test(`events: sessiond dies before it begins, and ${name}`,
-	    async () => {
-		const got = new Promise((ok) => {
-			const req = http.get({ host: "127.0.0.1", port:
-			    world.port, path: "/api/v1/events", agent: false,
-			    headers: { Authorization: "Bearer mk_good",
-			    "X-Request-ID": "do-silent" }, timeout: 5000 },
-			    (res) => {
-				ok(res.statusCode);
-				req.destroy();
-			});
-			req.on("timeout", () => req.destroy(
-			    new Error("no answer")));
-			req.on("error", (e) => ok(e.message));
-		});
-		await new Promise((ok) => setTimeout(ok, 200));
-		await world.say(`${how} sessiond`);
-		try {
-			is(await got, want);
-		} finally {
-			if (how === "gone")
-				await world.say("back sessiond");
-		}
-	});
-
 await world.stop();
 
 // ---- the admin port and the local socket ----
