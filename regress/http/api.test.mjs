@@ -294,8 +294,11 @@ await test("api: an owner dies", async () => {
 	    prompt: "x" } });
 	await sent(200, "TASK_CANCEL", {}, "POST",
 	    `/api/v1/tasks/${id("task")}/cancel`, die);
-	await refused(504, "outcome_unknown", null, "POST",
+	await sent(200, "TASK_RETRY", {}, "POST",
 	    `/api/v1/tasks/${id("task")}/retry`, die);
+	// Of one that may not be, nobody can say whether it was done.
+	await refused(504, "outcome_unknown", null, "DELETE",
+	    `/api/v1/agent-configs/${id("acfg")}`, die);
 	await world.say("gone taskd");
 	await new Promise((ok) => setTimeout(ok, 100));
 	await refused(503, "unavailable", null, "POST", "/api/v1/tasks",
