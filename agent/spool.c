@@ -1,9 +1,10 @@
 /*
  * spool.c - a file a run in spool/: log lines, each with its length, numbered
  * from 1 by their place.  Written at the end of each turn, read back for
- * sending, holes punched where the server has acknowledged.  A full spool or
- * disk makes has_room() false, and the program is not read from: nothing is
- * dropped.  spool_send.c sends.
+ * sending, holes punched where the server has acknowledged and the journal
+ * says so: the next agent starts there.  A full spool or disk makes has_room()
+ * false, and the program is not read from: nothing is dropped.  spool_send.c
+ * sends.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -213,6 +214,9 @@ spool_write(struct spool *s)
 			log_warn("spool of %s: its output waits until there is "
 			    "room", s->run_id);
 		s->failing = 1;
+		/* Half of it is of no use; the journal may need the room. */
+		if (ftruncate(s->fd, s->end) == -1)
+			log_warn("spool %s", s->run_id);
 		return (-1);
 	}
 	s->end += (off_t)len;
@@ -305,17 +309,30 @@ spool_puts(void)
 		spool_note(s);
 }
 
+/* The journal is durable: what stands before the last note is never read. */
+void
+spool_punch(void)
+{
+	struct spool	*s;
+
+	TAILQ_FOREACH(s, &spools, entry) {
+		if (s->noted_off == s->punched_off)
+			continue;
+		fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		    s->punched_off, s->noted_off - s->punched_off);
+		s->punched_off = s->noted_off;
+	}
+}
+
 void
 spool_ack(const char *run_id, uint64_t up_to)
 {
 	struct spool_mark	*m;
 	struct spool		*s;
-	off_t			 before;
 	int			 full;
 
 	if ((s = spool_find(run_id)) == NULL || up_to <= s->acked)
 		return;
-	before = s->acked_off;
 	full = !spool_has_room(s);
 	while ((m = TAILQ_FIRST(&s->marks)) != NULL && m->line <= up_to) {
 		s->acked = m->line;
@@ -325,10 +342,8 @@ spool_ack(const char *run_id, uint64_t up_to)
 	}
 	if (up_to >= s->want && s->finished && s->sent >= s->last)
 		s->acked = up_to;	/* Those that are lost, too. */
-	if (s->acked_off > before)
-		fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		    before, s->acked_off - before);
-	if (s->acked_off - s->noted_off > SPOOL_NOTE)
+	/* On a full disk every bit of room counts. */
+	if (s->acked_off - s->noted_off > (s->failing ? 0 : SPOOL_NOTE))
 		spool_note(s);
 	if (full && env->run != NULL && env->run->spool == s)
 		run_resume(env->run);

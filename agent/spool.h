@@ -29,6 +29,7 @@ void	 spool_rewind(void);
 int	 spool_write_all(void);
 void	 spool_send_all(void);
 void	 spool_puts(void);
+void	 spool_punch(void);		/* after journal_sync() */
 uint64_t spool_queued(void);
 
 #endif

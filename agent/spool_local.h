@@ -33,6 +33,7 @@ struct spool {
 	off_t				 acked_off;
 	off_t				 sent_off;
 	off_t				 noted_off;	/* in the journal */
+	off_t				 punched_off;	/* free up to here */
 	int				 fd;
 	int				 finished;
 	int				 failing;

@@ -36,6 +36,7 @@ turn_end(int fd, short what, void *arg)
 		evtimer_add(turn_later, &second);
 		return;
 	}
+	spool_punch();
 	if (!ok)
 		evtimer_add(turn_later, &second);
 	run_go();

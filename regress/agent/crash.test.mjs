@@ -64,6 +64,42 @@ test("a run ends while the server is away: told later", async (t) => {
 	    fs.readdirSync(`${s.state}/spool`).length === 0);
 });
 
+// A few lines are acknowledged, too few for the journal to know of it.
+for (const what of ["while it runs", "when it has ended"]) {
+	test(`away from its server, then killed ${what}: no line is missing`,
+	    async (t) => {
+		const s = await scene(t, { enrol: false });
+		const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+		    "seq 1 10\nwhile [ ! -e go ]; do sleep 0.05; done\n" +
+		    "seq 11 1010\n" +
+		    (what.includes("ended") ? "" : "exec sleep 5439\n"));
+		const { server } = s;
+		const spool = () => fs.statSync(`${s.state}/spool/run_1`).size;
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(1);
+		await server.attach("sess_a", "custom:p");
+		server.execute("run_1", "sess_a", "x");
+		await until("ten lines", () =>
+		    server.logs.get("run_1")?.length === 10);
+		await new Promise((r) => setTimeout(r, 300));
+		server.stop();
+		const few = spool();
+		fs.writeFileSync(s.work("sess_a", "go"), "");
+		await until("the rest to be spooled", () =>
+		    spool() > few * 80);
+		if (what.includes("ended"))
+			await s.agent.says(/run run_1: completed/);
+		await s.agent.stop("SIGKILL");
+		await server.start();
+		s.start(["--agent", `custom:p=${at}`]);
+		const log = await server.log("run_1");
+		assert.deepEqual(server.lost, []);
+		assert.deepEqual(log.map((l) => l.content),
+		    Array.from({ length: 1010 }, (_, i) => `${i + 1}`));
+		assert.deepEqual(server.errors, []);
+	});
+}
+
 // What is not acknowledged comes again on the next connection, where it would
 // undo a run that was begun in the meantime.
 test("a run that was unwound is not begun before that is acknowledged",
@@ -277,6 +313,36 @@ test("a full disk: waits, says so, loses nothing", async (t) => {
 		    .map((l) => l.content),
 		    Array.from({ length: 100000 }, (_, i) => `${i + 1}`));
 		assert.ok(log.some((l) => /disk was full/.test(l.content)));
+		assert.deepEqual(s.server.errors, []);
+	} finally {
+		await s.agent?.stop();
+		await run(["umount", "-l", s.state]);
+	}
+	return undefined;
+});
+
+test("a disk smaller than the log: what is acknowledged makes room",
+    async (t) => {
+	if (process.getuid() !== 0)
+		return t.skip("not root");
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+	    "seq 1 300000\n");
+	fs.mkdirSync(s.state);
+	const mounted = await run(["mount", "-t", "tmpfs", "-o",
+	    "size=6m,mode=0700", "tmpfs", s.state]);
+	if (mounted.code !== 0)
+		return t.skip("cannot mount");
+	try {
+		s.start(["--agent", `custom:p=${at}`]);
+		await s.server.connected(1);
+		await s.server.attach("sess_a", "custom:p");
+		s.server.execute("run_1", "sess_a", "x");
+		await s.agent.says(/its output waits until there is room/);
+		const log = await s.server.log("run_1");
+		assert.deepEqual(log.filter((l) => l.stream === "stdout")
+		    .map((l) => l.content),
+		    Array.from({ length: 300000 }, (_, i) => `${i + 1}`));
 		assert.deepEqual(s.server.errors, []);
 	} finally {
 		await s.agent?.stop();
