@@ -75,7 +75,7 @@ text_add(char **to, const char *more)
 	if (more[0] == '\0')
 		return;
 	s = xasprintf("%s%s%.*s", *to != NULL ? *to : "", *to != NULL ? "\n" :
-	    "", TEXT_MAX, more);
+	    "", (int)utf8_cut(more, strlen(more), TEXT_MAX), more);
 	free(*to);
 	*to = s;
 }

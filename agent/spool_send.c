@@ -74,6 +74,12 @@ batch_read(struct spool *s, uint8_t *buf, Marionette__V1__LogLine **lines,
 		    buf + off + sizeof(len));
 		if (lines[n] == NULL)
 			break;
+		/*
+		 * Whoever wrote it should have seen to that: but a batch that
+		 * the server refuses would be sent again for ever.
+		 */
+		utf8_mend(lines[n]->content);
+		utf8_mend(lines[n]->text);
 		n++;
 		bytes += len + 8;
 		off += sizeof(len) + len;

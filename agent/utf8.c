@@ -80,6 +80,18 @@ utf8_scrub(const char *s, size_t len, size_t *outlen)
 	return (out);
 }
 
+void
+utf8_mend(char *s)
+{
+	size_t	 left = strlen(s), n;
+
+	for (; left > 0; s += n, left -= n)
+		if ((n = utf8_len((const unsigned char *)s, left)) == 0) {
+			*s = '?';
+			n = 1;
+		}
+}
+
 size_t
 utf8_cut(const char *s, size_t len, size_t max)
 {

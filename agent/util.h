@@ -23,6 +23,8 @@ uint64_t now_mono(void);
  * U+FFFD.  NUL-terminated; len is the copy's.  The caller frees it.
  */
 char	*utf8_scrub(const char *, size_t, size_t *len);
+/* In place: each byte that is not of a well-formed character becomes `?'. */
+void	 utf8_mend(char *);
 /* The largest n <= max at which s may be cut without splitting a character. */
 size_t	 utf8_cut(const char *, size_t len, size_t max);
 /* Scrubbed, line ends and controls as spaces, at most max bytes. */

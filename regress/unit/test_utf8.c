@@ -97,6 +97,26 @@ test_cut(void **state)
 }
 
 static void
+mend(const char *in, const char *want)
+{
+	char	*s = strdup(in);
+
+	utf8_mend(s);
+	assert_string_equal(s, want);
+	free(s);
+}
+
+static void
+test_mend(void **state)
+{
+	(void)state;
+	mend("", "");
+	mend("caf\xc3\xa9 \xf0\x9f\x98\x80", "caf\xc3\xa9 \xf0\x9f\x98\x80");
+	mend("cut \xe2\x82", "cut ??");
+	mend("\xc3\xc3\xa9\xff", "?\xc3\xa9?");
+}
+
+static void
 feed(struct stream *st, const char *p)
 {
 	lines_add(NULL, st, p, strlen(p), given);
@@ -149,6 +169,7 @@ main(void)
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(test_scrub),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_mend),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_long),
 	};

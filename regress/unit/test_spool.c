@@ -1,0 +1,153 @@
+/* links: agent/spool.c agent/spool_send.c agent/utf8.c agent/util.c runner.proto -lprotobuf-c -ljansson */
+/*
+ * What the spool gives to the wire: lines as they were put in, and never one
+ * that the server would refuse with all that stands behind it.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent.h"
+#include "record.h"
+#include "run.h"
+#include "spool.h"
+
+static struct agent	 agent;
+struct agent		*env = &agent;
+
+static char		 dir[] = "/tmp/mn-spool-XXXXXX";
+static char		 sent[256];	/* content/text of lines, with | */
+
+int
+link_is_up(void)
+{
+	return (1);
+}
+
+size_t
+link_logs_queued(void)
+{
+	return (0);
+}
+
+int
+link_send_logs(const uint8_t *p, size_t n)
+{
+	Marionette__V1__LogBatch	*b;
+	size_t				 i;
+
+	b = marionette__v1__log_batch__unpack(NULL, n, p);
+	assert_non_null(b);
+	for (i = 0; i < b->n_lines; i++) {
+		strlcat(sent, b->lines[i]->content, sizeof(sent));
+		strlcat(sent, "/", sizeof(sent));
+		strlcat(sent, b->lines[i]->text, sizeof(sent));
+		strlcat(sent, "|", sizeof(sent));
+	}
+	marionette__v1__log_batch__free_unpacked(b, NULL);
+	return (0);
+}
+
+void
+journal_put(int type, const void *p, size_t n)
+{
+	(void)type;
+	(void)p;
+	(void)n;
+}
+
+struct record *
+record_find(const char *id)
+{
+	(void)id;
+	return (NULL);
+}
+
+void
+run_resume(struct run *r)
+{
+	(void)r;
+}
+
+void
+run_system(struct run *r, const char *level, const char *text)
+{
+	(void)r;
+	(void)level;
+	(void)text;
+}
+
+void
+turn_want(void)
+{
+}
+
+static void
+put(struct spool *s, const char *content, const char *text)
+{
+	Marionette__V1__LogLine	 line;
+	union { const char *c; char *v; } c = { content }, t = { text };
+
+	marionette__v1__log_line__init(&line);
+	line.content = c.v;
+	line.text = t.v;
+	spool_append(s, &line);
+}
+
+/* A former agent may have spooled it: refused, it would come again for ever. */
+static void
+test_refused(void **state)
+{
+	struct spool	*s;
+
+	(void)state;
+	s = spool_new("run_1");
+	assert_non_null(s);
+	put(s, "caf\xc3\xa9", "");
+	put(s, "cut \xc3", "\xe2\x82");
+	put(s, "after", "\xff it");
+	assert_int_equal(spool_write_all(), 0);
+	spool_send_all();
+	assert_string_equal(sent, "caf\xc3\xa9/|cut ?/??|after/? it|");
+	spool_ack("run_1", 3);
+	spool_finish("run_1", 3);
+	assert_false(spool_holds("run_1"));
+}
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	if (mkdtemp(dir) == NULL)
+		return (-1);
+	agent.state_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return (agent.state_fd == -1 ? -1 :
+	    mkdirat(agent.state_fd, "spool", 0700));
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	unlinkat(agent.state_fd, "spool", AT_REMOVEDIR);
+	close(agent.state_fd);
+	return (rmdir(dir));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(test_refused),
+	};
+
+	return (cmocka_run_group_tests(tests, set_up, tear_down));
+}
