@@ -154,6 +154,7 @@ ask_withdrawn(struct run *r, const char *program_id)
 
 	if (a == NULL || a->answered)
 		return;
+	a->withdrawn = 1;
 	ask_settled(r, a);
 	ask_log(r, "withdrawn by the program", a->tool, "");
 	ask_canceled(run_id(r), a->id);
@@ -181,6 +182,20 @@ ask_json(const char *s)
 	return (s[0] == '\0' ? NULL : json_loads(s, JSON_DECODE_ANY, NULL));
 }
 
+/*
+ * The program that asked does not wait for it any more: the answer is for the
+ * next attempt.  After a cancellation there is none, and an answer that was
+ * kept would be taken for that to a question of another task.
+ */
+static int
+ask_is_over(const struct run *r, const struct ask *a)
+{
+	if (r->status == NULL)
+		return (a->withdrawn);
+	return ((a->withdrawn || !a->answered) &&
+	    strcmp(r->status, "canceled") != 0);
+}
+
 void
 ask_answer(const Marionette__V1__PermissionAnswer *p)
 {
@@ -189,7 +204,8 @@ ask_answer(const Marionette__V1__PermissionAnswer *p)
 	json_t		*input, *answers;
 
 	if (r == NULL || strcmp(run_id(r), p->run_id) != 0 ||
-	    (a = ask_find(r, p->request_id, 0)) == NULL || r->exited) {
+	    (a = ask_find(r, p->request_id, 0)) == NULL || r->exited ||
+	    ask_is_over(r, a)) {
 		ask_canceled(p->run_id, p->request_id);
 		return;
 	}

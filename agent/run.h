@@ -39,7 +39,8 @@ struct ask {
 	char			*program_id;	/* what the program calls it */
 	char			*tool;
 	json_t			*input;
-	int			 answered;
+	int			 answered;	/* or withdrawn: it is settled */
+	int			 withdrawn;	/* by the program itself */
 };
 
 /* From ExecuteTask to RunCompleted. */

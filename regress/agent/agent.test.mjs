@@ -230,6 +230,34 @@ test("the clock stands while a person is asked", async (t) => {
 	assert.ok(d.duration_ms < 2000, `${d.duration_ms}`);
 });
 
+// A program that takes its time to die hears nothing of use any more.
+for (const [what, status, stop] of [
+    ["suspended", "suspended", (s) => s.server.send({ kill_run: {
+	run_id: "run_1", reason: "suspended", grace_seconds: 4 } })],
+    ["stopped with its agent", "lost", (s) => s.agent.signal("SIGTERM")]])
+	test(`an answer to a run that is ${what} is given back`, async (t) => {
+		const s = await scene(t, { enrol: false });
+		const at = program(s.dir, "p", "#!/bin/sh\ntrap '' TERM\n" +
+		    "read -r task\necho '{\"type\":\"permission_request\"," +
+		    "\"id\":\"1\",\"tool\":\"T\"}'\n" +
+		    "read -r answer && echo heard >>heard\nsleep 60\n");
+		const { server } = s;
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(1);
+		await server.attach("sess_a", "custom:p");
+		server.execute("run_1", "sess_a", "x");
+		const q = await server.message_of("permission_request", "run_1");
+		stop(s);
+		await s.agent.says(/stopping it/);
+		server.answer("run_1", q.request_id, true);
+		const c = await server.message_of("permission_canceled", "run_1");
+		assert.equal(c.request_id, q.request_id);
+		const d = await server.message_of("run_completed", "run_1");
+		assert.equal(d.status, status);
+		assert.deepEqual(server.of("permission_ack"), []);
+		assert.ok(!fs.existsSync(s.work("sess_a", "heard")));
+	});
+
 test("timeout", async (t) => {
 	const s = await scene(t, { enrol: false });
 	const at = program(s.dir, "p", "#!/bin/sh\nexec sleep 5434\n");

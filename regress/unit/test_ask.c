@@ -1,0 +1,164 @@
+/* links: agent/ask.c agent/utf8.c agent/util.c runner.proto -lprotobuf-c -ljansson */
+/*
+ * An answer is acknowledged when the program was told, and only then: one that
+ * it cannot hear any more is given back, to be kept for the next attempt.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "run.h"
+#include "util.h"
+
+#define PERM	"perm_1"
+
+static struct agent	 agent;
+struct agent		*env = &agent;
+
+static char		 up[256];	/* what was sent, with spaces */
+static unsigned int	 heard;		/* by the program */
+
+void
+outbox_put(Marionette__V1__RunnerMessage *m)
+{
+	const char	*what = "?";
+
+	if (m->body_case ==
+	    MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_REQUEST)
+		what = "asked ";
+	else if (m->body_case ==
+	    MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_ACK)
+		what = "ack ";
+	else if (m->body_case ==
+	    MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_CANCELED)
+		what = "canceled ";
+	strlcat(up, what, sizeof(up));
+}
+
+char *
+run_id(struct run *r)
+{
+	return (r->rec->run_id);
+}
+
+void
+run_log(struct run *r, const struct logged *how, const char *s, size_t n)
+{
+	(void)r;
+	(void)how;
+	(void)s;
+	(void)n;
+}
+
+void
+run_clock_start(struct run *r)
+{
+	(void)r;
+}
+
+void
+run_clock_stop(struct run *r)
+{
+	(void)r;
+}
+
+static void
+hear(struct run *r, struct ask *a, int approved, const char *reason,
+    json_t *input, json_t *answers)
+{
+	(void)r;
+	(void)a;
+	(void)approved;
+	(void)reason;
+	(void)input;
+	(void)answers;
+	heard++;
+}
+
+/* What happens to the question before its answer comes, twice. */
+static void
+scene(const char *status, int answered, int withdrawn, const char *want,
+    unsigned int want_heard)
+{
+	static char				 run[] = "run_1", req[] = "q",
+						 perm[] = PERM, name[] = "x";
+	Marionette__V1__PermissionAnswer	 p;
+	struct kind				 kind = { .answer = hear };
+	struct program				 program = { &kind, name, name };
+	struct record				 rec = { .run_id = run };
+	struct run				 r = { .rec = &rec,
+						    .program = &program };
+	json_t					*input = json_object();
+
+	up[0] = '\0';
+	heard = 0;
+	TAILQ_INIT(&r.asks);
+	env->run = &r;
+	marionette__v1__permission_answer__init(&p);
+	p.permission_id = perm;
+	p.run_id = run;
+	p.request_id = req;
+	p.approved = 1;
+	ask_new(&r, req, "tool", "Bash", input, "ls");
+	if (answered)
+		ask_answer(&p);
+	if (status != NULL)
+		r.status = xstrdup(status);
+	if (withdrawn)
+		ask_withdrawn(&r, req);
+	ask_answer(&p);
+	ask_answer(&p);
+	assert_string_equal(up, want);
+	assert_int_equal(heard, want_heard);
+	ask_end_all(&r);
+	free(r.status);
+	json_decref(input);
+}
+
+static void
+test_heard(void **state)
+{
+	(void)state;
+	scene(NULL, 0, 0, "asked ack ack ", 1);
+	/* Its acknowledgement was lost: heard before the end. */
+	scene("suspended", 1, 0, "asked ack ack ack ", 1);
+	scene("suspended", 1, 1, "asked ack ack ack ", 1);
+}
+
+static void
+test_ending(void **state)
+{
+	(void)state;
+	scene("suspended", 0, 0, "asked canceled canceled ", 0);
+	scene("lost", 0, 0, "asked canceled canceled ", 0);
+	scene("timeout", 0, 0, "asked canceled canceled ", 0);
+	/* Kept, it would answer a question of another task. */
+	scene("canceled", 0, 0, "asked ack ack ", 1);
+}
+
+static void
+test_withdrawn(void **state)
+{
+	(void)state;
+	scene(NULL, 0, 1, "asked canceled canceled canceled ", 0);
+	scene("suspended", 0, 1, "asked canceled canceled canceled ", 0);
+	scene("lost", 0, 1, "asked canceled canceled canceled ", 0);
+	scene("canceled", 0, 1, "asked canceled ack ack ", 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(test_heard),
+		cmocka_unit_test(test_ending),
+		cmocka_unit_test(test_withdrawn),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
