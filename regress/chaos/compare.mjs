@@ -62,8 +62,6 @@ function runs(book, db, wrong) {
 			    list.map((r) => r.id).join(" and "));
 	for (const { run } of book.acked) {
 		const c = done.get(run), r = by_id.get(run);
-		if (c === undefined)
-			continue;	// another fact of the run's
 		// Given up by the agent, and by the server before it heard so.
 		if (c.status === "suspended" && r?.status === "lost")
 			continue;
@@ -87,12 +85,8 @@ const result_of = (c) => `done ${c.result.replace("/", " ")}`;
 function lines(book, db, wrong) {
 	const stored = index(db.log, (l) => `${l.task_id} ${l.attempt}`);
 	const mark = new Map(book.execute.map((e) => [e.run, e.mark]));
-	const acked = new Map();
+	const acked = new Map(book.logack.map((l) => [l.run, Number(l.n)]));
 
-	// The largest number there is says that nobody waits for the rest.
-	for (const { run, n } of book.logack)
-		if (Number(n) <= Number.MAX_SAFE_INTEGER / 2)
-			acked.set(run, Number(n));
 	for (const r of db.runs) {
 		const n = run_lines(r, stored.get(`${r.task_id} ${r.attempt}`) ??
 		    [], mark.get(r.id), wrong);
@@ -235,40 +229,80 @@ function lives(book, db, wrong) {
 	}
 }
 
-// At one epoch a session is at one runner, and a runner has one session.
+// {session: [{was, at}, ...]}: what it became, and at which event, in order.
+const turns = (db) => index(db.events.map((e, at) => ({ at,
+    session: e.resource_id, was: e.type.replace(/^session\./, "") }))
+    .filter((e) => /^(active|suspended|resuming|terminated)$/.test(e.was)),
+    (e) => e.session);
+
+// Where in the events it became active with this epoch.
+const begins = (list, epoch) => (list ?? []).filter((t) => t.was === "active")
+    [Number(epoch) - 1]?.at;
+
+// Where it left the runner that it had with this epoch.
+function leaves(list, epoch) {
+	const from = begins(list, epoch);
+
+	return (list ?? []).find((t) => t.at > from && t.was !== "active")?.at;
+}
+
+// A session comes in the place of another, of which the runner was not told
+// that it is gone: then the server had it away before.
+function replaced(old, next, of) {
+	const from = leaves(of.get(old.session), old.epoch);
+
+	return from < begins(of.get(next.session), next.epoch);
+}
+
+// At one epoch a session is at one runner, where its runs begin, and a runner
+// has one session.
 function claims(book, db, wrong) {
-	const has = new Map();
+	const run_of = new Map(db.runs.map((r) => [r.id, r]));
+	const of = turns(db), had = new Map();
 
 	for (const [key, list] of index(book.attach, (a) =>
 	    `${a.session} at epoch ${a.epoch}`))
 		if (new Set(list.map((a) => a.runner)).size > 1)
 			wrong("session-doubled")(key);
-	for (const e of book.all) {
-		if (e.kind === "attach") {
-			const other = has.get(e.runner);
-			if (other !== undefined && other !== e.session)
+	for (const e of book.all)
+		if (e.kind === "replace")
+			had.set(e.runner, e);
+		else if (e.kind === "attach" && had.has(e.runner)) {
+			const old = had.get(e.runner);
+			had.delete(e.runner);
+			if (!replaced(old, e, of))
 				wrong("runner-doubled")(`${e.runner} has ` +
-				    `${other} and ${e.session}`);
-			has.set(e.runner, e.session);
-		} else if (e.kind === "detach" &&
-		    has.get(e.runner) === e.session)
-			has.delete(e.runner);
+				    `${old.session} at epoch ${old.epoch} and ` +
+				    `${e.session} at ${e.epoch}`);
+		}
+	for (const e of book.execute) {
+		const r = run_of.get(e.run);
+		if (r !== undefined && (r.runner_id !== e.runner ||
+		    r.epoch !== Number(e.epoch)))
+			wrong("session-doubled")(`${e.run} began at ` +
+			    `${e.runner} with epoch ${e.epoch}, it is of ` +
+			    `${r.runner_id} with ${r.epoch}`);
 	}
-	const attached = new Set(book.attach.map((a) =>
-	    `${a.runner} ${a.epoch}`));
-	for (const e of book.execute)
-		if (!attached.has(`${e.runner} ${e.epoch}`))
-			wrong("session-doubled")(`${e.run} at ${e.runner}, ` +
-			    `that never had epoch ${e.epoch}`);
+}
+
+// The fleet ended by itself, and of what it says must not be all is booked.
+function fleet(book, db, wrong) {
+	for (const w of book.wrong)
+		wrong("fleet")(w.text);
+	if (book.end.length !== 1)
+		wrong("fleet")(`it gave up: its book ends ${book.end.length} ` +
+		    "times");
+	else if (Number(book.end[0].wrong) !== book.wrong.length)
+		wrong("fleet")(`it ended with ${book.end[0].wrong} wrong, ` +
+		    `${book.wrong.length} are in its book`);
 }
 
 export function compare(book, db) {
 	const found = new Findings();
 	const wrong = (claim) => found.at(claim);
 
-	for (const part of [tasks, runs, lines, permissions, events, lives, claims])
+	for (const part of [tasks, runs, lines, permissions, events, lives,
+	    claims, fleet])
 		part(book, db, wrong);
-	for (const w of book.wrong)
-		wrong("fleet")(w.text);
 	return found.list;
 }

@@ -266,15 +266,14 @@ class Standing extends Server {
 }
 
 export class Two extends World {
-	// args: of the fleet.
-	async start(args) {
+	async start() {
 		this.servers = [];
 		after(() => this.end());
 		for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
 			process.once(signal, () => this.interrupted(signal));
 		try {
 			await this.begin();
-			await this.fleet(args);
+			await this.fleet();
 			this.guard.group(this.load.pid, "KILL");
 		} catch (e) {
 			console.error(this.tails());

@@ -15,6 +15,8 @@ import { Line } from "./line.mjs";
 
 export const WORKERS = ["api", "admin", "runner", "sessiond", "taskd",
     "runnerd", "tunneld", "providerd", "storaged"];
+const FLEET = ["-n", "12", "-s", "10", "-t", "10000000", "-R", "40", "-q", "5",
+    "-l", "7", "-f", "3", "-S", "lines=6 bytes=80 rate=60", "ask"];
 const DISK = "512m";
 const SPOOL = "16m";
 
@@ -178,13 +180,13 @@ export class World {
 	}
 
 	// The fleet, with its books: it tells and is told everything twice.
-	async fleet(args) {
+	async fleet() {
 		this.book = path.join(this.dir, "book");
 		this.load = start([path.join(O, "regress/fleet"),
 		    "-a", `localhost:${this.api.port}`,
 		    "-r", `localhost:${this.runner.port}`,
 		    "-c", path.join(this.dir, "ca.crt"), "-b", this.book,
-		    "-i", path.join(this.dir, "runners"), "-e", ...args], {
+		    "-i", path.join(this.dir, "runners"), "-e", ...FLEET], {
 		    env: { ...process.env,
 			MARIONETTE_API_KEY: this.server.api.o.token,
 			MARIONETTE_RUNNER_TOKEN:
@@ -197,5 +199,18 @@ export class World {
 			return fs.existsSync(this.book) && /^\d+ complete /m
 			    .test(fs.readFileSync(this.book, "latin1"));
 		}, 30000, 100);
+	}
+
+	// Asked to, it waits for what it posted and reads all of it again.  It
+	// ends with 1 when it found something wrong and when it gave up: its
+	// book tells which (compare.mjs).
+	async fleet_ends(ms) {
+		this.load.signal("SIGTERM", false);
+		const { code } = await this.load.wait(ms);
+
+		console.log(`# the fleet: ${this.load.err.trim().split("\n")
+		    .slice(-5).join("; ")}`);
+		if (code !== 0 && code !== 1)
+			throw new Error(this.load.told());
 	}
 }
