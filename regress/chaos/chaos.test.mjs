@@ -24,6 +24,8 @@ import { World } from "./world.mjs";
 
 const seed = Number(process.env.SEED ?? crypto.randomInt(2 ** 31));
 const seconds = Number(process.env.CHAOS_SECONDS ?? 40);
+// The longer it was, the more there is to read again.
+const MORE_MS = seconds * 100;
 const faults = deck.filter((f) =>
     new RegExp(process.env.FAULTS ?? "").test(f.name));
 const FDS_MORE = 6;			// than an idle server has
@@ -53,7 +55,7 @@ async function one_fault() {
 }
 
 test(`${seconds} s of faults, SEED=${seed}`,
-    { timeout: (seconds + 300) * 1000 }, async () => {
+    { timeout: (seconds + 300) * 1000 + MORE_MS }, async () => {
 	assert.deepEqual(world.clockless(), []);
 	await world.fleet();
 	await claude.start();
@@ -65,11 +67,11 @@ test(`${seconds} s of faults, SEED=${seed}`,
 	await world.ready();
 	await asleep(world);
 	claude.found = await claude.end();
-	await world.fleet_ends(180000);
+	await world.fleet_ends(180000 + MORE_MS);
 });
 
-test("nothing is lost, nothing is there twice", { timeout: 120000 },
-    async () => {
+test("nothing is lost, nothing is there twice",
+    { timeout: 120000 + MORE_MS }, async () => {
 	const book = await read_book(world.book);
 	const db = await database(world.server);
 	const found = [...compare(book, db), ...claude.found];

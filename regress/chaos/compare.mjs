@@ -158,6 +158,7 @@ function permissions(book, db, wrong) {
 	    `${run_of.get(p.run_id)?.task_id} ${p.request}`]));
 	const decided = new Map(book.decide.map((d) => [d.permission, d]));
 	const told = index(book.told, (t) => t.permission);
+	const stored = index(db.permissions, (p) => `${p.run_id} ${p.request}`);
 
 	for (const { permission, status } of book.decided) {
 		const p = by_id.get(permission);
@@ -174,8 +175,7 @@ function permissions(book, db, wrong) {
 	for (const t of book.told)
 		invented(t, decided, same, wrong);
 	for (const [key, list] of index(book.ask, (a) => `${a.run} ${a.request}`))
-		if (db.permissions.filter((p) => `${p.run_id} ${p.request}` ===
-		    key).length > list.length)
+		if ((stored.get(key)?.length ?? 0) > list.length)
 			wrong("question-twice")(key);
 }
 

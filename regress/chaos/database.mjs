@@ -1,23 +1,29 @@
 // What the database has, asked as its owner past the server.
 
 import fs from "node:fs";
+import path from "node:path";
+import readline from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { run } from "../lib/proc.mjs";
 import { until } from "../lib/wait.mjs";
 
+const ROWS_MS = 600000;		// of the longest run
+
 export const pgbin = fs.readdirSync("/usr/lib/postgresql")
     .map((v) => `/usr/lib/postgresql/${v}/bin`).at(-1);
 
-export async function sql(server, text, database = "marionette") {
+async function psql(server, database, args, ms) {
 	const r = await run([`${pgbin}/psql`, "-XAtq", "-v", "ON_ERROR_STOP=1",
 	    "-h", `${server.dir}/r/postgres`, "-p", `${server.port ?? 5432}`,
-	    "-U", "marionette_owner", "-d", database, "-c", text],
-	    { ms: 60000 });
+	    "-U", "marionette_owner", "-d", database, ...args], { ms });
 
 	if (r.code !== 0)
 		throw new Error(`psql: ${r.err}`);
 	return r.out;
 }
+
+export const sql = (server, text, database = "marionette") =>
+    psql(server, database, ["-c", text], 60000);
 
 // Whoever is connected is cut, and nobody can connect for so long.
 export async function deny(server, ms) {
@@ -36,9 +42,21 @@ export async function deny(server, ms) {
 	}
 }
 
-const rows = async (server, query) => JSON.parse(await sql(server,
-    "SET mn.tenant = '*'; SELECT coalesce(json_agg(x), '[]') " +
-    `FROM (${query}) x`));
+// There may be more of them than anybody wants to have twice in memory: through
+// a file, a row a line, some at a time.
+async function rows(server, query) {
+	const file = path.join(server.dir, "rows");
+	const all = [];
+
+	await psql(server, "marionette", ["-v", "FETCH_COUNT=1000", "-o", file,
+	    "-c", "SET mn.tenant = '*'",
+	    "-c", `SELECT row_to_json(x) FROM (${query}) x`], ROWS_MS);
+	for await (const text of readline.createInterface({
+	    input: fs.createReadStream(file) }))
+		all.push(JSON.parse(text));
+	fs.rmSync(file);
+	return all;
+}
 
 // For compare.mjs, what is of the tenant that has the books.
 export async function database(server, tenant = "default") {

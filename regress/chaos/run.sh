@@ -29,7 +29,7 @@ trap '[ -z "$two" ] || kill "$two"; exit 130' INT TERM
 [ -n "${FAULTS:-}" ] || { bounded 600 two >"$out" 2>&1 & two=$!; }
 for SEED in ${SEEDS:-1 2}; do
 	export SEED
-	bounded $((CHAOS_SECONDS + 900)) chaos || rc=1
+	bounded $((CHAOS_SECONDS * 5 / 4 + 900)) chaos || rc=1
 done
 [ -z "$two" ] || wait "$two" || rc=1
 cat "$out"
