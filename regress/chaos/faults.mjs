@@ -1,10 +1,13 @@
 // What can go wrong, one thing at a time: each does it to the world, waits as
-// long as its random numbers say, and undoes it.  `weight' is how often.
+// long as its random numbers say, undoes it, and says how it was.  An exception
+// says that it could not be done just now.  `weight' is how often, `needs' what
+// the world may not have.
 
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { is_root } from "../lib/server.mjs";
 import { deny } from "./database.mjs";
 import { wake } from "./sleeper.mjs";
 import { WORKERS } from "./world.mjs";
@@ -24,28 +27,49 @@ function signal(pid, name) {
 	}
 }
 
+function pid_of(w, name) {
+	const pid = w.pids()[name];
+
+	if (pid === undefined)
+		throw new Error(`there is no ${name}`);
+	return pid;
+}
+
+function kill(pid, name = "SIGKILL") {
+	if (!signal(pid, name))
+		throw new Error("it has ended");
+}
+
+// There is no such program, which no server is to blame for.
+export class Missing extends Error {}
+
+function tool(...argv) {
+	const { error, status, stderr } = spawnSync(argv[0], argv.slice(1),
+	    { encoding: "utf8", env: { ...process.env, LC_ALL: "C" } });
+
+	if (error || status === 127)
+		throw new Missing(error?.message ?? stderr);
+	if (status !== 0)
+		throw new Error(stderr);
+}
+
 async function stopped(pid, ms) {
-	if (!signal(pid, "SIGSTOP"))
-		return;
+	kill(pid, "SIGSTOP");
 	await pause(ms);
 	signal(pid, "SIGCONT");
 }
 
 async function kill_worker(w, random) {
 	const name = random.of(WORKERS);
-	const pid = w.pids()[name];
 
-	if (pid)
-		signal(pid, "SIGKILL");
+	kill(pid_of(w, name));
 	return name;
 }
 
 async function stop_worker(w, random) {
 	const name = random.of(WORKERS), ms = random.between(50, 3000);
-	const pid = w.pids()[name];
 
-	if (pid)
-		await stopped(pid, ms);
+	await stopped(pid_of(w, name), ms);
 	return `${name} ${ms} ms`;
 }
 
@@ -53,11 +77,12 @@ async function stop_worker(w, random) {
 async function kill_several(w, random) {
 	const names = WORKERS.filter(() => random.next() < 0.5);
 	const pids = w.pids();
+	const killed = names.filter((name) => pids[name] &&
+	    signal(pids[name], "SIGKILL"));
 
-	for (const name of names)
-		if (pids[name])
-			signal(pids[name], "SIGKILL");
-	return names.join(" ");
+	if (killed.length === 0)
+		throw new Error(`there is none of ${names.join(" ")}`);
+	return killed.join(" ");
 }
 
 async function kill_parent(w) {
@@ -76,15 +101,16 @@ async function restart(w) {
 }
 
 async function kill_postgres(w) {
-	signal(w.postmaster(), "SIGKILL");
+	kill(w.postmaster());
 	return "";
 }
 
 async function kill_backend(w, random) {
 	const pids = w.backends();
 
-	if (pids.length > 0)
-		signal(random.of(pids), random.of(["SIGKILL", "SIGTERM"]));
+	if (pids.length === 0)
+		throw new Error("there is none");
+	kill(random.of(pids), random.of(["SIGKILL", "SIGTERM"]));
 	return "";
 }
 
@@ -92,6 +118,8 @@ async function stop_backends(w, random) {
 	const ms = random.between(100, 3000);
 	const pids = w.backends().filter((pid) => signal(pid, "SIGSTOP"));
 
+	if (pids.length === 0)
+		throw new Error("there is none");
 	await pause(ms);
 	pids.forEach((pid) => signal(pid, "SIGCONT"));
 	return `${ms} ms`;
@@ -126,25 +154,24 @@ const lines = (verb, most) => async (w, random) => {
 	return `${name} ${ms} ms`;
 };
 
-// dir: a disk of its own, or nothing where none can be had.
+// dir: a disk of its own.
 async function fill_disk(dir, random) {
 	const ms = random.between(500, 3000);
 
-	if (!dir)
-		return "not here: it has no disk of its own";
 	const file = path.join(dir, "full");
+
 	try {
-		execFileSync("dd", ["if=/dev/zero", `of=${file}`, "bs=1M"],
-		    { stdio: "ignore" });
-	} catch {
-		// No space left: that is what it is for.
+		tool("dd", "if=/dev/zero", `of=${file}`, "bs=1M");
+	} catch (e) {
+		if (!/No space left/.test(e.message))
+			throw e;
 	}
 	await pause(ms);
-	fs.rmSync(file, { force: true });
+	fs.rmSync(file);
 	return `${ms} ms`;
 }
 
-const fill_database = (w, random) => fill_disk(w.has_disk && w.disk, random);
+const fill_database = (w, random) => fill_disk(w.disk, random);
 const fill_spool = (w, random) => fill_disk(w.spool, random);
 
 // By seconds, hours or a day, forward or back, and it stays so.  Never far
@@ -160,31 +187,33 @@ async function step_clock(w, random) {
 	return `by ${back ? -by : by} s, to ${w.clock.seconds} s`;
 }
 
+// Root without CAP_SYS_RESOURCE may not limit those of others.
+function as_user_of(pid) {
+	const status = fs.readFileSync(`/proc/${pid}/status`, "utf8");
+	const id = (name) => new RegExp(`^${name}:\\s+(\\d+)`, "m")
+	    .exec(status)[1];
+
+	return is_root ? ["setpriv", `--reuid=${id("Uid")}`,
+	    `--regid=${id("Gid")}`, "--clear-groups"] : ["env"];
+}
+
 // A process may open no more than it has open, for a while.
 async function few_descriptors(w, random) {
 	const name = random.of(["api", "runner", "admin", "storaged"]);
-	const ms = random.between(500, 3000), pid = w.pids()[name];
-
-	if (!pid)
-		return name;
-	const limit = (n) => {
-		try {
-			execFileSync("prlimit", ["--pid", pid, `--nofile=${n}:`],
-			    { stdio: "ignore" });
-		} catch {
-			// It ended meanwhile.
-		}
-	};
+	const ms = random.between(500, 3000), pid = pid_of(w, name);
+	const limit = (n) => tool(...as_user_of(pid), "prlimit", "--pid",
+	    `${pid}`, `--nofile=${n}:`);
 	const was = /^Max open files +(\d+)/m.exec(fs.readFileSync(
 	    `/proc/${pid}/limits`, "utf8"))[1];
 	limit(fs.readdirSync(`/proc/${pid}/fd`).length);
 	await pause(ms);
-	limit(was);
+	if (signal(pid, 0))
+		limit(was);
 	return `${name} ${ms} ms`;
 }
 
 const wake_one = (w, random) => wake(w, random, () =>
-    signal(w.pids().sessiond, "SIGKILL"));
+    kill(pid_of(w, "sessiond")));
 
 export const FAULTS = [
 	{ name: "kill a worker", weight: 8, act: kill_worker },
@@ -207,9 +236,9 @@ export const FAULTS = [
 	    act: wake_one },
 	{ name: "no descriptors", weight: 1, act: few_descriptors },
 	{ name: "a full disk under PostgreSQL", weight: 1,
-	    act: fill_database },
+	    act: fill_database, needs: "has_disk" },
 	{ name: "a full disk under the agent's spool", weight: 1,
-	    act: fill_spool },
+	    act: fill_spool, needs: "spool" },
 	{ name: "step the clock", weight: 2, act: step_clock }
 ];
 

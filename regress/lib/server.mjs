@@ -426,8 +426,12 @@ export class Server {
 	// ---- the end -----------------------------------------------------
 
 	log() {
+		const { log } = this.o;
+
 		return this.logs.join("") +
-		    (this.proc ? this.proc.out + this.proc.err : "");
+		    (this.proc ? this.proc.out + this.proc.err : "") +
+		    (log && fs.existsSync(log) ? fs.readFileSync(log, "utf8") :
+		    "");
 	}
 
 	// Whatever must not be in a log and is.
@@ -471,7 +475,7 @@ export class Server {
 // A running server for the whole file.  options: plaintext (the runner
 // listener's, with `skip tls' in conf), conf (further lines), ports,
 // expected (RegExp: bad lines that this file provokes), wrap (server -> argv
-// that marionetted is started through).
+// that marionetted is started through), log (a file that it has its log in then).
 export async function start_server(options = {}) {
 	const server = new Server(options);
 
