@@ -9,6 +9,8 @@ const LISTS = { key: "/admin/api/v1/keys", token: "/admin/api/v1/runner-tokens",
     config: "/admin/api/v1/agent-configs", session: "/api/v1/sessions",
     task: "/api/v1/tasks" };
 const LINES = ["one", "two", "three"];
+const QUIET_MS = 3000;			// and no event
+const QUIET_MAX_MS = 120000;
 
 export const follow = (server, after) => follow_sse(`${server.url}/api/v1/` +
     `events${after ? `?after=${after}` : ""}`, { token: server.api.o.token,
@@ -83,33 +85,48 @@ function doubles(books, invariant, all) {
 	return found;
 }
 
+// Both have the same last event, and for a while none comes.
+async function at_the_end(follower, fresh) {
+	const end = Date.now() + QUIET_MAX_MS;
+	let had = -1, since = 0;
+
+	while (Date.now() < end) {
+		const n = follower.items.length + fresh.items.length;
+		if (n !== had || fresh.items.at(-1)?.id !==
+		    follower.items.at(-1).id)
+			since = Date.now();
+		else if (Date.now() - since > QUIET_MS)
+			return true;
+		had = n;
+		await pause(100);
+	}
+	return false;
+}
+
 // What a follower saw across all deaths is what another sees now, in order.
 async function events(server, books, follower) {
-	const seen = follower.items.map((i) => i.id);
-	const fresh = follow(server, seen[0]);
-
-	follower.close();
-	// For as long as more comes: there may be many.
-	for (let n = 0, had = 0; n < 200 &&
-	    fresh.items.at(-1)?.id !== seen.at(-1); n++) {
-		await pause(100);
-		if (fresh.items.length > had)
-			n = 0;
-		had = fresh.items.length;
+	if (follower.items.length === 0) {
+		books.is_wrong(EVENT, "the follower has none");
+		return;
 	}
+	const fresh = follow(server, follower.items[0].id);
+	if (!await at_the_end(follower, fresh))
+		books.is_wrong(EVENT, "the follower ends with " +
+		    `${JSON.stringify(follower.items.at(-1))}, another with ` +
+		    JSON.stringify(fresh.items.at(-1)));
+	const seen = [...follower.items], now = [seen[0], ...fresh.items];
+	follower.close();
 	fresh.close();
-	const now = [seen[0], ...fresh.items.map((i) => i.id)]
-	    .slice(0, seen.length);
-	const at = seen.findIndex((id, i) => id !== now[i]);
+	const at = Array.from({ length: Math.max(seen.length, now.length) })
+	    .findIndex((_, i) => seen[i]?.id !== now[i]?.id);
 	if (at !== -1)
 		books.is_wrong(EVENT, `${at} of ${seen.length}: the follower ` +
-		    `has ${JSON.stringify(follower.items[at])}, there is ` +
-		    JSON.stringify(fresh.items[at - 1]));
-	doubles(books, EVENT, follower.items.map((i) => i.id));
+		    `has ${JSON.stringify(seen[at])}, there is ` +
+		    JSON.stringify(now[at]));
+	doubles(books, EVENT, seen.map((i) => i.id));
 	// An attempt begins once and ends once.
-	doubles(books, EVENT, follower.items.filter((i) =>
-	    i.type.startsWith("run.")).map((i) =>
-	    `${i.type} of ${i.data.resource.id}`));
+	doubles(books, EVENT, seen.filter((i) => i.type.startsWith("run."))
+	    .map((i) => `${i.type} of ${i.data.resource.id}`));
 	console.log(`# ${seen.length} events followed`);
 }
 
