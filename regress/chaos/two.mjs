@@ -10,7 +10,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after } from "node:test";
-import { free_port, top } from "../lib/place.mjs";
+import { free_port, servers, top } from "../lib/place.mjs";
 import { start } from "../lib/proc.mjs";
 import { is_root, Server } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
@@ -285,7 +285,7 @@ export class Two extends World {
 
 	async begin() {
 		this.guard = new Guard();
-		this.dir = fs.mkdtempSync("/tmp/mn-two-");
+		this.dir = fs.mkdtempSync(path.join(servers, "mn-two-"));
 		this.guard.dir(this.dir);
 		fs.chmodSync(this.dir, 0o755);
 		execFileSync("sh", [path.join(top, "regress/http/certs.sh"),

@@ -6,7 +6,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { after } from "node:test";
-import { free_port, top } from "../lib/place.mjs";
+import { free_port, servers, top } from "../lib/place.mjs";
 import { run, start } from "../lib/proc.mjs";
 import { is_root, O, start_server } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
@@ -79,7 +79,7 @@ export class World {
 	async start() {
 		const port = await free_port();
 
-		this.dir = fs.mkdtempSync("/tmp/mn-chaos-");
+		this.dir = fs.mkdtempSync(path.join(servers, "mn-chaos-"));
 		after(() => fs.rmSync(this.dir, { recursive: true }));
 		fs.chmodSync(this.dir, 0o755);
 		execFileSync("sh", [path.join(top, "regress/http/certs.sh"),

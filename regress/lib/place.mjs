@@ -10,6 +10,10 @@ import { fileURLToPath } from "node:url";
 export const top = path.resolve(path.dirname(fileURLToPath(import.meta.url)),
     "../..");
 
+// What servers' directories are in: a short name, for the sake of unix sockets,
+// and the workers' users pass through.
+export const servers = process.env.MN_TMP ?? "/tmp";
+
 // A private directory; t is a test context (or anything with after()).
 export function temp_dir(t, name = "mn-test-") {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), name));

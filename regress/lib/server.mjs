@@ -13,7 +13,7 @@ import { Contract } from "./contract.mjs";
 import { close_followers } from "./follow.mjs";
 import { Api } from "./http.mjs";
 import { start_model } from "./model.mjs";
-import { free_ports, top } from "./place.mjs";
+import { free_ports, servers, top } from "./place.mjs";
 import { run, start } from "./proc.mjs";
 import { until } from "./wait.mjs";
 
@@ -143,7 +143,7 @@ export class Server {
 	async prepare() {
 		const [api, admin, runner] = await free_ports(3);
 
-		this.dir = fs.mkdtempSync("/tmp/mn-");
+		this.dir = fs.mkdtempSync(path.join(servers, "mn-"));
 		this.after(() => fs.rmSync(this.dir, { recursive: true,
 		    force: true, maxRetries: 10 }));
 		// The workers' users pass through on the way to their roots.
