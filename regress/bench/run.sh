@@ -38,10 +38,24 @@ for PGBIN in /usr/lib/postgresql/*/bin; do :; done
 D=$(mktemp -d "${TMPDIR:-/tmp}/mn-bench.XXXXXX")
 chmod 755 "$D"
 mkdir "$D/results" "$D/runners"
-pid='' rc=0
+pid='' beside='' rc=0
 . "$here/server.sh"
 
+# What a row has running beside the server, by its pid; its status.
+beside_end() {
+	b=$beside
+	beside=
+	kill "$b" && wait "$b"
+}
+
+# Who is in the midst of something would finish that first.
+beside_hurry() {
+	kill "$beside"
+	timeout 5 tail -f --pid="$beside" /dev/null || kill -KILL "$beside"
+}
+
 finish() {
+	[ -z "$beside" ] || beside_hurry || :
 	server_stop
 	if [ -n "${KEEP:-}" ]; then
 		echo "kept: $D" >&2

@@ -2,13 +2,18 @@
 IDLE=${IDLE:-10000} IDLE_SECONDS=${IDLE_SECONDS:-30}
 once=1
 
-# Until the fleet has said $1 times that all are there; in its own words, when.
+# How often the fleet has said that all are there; again when some were away.
+said() {
+	grep -c '^all ' "$D/hold" || :
+}
+
+# Until it has said so $1 times.
 all_there() {
 	n=0
-	until [ "$(grep -c '^all ' "$D/hold")" -ge "$1" ]; do
+	until [ "$(said)" -ge "$1" ]; do
 		sleep 0.1
 		n=$((n + 1))
-		[ $n -lt 6000 ] && kill -0 "$held" ||
+		[ $n -lt 6000 ] && kill -0 "$beside" ||
 		    die "not all of $IDLE runners are there"
 	done
 }
@@ -26,27 +31,27 @@ measure() {
 	"$O/regress/fleet" -a localhost:8443 -r localhost:9090 \
 	    -c "$D/ca.crt" -i "$D/runners" -e -n "$IDLE" -s 0 hold \
 	    >"$D/hold" 2>"$D/hold.err" &
-	held=$!
+	beside=$!
 	all_there 1
 	settle 20
 	put kb_per_runner "$(awk -v a="$before" -v b="$(pss)" -v n="$IDLE" \
 	    'BEGIN { print (b - a) / n }')"
 	was=$(cpu_sum)
-	own=$(awk '{ print ($14 + $15) / 100 }' "/proc/$held/stat")
+	own=$(awk '{ print ($14 + $15) / 100 }' "/proc/$beside/stat")
 	sleep "$IDLE_SECONDS"
 	put heartbeats "$(awk -v a="$was" -v b="$(cpu_sum)" \
 	    -v s="$IDLE_SECONDS" 'BEGIN { print 100 * (b - a) / s }')"
 	put generator "$(awk -v a="$own" -v s="$IDLE_SECONDS" \
-	    '{ print 100 * (($14 + $15) / 100 - a) / s }' "/proc/$held/stat")"
+	    '{ print 100 * (($14 + $15) / 100 - a) / s }' "/proc/$beside/stat")"
 	server_stop
+	had=$(said)
 	begun=$(date +%s%N)
 	server_start
-	all_there 2
+	all_there $((had + 1))
 	put back "$(seconds_since "$begun")"
 	settle 20
 	put rested "$(seconds_since "$begun")"
-	kill "$held"
-	wait "$held" || { rc=1; put failed 1; }
+	beside_end || { rc=1; put failed 1; }
 }
 
 table() {

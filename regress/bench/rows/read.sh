@@ -42,7 +42,7 @@ nginx_start() {
 	}
 	END
 	nginx -c "$D/nginx.conf" &
-	nginx=$!
+	beside=$!
 	n=0
 	until curl -s --cacert "$D/ca.crt" -o "$D/nginx.out" \
 	    https://localhost:9443/session; do
@@ -60,8 +60,7 @@ measure() {
 	nginx_start "$url"
 	reads nginx_h1 https://localhost:9443/session --h1
 	reads nginx_h2 https://localhost:9443/session -m 4
-	kill "$nginx"
-	wait "$nginx" || :
+	beside_end || :
 	mctl -q sessions terminate "$id" >/dev/null
 }
 
