@@ -73,6 +73,30 @@ test("suspend with a task at work: it goes on after resume", async () => {
 	assert.equal(end.retry_count, 0);
 });
 
+test("approved while it is being suspended: the next attempt has the answer",
+    async () => {
+	const s = await puppet_session();
+	const t = await server.task(s, JSON.stringify([
+	    { ignore: "SIGTERM" }, ASK, { append: ["log.txt", "ended"] }]));
+
+	const before = await server.asked(t);
+	const down = server.suspend(s);
+	await until("it to be told", async () => (await server.lines(t))
+	    .some((l) => /ignored SIGTERM/.test(l.content)));
+	await server.approve(before);
+	assert.equal((await down).status, "suspended");
+	const answered = await server.api.must(200, "GET",
+	    `/api/v1/permissions/${before.id}`);
+	assert.equal(answered.status, "approved");
+	await server.resume(s);
+	assert.equal((await server.ended(t)).status, "completed");
+	const all = await server.permissions(t);
+	assert.equal(all.length, 2);
+	assert.deepEqual(all.map((p) => [p.status, p.responded_at]),
+	    all.map(() => ["approved", answered.responded_at]));
+	assert.equal(runner.read(s, "log.txt"), "ended\n");
+});
+
 test("suspended by a person, a new task resumes it; an old one does not",
     async () => {
 	const s = await puppet_session();
