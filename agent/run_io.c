@@ -188,30 +188,41 @@ io_close(struct run *r, struct stream *st)
 	lines_end(r, st, run_line);
 }
 
-static void
-io_read(int fd, short what, void *arg)
+/* 1 when the spool has no room for more, 0 for now empty, -1 at its end. */
+static int
+io_take(struct run *r, struct stream *st)
 {
 	static char	 buf[READ_SIZE];
-	struct run	*r = arg;
-	struct stream	*st = fd == r->out.fd ? &r->out : &r->err;
 	ssize_t		 n;
 	int		 i;
 
-	(void)what;
 	for (i = 0; i < READ_TURN; i++) {
 		if (!spool_has_room(r->spool)) {
 			event_del(st->ev);	/* run_resume() comes. */
-			return;
+			return (1);
 		}
-		n = read(fd, buf, sizeof(buf));
-		if (n == -1 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (n <= 0) {
-			io_close(r, st);
-			io_maybe_finish(r);
-			return;
-		}
+		n = read(st->fd, buf, sizeof(buf));
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && errno == EAGAIN)
+			return (0);
+		if (n <= 0)
+			return (-1);
 		lines_add(r, st, buf, (size_t)n, run_line);
+	}
+	return (0);
+}
+
+static void
+io_read(int fd, short what, void *arg)
+{
+	struct run	*r = arg;
+	struct stream	*st = fd == r->out.fd ? &r->out : &r->err;
+
+	(void)what;
+	if (io_take(r, st) == -1) {
+		io_close(r, st);
+		io_maybe_finish(r);
 	}
 }
 
@@ -220,16 +231,22 @@ static void
 io_end(int fd, short what, void *arg)
 {
 	struct run	*r = arg;
+	struct stream	*st[] = { &r->out, &r->err };
+	size_t		 i;
+	int		 wait = 0;
 
 	(void)fd;
 	(void)what;
-	if (!spool_has_room(r->spool)) {
+	/* They hold 1 MiB at most, which one go takes when there is room. */
+	for (i = 0; i < 2; i++)
+		if (st[i]->fd != -1 && io_take(r, st[i]) == 1)
+			wait = 1;
+		else
+			io_close(r, st[i]);
+	if (wait)
 		evtimer_add(r->ev_end, &end_wait);
-		return;
-	}
-	io_close(r, &r->out);
-	io_close(r, &r->err);
-	io_maybe_finish(r);
+	else
+		io_maybe_finish(r);
 }
 
 static void

@@ -1,0 +1,165 @@
+/* links: agent/run_io.c agent/linebuf.c agent/util.c -ljansson */
+/*
+ * The end of a run whose pipes stay open: what is in them is read before they
+ * are closed, and waits there as long as the spool has no room.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "leftover.h"
+#include "run.h"
+#include "util.h"
+
+#define FULL	60000		/* in a pipe, which takes 64 KiB */
+
+static struct agent	 agent;
+struct agent		*env = &agent;
+
+static size_t		 got[2];	/* bytes of lines: stdout, stderr */
+static int		 room, finished;
+
+int
+spool_has_room(const struct spool *s)
+{
+	(void)s;
+	return (room);
+}
+
+void
+run_line(struct run *r, struct stream *st, const char *p, size_t n)
+{
+	(void)p;
+	got[st == &r->out ? 0 : 1] += n + 1;
+}
+
+void
+run_finish(struct run *r)
+{
+	(void)r;
+	finished++;
+}
+
+char *
+run_id(struct run *r)
+{
+	return (r->rec->run_id);
+}
+
+void
+run_system(struct run *r, const char *level, const char *text)
+{
+	(void)r;
+	(void)level;
+	(void)text;
+}
+
+void
+run_clock_start(struct run *r)
+{
+	(void)r;
+}
+
+void
+record_put(struct record *r)
+{
+	(void)r;
+}
+
+void
+record_started(struct record *r)
+{
+	(void)r;
+}
+
+void
+leftover_kill(pid_t pid, uint64_t start, uid_t uid, const char *id)
+{
+	(void)pid;
+	(void)start;
+	(void)uid;
+	(void)id;
+}
+
+uint64_t
+leftover_start_time(pid_t pid)
+{
+	(void)pid;
+	return (0);
+}
+
+static void
+turn(void)
+{
+	event_base_loop(env->base, EVLOOP_NONBLOCK);
+}
+
+/* A pipe with lines in it, its writing end open; returns that. */
+static int
+full_pipe(struct stream *st)
+{
+	static char	 buf[FULL];
+	int		 fds[2];
+
+	memset(buf, 'x', sizeof(buf));
+	buf[FULL / 2 - 1] = buf[FULL - 1] = '\n';
+	assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
+	assert_int_equal(write(fds[1], buf, sizeof(buf)), FULL);
+	st->fd = fds[0];
+	return (fds[1]);
+}
+
+static void
+test_end(void **state)
+{
+	struct run	 r = { .exited = 1, .fd_spec = -1 };
+	int		 w[2], ctl[2], in[2];
+
+	(void)state;
+	w[0] = full_pipe(&r.out);
+	w[1] = full_pipe(&r.err);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ctl), 0);
+	assert_int_equal(pipe(in), 0);
+	r.fd_ctl = ctl[0];
+	r.fd_in = in[1];
+	room = 0;
+	run_read(&r);
+	turn();
+	event_active(r.ev_end, EV_TIMEOUT, 0);
+	turn();
+	assert_int_equal(got[0] + got[1] + (size_t)finished, 0);
+	/* What makes room comes in the same turn as the end, just before. */
+	room = 1;
+	run_resume(&r);
+	event_active(r.ev_end, EV_TIMEOUT, 0);
+	turn();
+	assert_int_equal(got[0], FULL);
+	assert_int_equal(got[1], FULL);
+	assert_int_equal(finished, 1);
+	run_io_free(&r);
+	close(w[0]);
+	close(w[1]);
+	close(ctl[1]);
+	close(in[0]);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(test_end),
+	};
+
+	if ((env->base = event_base_new()) == NULL)
+		return (1);
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
