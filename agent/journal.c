@@ -29,6 +29,7 @@ static struct {
 	off_t		 end;		/* of what is durable */
 	off_t		 floor;		/* size after the last rewrite */
 	int		 fd;
+	int		 renamed;	/* the directory is not yet durable */
 	int		 failing;
 } journal = { .fd = -1 };
 
@@ -125,6 +126,16 @@ journal_put(int type, const void *data, size_t len)
 	turn_want();
 }
 
+/* A rewritten journal: the next agent must find this one by its name. */
+static int
+journal_named(void)
+{
+	if (journal.renamed && fsync(env->state_fd) == -1)
+		return (-1);
+	journal.renamed = 0;
+	return (0);
+}
+
 int
 journal_sync(void)
 {
@@ -132,9 +143,10 @@ journal_sync(void)
 	size_t	 len;
 
 	if ((len = evbuffer_get_length(journal.buf)) == 0)
-		return (0);
+		return (journal_named());
 	p = evbuffer_pullup(journal.buf, -1);
-	if (lseek(journal.fd, journal.end, SEEK_SET) == -1 ||
+	if (journal_named() == -1 ||
+	    lseek(journal.fd, journal.end, SEEK_SET) == -1 ||
 	    write_all(journal.fd, p, len) == -1 ||
 	    fdatasync(journal.fd) == -1) {
 		if (!journal.failing)
@@ -167,9 +179,7 @@ journal_compact(void (*puts)(void))
 	puts();
 	len = evbuffer_get_length(journal.buf);
 	p = evbuffer_pullup(journal.buf, -1);
-	if (file_write(env->state_fd, "journal", p, len, 0600) == -1 ||
-	    (fd = openat(env->state_fd, "journal", O_RDWR | O_CLOEXEC |
-	    O_NOFOLLOW)) == -1) {
+	if ((fd = file_replace(env->state_fd, "journal", p, len, 0600)) == -1) {
 		/* The old one goes on; what was put again does no harm. */
 		log_warn("journal not rewritten");
 		journal.floor = journal.end;
@@ -177,6 +187,7 @@ journal_compact(void (*puts)(void))
 	}
 	close(journal.fd);
 	journal.fd = fd;
+	journal.renamed = 1;
 	journal.end = journal.floor = (off_t)len;
 	evbuffer_drain(journal.buf, len);
 }

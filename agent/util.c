@@ -152,7 +152,8 @@ write_all(int fd, const void *buf, size_t len)
 }
 
 int
-file_write(int dirfd, const char *name, const void *buf, size_t len, int mode)
+file_replace(int dirfd, const char *name, const void *buf, size_t len,
+    int mode)
 {
 	char	 tmp[128];
 	int	 fd = -1, save;
@@ -163,22 +164,28 @@ file_write(int dirfd, const char *name, const void *buf, size_t len, int mode)
 	}
 	if (unlinkat(dirfd, tmp, 0) == -1 && errno != ENOENT)
 		return (-1);
-	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC |
+	fd = openat(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC |
 	    O_NOFOLLOW, (mode_t)mode);
 	if (fd == -1)
 		return (-1);
-	if (write_all(fd, buf, len) == -1 || fsync(fd) == -1)
-		goto fail;
-	close(fd);
-	fd = -1;
-	if (renameat(dirfd, tmp, dirfd, name) == -1 || fsync(dirfd) == -1)
-		goto fail;
-	return (0);
-fail:
-	save = errno;
-	if (fd != -1)
+	if (write_all(fd, buf, len) == -1 || fsync(fd) == -1 ||
+	    renameat(dirfd, tmp, dirfd, name) == -1) {
+		save = errno;
 		close(fd);
-	unlinkat(dirfd, tmp, 0);
-	errno = save;
-	return (-1);
+		unlinkat(dirfd, tmp, 0);
+		errno = save;
+		return (-1);
+	}
+	return (fd);
+}
+
+int
+file_write(int dirfd, const char *name, const void *buf, size_t len, int mode)
+{
+	int	 fd;
+
+	if ((fd = file_replace(dirfd, name, buf, len, mode)) == -1)
+		return (-1);
+	close(fd);
+	return (fsync(dirfd));
 }
