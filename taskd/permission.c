@@ -348,9 +348,13 @@ on_permission_withdrawn(struct peer *p, uint64_t ref,
 
 	if (early_keep(p, ref, MSG_PERMISSION_WITHDRAWN, m))
 		return;
-	/* Suspended while it asked: the question stands, and may wake it. */
+	/*
+	 * Suspended while it asked: the question stands, and may wake it.
+	 * Canceled: no answer is kept, as the end of the run says.
+	 */
 	t = task_of_run(m->run);
-	if (t == NULL || t->run.kill == KILL_SUSPEND) {
+	if (t == NULL || t->run.kill == KILL_SUSPEND ||
+	    t->run.kill == KILL_CANCEL) {
 		run_noted(ref, env->life);
 		return;
 	}

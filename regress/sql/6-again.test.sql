@@ -109,3 +109,16 @@ SELECT pg_temp.ok(code = 'already_answered',
 SELECT pg_temp.ok(code = 'already_answered',
     'PERMISSION_SETTLE with other answers, too')
     FROM mn.permission_settle('r', 'perm_1', 1, '', 'you', '', '', '["b"]');
+
+-- ---- an answer that nobody heard serves once --------------------------------
+SELECT mn.permission_cancel('r', 'run_11', 'q') \g /dev/null
+SELECT pg_temp.ok(status = 'approved', 'an answer to what was withdrawn is '
+    'kept for who asks the same') FROM mn.permission_put('r', 'perm_2',
+    'run_11', 3, 'q2', 'tool', 'Write', 'Write x', '{"c":"a"}', 'low', '', 0);
+SELECT mn.permission_sent('r', 'perm_2') \g /dev/null
+SELECT pg_temp.run_end('r', 'run_11', 3, 'lost', 0, '', '', '', 0, 0, 0, 0, '',
+    'pending', 'run_13', 0) \g /dev/null
+SELECT mn.run_assign('r', 'run_13', 'task_6', 'sess_3', 'rnr_3', 1) \g /dev/null
+SELECT pg_temp.ok(status = 'pending', 'and no second time')
+    FROM mn.permission_put('r', 'perm_3', 'run_13', 4, 'q', 'tool', 'Write',
+    'Write x', '{"c":"a"}', 'low', '', 0);

@@ -66,7 +66,9 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN p;
 	END IF;
-	SELECT * INTO o FROM permission WHERE id = v_from;
+	-- Given as an answer to p from now on, and to nothing else.
+	UPDATE permission SET delivered_at = coalesce(delivered_at,
+	    clock_timestamp()) WHERE id = v_from RETURNING * INTO o;
 	p.status := o.status;
 	p.decided_by := o.decided_by;
 	p.responded_by := o.responded_by;
