@@ -202,24 +202,44 @@ pending_answer(struct peer *peer, uint64_t ref, enum msg_type type,
 	pending_done_with(p, type, m);
 }
 
-/* The owner's successor is there: what may be asked again is. */
-void
-pending_up(struct peer *peer)
+/* No answer came, or none will. */
+static void
+pending_late(struct pending *p)
 {
-	struct pending	*p, *next;
-
-	RB_FOREACH_SAFE(p, pendings, &pendings, next)
-		if (p->to == peer->proc && p->body != NULL &&
-		    peer_send_packed(peer, p->ref, p->type, p->body,
-		    p->len) == -1)
-			log_warn("%s to %s", msg_descs[p->type].name,
-			    peer->name);
+	if (p->expect.flags == P_READ || p->request == 0)
+		pending_fail(p, "unavailable",
+		    "the server did not answer in time, try again");
+	else
+		pending_unknown(p);
 }
 
 /*
- * What is failed may ask anew, of others or (auth) of this peer, so each turn
- * of the loop begins at the next higher ref.
+ * The owner's successor is there: what may be asked again is, as far as that
+ * fits its queue; beyond it the channel would be given up and the successor
+ * killed.  What is failed may ask anew, of others or (auth) of this peer, so
+ * each turn of the loop begins at the next higher ref; what is new was sent.
  */
+void
+pending_up(struct peer *peer)
+{
+	struct pending	*p, key;
+	uint64_t	 end = ref_new();
+
+	for (key.ref = 0; (p = RB_NFIND(pendings, &pendings, &key)) != NULL &&
+	    p->ref < end;) {
+		key.ref = p->ref + 1;
+		if (p->to != peer->proc || p->body == NULL)
+			continue;
+		if (peer_is_full(peer))
+			pending_late(p);
+		else if (peer_send_packed(peer, p->ref, p->type, p->body,
+		    p->len) == -1)
+			log_warn("%s to %s", msg_descs[p->type].name,
+			    peer->name);
+	}
+}
+
+/* As pending_up(). */
 void
 pending_down(struct peer *peer)
 {
@@ -245,12 +265,7 @@ pending_janitor(void)
 
 	for (key.ref = 0; (p = RB_NFIND(pendings, &pendings, &key)) != NULL;) {
 		key.ref = p->ref + 1;
-		if (now < p->deadline)
-			continue;
-		if (p->expect.flags == P_READ || p->request == 0)
-			pending_fail(p, "unavailable",
-			    "the server did not answer in time, try again");
-		else
-			pending_unknown(p);
+		if (now >= p->deadline)
+			pending_late(p);
 	}
 }

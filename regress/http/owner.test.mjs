@@ -63,5 +63,45 @@ await test("keys: who is known is not forgotten for who is not", async () => {
 	is(+await world.say("count AUTH_KEY") - n, N);
 });
 
+// An owner is killed when its queue is given up; here its successor would be,
+// and the next one.
+await test("tasks: more is to be asked again than a queue holds", async () => {
+	const N = 70, body = JSON.stringify({ session_id:
+	    "sess_01234567890123456789012345", prompt: "x".repeat(1000000) });
+	const n = +await world.say("count TASK_CREATE");
+	const post = () => {
+		const req = http.request({ host: "127.0.0.1", port: world.port,
+		    method: "POST", path: "/api/v1/tasks", agent: false,
+		    headers: { Authorization: "Bearer mk_good", ...SILENT,
+		    "Content-Type": "application/json" } }, (res) => {
+			got.push(res.statusCode);
+			req.destroy();
+		});
+		req.on("error", (e) => got.push(e.message));
+		req.end(body);
+	};
+	const got = [];
+	for (let i = 0; i < N; i++) {
+		post();
+		for (let k = 0; k < 200 && +await world.say(
+		    "count TASK_CREATE") - n <= i; k++)
+			await sleep(5);
+	}
+	is(+await world.say("count TASK_CREATE") - n, N);
+	await world.say("kill taskd");
+	let there;
+	for (let i = 0; i < 100 && there !== 200; i++) {
+		there = await status(
+		    "/api/v1/tasks/task_01234567890123456789012345");
+		await sleep(20);
+	}
+	if (there !== 200 || /queue is full/.test(world.log))
+		throw new Error(`${there}: ${world.log}`);
+	/* Those that did not fit know at once; the others wait. */
+	is(got, Array(got.length).fill(504));
+	if (got.length < N / 2 || got.length === N)
+		throw new Error(`${got.length} of ${N} know`);
+});
+
 await world.stop();
 process.exit(failed > 0 ? 1 : 0);
