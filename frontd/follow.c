@@ -252,23 +252,37 @@ follow_position(struct request *req, char *out, size_t size,
 	return (0);
 }
 
+/* Not beyond what its queue holds: given up, it would have the owner killed. */
+static int
+follow_may_resume(const struct follow *f)
+{
+	struct peer	*p = peer_of(f->kind->owner);
+
+	return (f->lost && peer_is_up(p) && !peer_is_full(p));
+}
+
+static void
+follow_resume(struct follow *f)
+{
+	f->lost = 0;
+	f->away = 0;
+	f->owed = 0;
+	f->begin_at = worker_mono_ms() + BEGIN_MS;
+	/* Who was told nothing yet misses nothing. */
+	if (!f->begun || f->kind->resumable(f))
+		f->kind->start(f);
+	else
+		follow_end(f);
+}
+
 void
 follow_up(struct peer *p)
 {
 	struct follow	*f, *next;
 
-	RB_FOREACH_SAFE(f, follows, &follows, next) {
-		if (f->kind->owner != p->proc)
-			continue;
-		f->away = 0;
-		f->owed = 0;
-		f->begin_at = worker_mono_ms() + BEGIN_MS;
-		/* Who was told nothing yet misses nothing. */
-		if (!f->begun || f->kind->resumable(f))
-			f->kind->start(f);
-		else
-			follow_end(f);
-	}
+	RB_FOREACH_SAFE(f, follows, &follows, next)
+		if (f->kind->owner == p->proc && follow_may_resume(f))
+			follow_resume(f);
 }
 
 void
@@ -280,6 +294,7 @@ follow_down(struct peer *p)
 		if (f->kind->owner != p->proc)
 			continue;
 		f->away = 1;
+		f->lost = 1;
 		f->begin_at = worker_mono_ms() + BEGIN_MS;
 	}
 }
@@ -296,7 +311,10 @@ follow_unavailable(struct follow *f)
 		    "a part of the server is restarting or busy, try again");
 }
 
-/* Nothing to send yet and nobody refused: the client gets its head. */
+/*
+ * There is room for more to be resumed.  Nothing to send yet, nobody refused:
+ * the client gets its head.
+ */
 void
 follow_janitor(void)
 {
@@ -304,9 +322,11 @@ follow_janitor(void)
 	uint64_t	 now = worker_mono_ms();
 
 	RB_FOREACH_SAFE(f, follows, &follows, next) {
-		if (f->begun || now < f->begin_at)
+		if (follow_may_resume(f))
+			follow_resume(f);
+		else if (f->begun || now < f->begin_at)
 			continue;
-		if (f->away)
+		else if (f->away)
 			follow_unavailable(f);
 		else
 			follow_begin(f);

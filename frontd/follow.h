@@ -33,6 +33,7 @@ struct follow {
 	unsigned int			 begun:1;	/* stream_begin() */
 	unsigned int			 given:1;	/* a position came */
 	unsigned int			 away:1;	/* the owner is down */
+	unsigned int			 lost:1;	/* to be resumed */
 	char				 after[65];
 	char				 task[ID_SIZE];
 	char				 types[FOLLOW_TYPES + 1];

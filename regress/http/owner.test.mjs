@@ -2,6 +2,8 @@
 
 import http from "node:http";
 import net from "node:net";
+import { END_HEADERS, END_STREAM, T, connect, frame, request, wait } from
+    "./frames.mjs";
 import { failed, is, start, test } from "./world.mjs";
 
 const world = await start("api");
@@ -81,10 +83,12 @@ await test("tasks: more is to be asked again than a queue holds", async () => {
 		req.end(body);
 	};
 	const got = [];
-	for (let i = 0; i < N; i++) {
-		post();
-		for (let k = 0; k < 200 && +await world.say(
-		    "count TASK_CREATE") - n <= i; k++)
+	/* So few at once that none is refused. */
+	for (let i = 0; i < N; i += 7) {
+		for (let k = 0; k < 7; k++)
+			post();
+		for (let k = 0; k < 400 && +await world.say(
+		    "count TASK_CREATE") - n < i + 7; k++)
 			await sleep(5);
 	}
 	is(+await world.say("count TASK_CREATE") - n, N);
@@ -101,6 +105,42 @@ await test("tasks: more is to be asked again than a queue holds", async () => {
 	is(got, Array(got.length).fill(504));
 	if (got.length < N / 2 || got.length === N)
 		throw new Error(`${got.length} of ${N} know`);
+});
+
+await test("events: more streams than a queue holds are resumed", async () => {
+	const CONNS = 130, EACH = 100, cs = [];
+	const label = Array.from({ length: 4 }, (_, i) =>
+	    `label=${i}=${"v".repeat(1013)}`).join("&");
+	const head = request("GET", `/api/v1/events?after=${"7".repeat(64)}&${
+	    label}&types=${"a".repeat(1020)}`, [["authorization",
+	    "Bearer mk_good"], ["x-request-id", "do-silent"]]);
+	const n = +await world.say("count EVENT_FOLLOW");
+	const followed = async (all) => {
+		let now;
+		for (let i = 0; i < 2000 && !(now >= all); i++) {
+			await sleep(5);
+			now = +await world.say("count EVENT_FOLLOW") - n;
+		}
+		is(now >= all, true, `${now} of ${all}`);
+	};
+	for (let k = 0; k < CONNS; k++) {
+		const c = await connect(world.port);
+		cs.push(c);
+		for (let i = 0; i < EACH; i++)
+			c.write(frame(T.HEADERS, END_HEADERS | END_STREAM,
+			    2 * i + 1, head));
+		if (k % 10 === 9)
+			await followed((k + 1) * EACH);
+	}
+	/* All have begun when the last one has. */
+	await wait(cs.at(-1), "a head", (f) => f.type === T.HEADERS &&
+	    f.id === 2 * EACH - 1);
+	await world.say("kill sessiond");
+	/* More than go at once. */
+	await followed(CONNS * EACH + 4000);
+	cs.forEach((c) => c.end());
+	if (/queue is full/.test(world.log))
+		throw new Error(world.log);
 });
 
 await world.stop();
