@@ -210,8 +210,8 @@ stream_tick(void)
 	uint64_t	 now = worker_mono_ms();
 
 	TAILQ_FOREACH_SAFE(x, &streams, stream, next) {
-		if (x->is_head) {
-			/* Nobody reads on after the head: as if gone. */
+		/* Nobody reads on after a HEAD; a drain waits for the end. */
+		if (x->is_head || http_is_draining()) {
 			stream_stop(x);
 			continue;
 		}

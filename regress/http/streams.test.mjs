@@ -223,6 +223,7 @@ await test("drain: idle connections and streams end, work is finished",
 	const idle = await Raw.open(e.api);
 	const busy = await Raw.open(e.api);
 	const stream = await Raw.open(e.api);
+	const late = await Raw.open(e.api);
 
 	idle.write("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	await idle.wait("a reply", () => idle.got.includes("world"));
@@ -231,8 +232,10 @@ await test("drain: idle connections and streams end, work is finished",
 	await stream.wait("an event", () => stream.got.includes("id: 1.1"));
 	const { opened } = await stats(e);
 	busy.write("GET /late?ms=300 HTTP/1.1\r\nHost: localhost\r\n\r\n");
-	await until("it is being worked on", async () =>
-	    (await stats(e)).opened === opened + 1);
+	late.write("GET /count?count=1&hold=1&ms=300 HTTP/1.1\r\n" +
+	    "Host: localhost\r\n\r\n");
+	await until("they are being worked on", async () =>
+	    (await stats(e)).opened === opened + 2);
 	e.child.stdin.write("d");
 	await idle.wait("the end", () => idle.closed);
 	await stream.wait("the end", () => stream.closed);
@@ -240,6 +243,10 @@ await test("drain: idle connections and streams end, work is finished",
 	if (!busy.got.includes("world") ||
 	    !busy.got.includes("Connection: close"))
 		throw new Error(busy.got.toString());
+	// A stream that begins now ends, too.
+	await late.wait("the end", () => late.closed);
+	if (!late.got.includes("id: 1.1"))
+		throw new Error(late.got.toString());
 });
 
 await test("streams: the engine is well", () => e.stop());
