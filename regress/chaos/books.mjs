@@ -63,24 +63,38 @@ export async function read_book(file) {
 	return book;
 }
 
-// All that the books say of an id.
-function story(book, id) {
-	return book.all.filter((e) => Object.values(e).includes(id))
-	    .map(({ time, ...e }) => `${time} ${Object.values(e).join(" ")}`);
-}
-
 const ID = /\b(?:run|task|perm)_[0-9a-z]{26}\b/g;
-const TOLD = 30;		// findings, and lines of each story
+const TOLD = 30;		// findings of each claim, and lines of each story
+
+// {id: what the books say of it, in order}
+function stories(book, ids) {
+	const out = new Map(ids.map((id) => [id, []]));
+
+	for (const e of book.all) {
+		const { time, ...words } = e;
+		for (const word of new Set(Object.values(words))) {
+			const story = out.get(word);
+			if (story !== undefined && story.length < TOLD)
+				story.push(`${time} ` +
+				    Object.values(words).join(" "));
+		}
+	}
+	return out;
+}
 
 // Prints findings, and what books and database say of whom they name, for a
 // person to read.
 export function explain(book, db, found) {
 	const all = [...db.tasks, ...db.runs, ...db.permissions];
+	const told = [...index(found, (f) => f.claim).values()]
+	    .flatMap((list) => list.slice(0, TOLD));
+	const story_of = stories(book, told.flatMap((f) =>
+	    f.text.match(ID) ?? []));
 
-	for (const f of found.slice(0, TOLD)) {
+	for (const f of told) {
 		console.log(`# ${f.claim}: ${f.text}`);
 		for (const id of f.text.match(ID) ?? []) {
-			for (const line of story(book, id).slice(0, TOLD))
+			for (const line of story_of.get(id))
 				console.log(`#     ${line}`);
 			for (const row of all.filter((r) => r.id === id))
 				console.log(`#     ${JSON.stringify(row)}`);

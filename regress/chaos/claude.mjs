@@ -56,7 +56,7 @@ export class Claude {
 		const task = { id: t.id, mark };
 
 		this.tasks.push(task);
-		while (!ENDED.includes(task.status)) {
+		while (!ENDED.includes(task.status) && !this.given_up) {
 			const now = await this.will.get(`${T}/${t.id}?wait=1`);
 			task.status = now.json?.status;
 			if (now.json?.waiting_for === "credential")
@@ -83,12 +83,15 @@ export class Claude {
 	// What must not be, in the words of compare.mjs.
 	async end() {
 		this.stopped = true;
-		await within("the last task of Claude Code", END_MS,
-		    this.working);
+		const late = await within("the last task of Claude Code", END_MS,
+		    this.working).then(() => [], (e) => [e.message]);
+		this.given_up = late.length > 0;
 		const lines = this.runner.has(this.session, FILE) ?
 		    this.runner.read(this.session, FILE).split("\n") : [];
-		const found = this.will.books.wrong.map((text) =>
-		    ({ claim: "claude-answer", text }));
+		const found = [
+			...late.map((text) => ({ claim: "claude-call", text })),
+			...this.will.books.wrong.map((text) =>
+			    ({ claim: "claude-answer", text }))];
 
 		for (const { id, mark, status } of this.tasks) {
 			const n = lines.filter((l) => l === mark).length;
