@@ -16,6 +16,7 @@
 
 #define PAGE		256	/* rows of mn.event_feed() */
 #define HOUSEKEEPING	60	/* seconds */
+#define HOUSEKEEPING_ON	1	/* while there is more to do */
 
 static enum { ASK_NONE, ASK_HORIZON, ASK_EVENTS, ASK_JANITOR } asking;
 static uint64_t		 xid, seq;	/* of the last event sent */
@@ -193,6 +194,9 @@ feed_result(struct conn *c, PGresult *res)
 			take_events(res);
 			break;
 		case ASK_JANITOR:
+			if (PQgetvalue(res, 0, 0)[0] == 't')
+				housekeeping = HOUSEKEEPING_ON;
+			break;
 		case ASK_NONE:
 			break;
 		}

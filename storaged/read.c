@@ -2,10 +2,11 @@
  * read.c - statements that read.  Those for one object (MSG_F_MANY) go down a
  * connection of their own, all that wait in one call, and the next gather while
  * it is under way; all others one at a time on each of a few connections, so that
- * a slow listing holds up no commit and no look at one object.  They wait while
- * this server does not hold its lock (somebody else might still commit), while
- * writes of the asker's dead predecessor are under way, and while the asker does
- * not read what it was sent.
+ * a slow listing holds up no commit and no look at one object.  Tenants take turns,
+ * so that who asks for many slow ones waits behind himself.  They wait while this
+ * server does not hold its lock (somebody else might still commit), while writes of
+ * the asker's dead predecessor are under way, and while the asker does not read
+ * what it was sent.
  */
 #include <string.h>
 
@@ -19,6 +20,7 @@
 #define MANY_MAX	64	/* statements of one call */
 #define TRIES		3
 #define DEADLINE	9000	/* ms in the queue */
+#define TURNS		1024	/* of tenants by their hash; a power of two */
 
 enum kind { KIND_ONE, KIND_MANY, KINDS };
 
@@ -27,6 +29,7 @@ static struct stmts	 queue[KINDS] = {
 	TAILQ_HEAD_INITIALIZER(queue[KIND_MANY])
 };
 static unsigned int	 queued;
+static uint64_t		 turns, last[TURNS];	/* when each tenant had one */
 static int		 known;		/* what each statement takes */
 
 static void	 reader_up(struct conn *);
@@ -81,6 +84,16 @@ kind_of(const struct stmt *s)
 	    KIND_ONE);
 }
 
+static unsigned int
+turn_of(const char *tenant)
+{
+	uint32_t	 h = 2166136261U;	/* FNV-1a */
+
+	for (; *tenant != '\0'; tenant++)
+		h = (h ^ (uint8_t)*tenant) * 16777619U;
+	return ((h ^ h >> 16) & (TURNS - 1));
+}
+
 void
 read_add(struct stmt *s)
 {
@@ -91,6 +104,7 @@ read_add(struct stmt *s)
 		statement_free(s);
 		return;
 	}
+	s->turn = turn_of(s->tenant);
 	TAILQ_INSERT_TAIL(&queue[kind_of(s)], s, entry);
 	queued++;
 }
@@ -112,6 +126,21 @@ fits(const struct group *g, const struct stmt *s)
 	    strcmp(s->tenant, g->tenant) == 0));
 }
 
+/* The oldest of the tenant whose turn was longest ago. */
+static struct stmt *
+first(const struct group *g, enum kind kind)
+{
+	struct stmt	*s, *best = NULL;
+
+	TAILQ_FOREACH(s, &queue[kind], entry)
+		if (fits(g, s) && (best == NULL ||
+		    last[s->turn] < last[best->turn]))
+			best = s;
+	if (best != NULL)
+		last[best->turn] = ++turns;
+	return (best);
+}
+
 static void
 gather(struct reader *r, enum kind kind)
 {
@@ -122,7 +151,8 @@ gather(struct reader *r, enum kind kind)
 	g->n = 0;
 	g->stmt = r->stmt;
 	g->res = NULL;
-	TAILQ_FOREACH_SAFE(s, &queue[kind], entry, next) {
+	for (s = first(g, kind); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, entry);
 		if (!fits(g, s))
 			continue;
 		unqueue(s);

@@ -26,6 +26,7 @@ struct stmt {
 	struct group		*group;		/* of its batch */
 	unsigned int		 place;		/* in the group, from 0 */
 	int			 row;		/* of its result; -1 none */
+	unsigned int		 turn;		/* a read: whose turn it waits for */
 	enum msg_type		 type;
 	enum proc		 from;
 	uint64_t		 ref;

@@ -28,7 +28,7 @@ LANGUAGE sql AS $$
 	SELECT CASE WHEN cond THEN 'ok - ' ELSE 'not ok - ' END || what
 $$;
 SET mn.tenant = '*';
-SELECT mn.janitor(30) \g /dev/null
+SELECT pg_temp.ok(NOT mn.janitor(30), 'the janitor has done all of it');
 SELECT pg_temp.ok(to_regclass('mn_data.log_20200101') IS NULL,
     'an old day of the log is dropped');
 SELECT pg_temp.ok(string_agg(key, ' ') = 'new',
@@ -48,6 +48,14 @@ SELECT pg_temp.ok(string_agg(type, ' ') = 'a b c', 'reading after one that is ke
     FROM mn.event_page('k', :'new', 10);
 SELECT pg_temp.ok(count(*) = 0, 'reading after all')
     FROM mn.event_page('k', :'several' || :'seq' + 3, 10);
+-- More than one step: it says so, and goes on.
+SET mn.tenant = '*';
+INSERT INTO mn_data.idempotency SELECT 'k', 'old ' || n, '', 'x',
+    now() - interval '25 hours' FROM generate_series(1, 10001) n;
+SELECT pg_temp.ok(mn.janitor(30), 'there is more to do');
+SELECT pg_temp.ok(NOT mn.janitor(30), 'and then there is not');
+SELECT pg_temp.ok(count(*) = 0, 'all old keys are gone')
+    FROM mn_data.idempotency WHERE key LIKE 'old%';
 -- A log whose first lines are gone.
 SET mn.tenant = 'a';
 SELECT pg_temp.ok(code = 'validation_error', 'LOG_PAGE, no position')

@@ -201,6 +201,17 @@ $$;
 
 -- ---- lists -----------------------------------------------------------------
 
+-- A condition of a query that is put together, whose place-th parameter p_values
+-- is: none without a filter; of one value an equality, as an index is looked up.
+CREATE FUNCTION mn.is_in(p_column text, p_values text[], place integer)
+RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN p_values IS NULL THEN ''
+	    WHEN cardinality(p_values) = 1
+		THEN format(' AND %I = $%s[1]', p_column, place)
+	    ELSE format(' AND %I = ANY ($%s)', p_column, place) END
+$$;
+
 -- The values of a filter: an array of strings, or one string.  NULL: no filter.
 CREATE FUNCTION mn.filter(q jsonb, name text) RETURNS text[]
 LANGUAGE sql IMMUTABLE AS $$

@@ -1,25 +1,31 @@
 -- The janitor's work, and what the worker's role may do.
 
--- Once a minute, on a connection of its own with the system mark.  Events go
--- in bounded steps, and it is noted up to which transaction.
-CREATE FUNCTION mn.janitor(p_log_days integer) RETURNS integer
+-- Once a minute, on a connection of its own with the system mark; at once again
+-- when it says that there is more.  Events go in bounded steps, and it is noted up
+-- to which transaction.
+CREATE FUNCTION mn.janitor(p_log_days integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
+	v_step	CONSTANT integer := 10000;
 	v_xid	bigint;
-	n	integer;
+	v_more	boolean;
+	n	bigint;
 BEGIN
-	n := mn.log_keep(p_log_days);
+	PERFORM mn.log_keep(p_log_days);
 	DELETE FROM idempotency WHERE (tenant_id, key) IN (SELECT tenant_id,
 	    key FROM idempotency
-	    WHERE created_at < now() - interval '24 hours' LIMIT 10000);
-	SELECT max(xid) INTO v_xid FROM (SELECT xid, created_at FROM event
-	    ORDER BY xid, seq LIMIT 10000) old
+	    WHERE created_at < now() - interval '24 hours' LIMIT v_step);
+	GET DIAGNOSTICS n = ROW_COUNT;
+	v_more := n = v_step;
+	SELECT max(xid), count(*) INTO v_xid, n FROM (SELECT xid, created_at
+	    FROM event ORDER BY xid, seq LIMIT v_step) old
 	WHERE created_at < now() - make_interval(days => p_log_days);
+	v_more := v_more OR n = v_step;
 	IF v_xid IS NOT NULL THEN
 		DELETE FROM event WHERE xid <= v_xid;
 		UPDATE event_gone SET xid = v_xid WHERE xid < v_xid;
 	END IF;
-	RETURN n;
+	RETURN v_more;
 END
 $$;
 

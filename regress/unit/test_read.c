@@ -1,0 +1,210 @@
+/* links: storaged/read.c storaged/group.c -lpq */
+/*
+ * Reads of several tenants on few connections: this program is the connections, and
+ * says when a read is over.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connection.h"
+#include "group.h"
+#include "worker.h"
+
+#define CONNS	3
+
+struct stats		 stats;
+static struct conn	*conns[CONNS];
+static unsigned int	 nconns, answers;
+
+uint64_t
+worker_mono_ms(void)
+{
+	return (1000);
+}
+
+void
+conn_start(struct conn *c)
+{
+	conns[nconns++] = c;
+	c->state = CONN_READY;
+}
+
+void
+conn_tenant(struct conn *c, const char *tenant)
+{
+	(void)c;
+	(void)tenant;
+}
+
+void
+conn_sync(struct conn *c)
+{
+	(void)c;
+}
+
+void
+conn_janitor(struct conn *c)
+{
+	(void)c;
+}
+
+void
+statement_send(struct conn *c, struct stmt *s)
+{
+	(void)c;
+	(void)s;
+}
+
+void
+statement_send_many(struct conn *c, const struct group *g)
+{
+	(void)c;
+	(void)g;
+}
+
+void
+statement_free(struct stmt *s)
+{
+	free(s);
+}
+
+int
+write_is_ours(void)
+{
+	return (1);
+}
+
+int
+write_is_settling(enum proc from)
+{
+	(void)from;
+	return (0);
+}
+
+int
+answer_may_pass(const char *state)
+{
+	(void)state;
+	return (0);
+}
+
+void
+answer_rows(struct stmt *s, const PGresult *res, int first, int n)
+{
+	(void)s;
+	(void)res;
+	(void)first;
+	(void)n;
+	answers++;
+}
+
+void
+answer_refuse(const struct stmt *s, const char *code, const char *text,
+    unsigned int retry_after)
+{
+	fail_msg("%s: %s: %s, %u", s->tenant, code, text, retry_after);
+}
+
+void
+answer_failed(const struct stmt *s, const PGresult *res)
+{
+	(void)res;
+	fail_msg("%s failed", s->tenant);
+}
+
+/* A list, of which each is a statement of its own. */
+static void
+asks(const char *tenant)
+{
+	struct stmt	*s = calloc(1, sizeof(*s));
+
+	assert_non_null(s);
+	s->type = MSG_TASK_PAGE;
+	s->from = PROC_TASKD;
+	s->tenant = tenant;
+	s->since = worker_mono_ms();
+	read_add(s);
+}
+
+/* Connection i works for this tenant, or for nobody (NULL). */
+static void
+is_of(unsigned int i, const char *tenant)
+{
+	if (tenant == NULL)
+		assert_null(conns[i]->group);
+	else {
+		assert_non_null(conns[i]->group);
+		assert_string_equal(conns[i]->group->tenant, tenant);
+	}
+}
+
+static void
+over(unsigned int i)
+{
+	struct conn	*c = conns[i];
+
+	c->result(c, PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK));
+	c->done(c);
+	c->sync(c);
+	read_turn();
+}
+
+static void
+fair(void **state)
+{
+	unsigned int	 i;
+
+	(void)state;
+	read_start();
+	/* Whoever is alone has all of it. */
+	for (i = 0; i < 6; i++)
+		asks("a");
+	read_turn();
+	is_of(0, "a");
+	is_of(1, "a");
+	/* Who comes later waits for one that is under way, not for all. */
+	asks("b");
+	asks("b");
+	read_turn();
+	over(1);
+	is_of(0, "a");
+	is_of(1, "b");
+	over(0);
+	is_of(0, "a");
+	/* Nor behind two who have many each. */
+	asks("c");
+	over(0);
+	is_of(0, "c");
+	is_of(1, "b");
+	over(1);
+	is_of(1, "b");
+	over(0);
+	is_of(0, "a");
+	/* In order, all of them, in the end. */
+	for (i = 0; i < 4; i++) {
+		over(0);
+		if (conns[1]->group != NULL)
+			over(1);
+		if (conns[0]->group == NULL)
+			break;
+	}
+	is_of(0, NULL);
+	is_of(1, NULL);
+	assert_int_equal(answers, 9);
+	assert_int_equal(read_count(), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	 tests[] = {
+		cmocka_unit_test(fair),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
