@@ -68,7 +68,7 @@ line	: STATE DIRECTORY STRING	{ set(&conf->state_dir, $3.string); }
 	| LOG FORMAT TEXT		{ conf->json = 0; }
 	| LOG FORMAT JSON		{ conf->json = 1; }
 	| LOG RETENTION NUMBER DAYS	{
-		conf->log_days = in_range($3.number, 1, 3650, "log retention");
+		conf->log_days = in_range($3.number, 1, 400, "log retention");
 	}
 	| listen
 	| SKIP TLS			{ conf->skip_tls = 1; }

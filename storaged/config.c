@@ -58,7 +58,7 @@ void
 config_option(const char *name, const char *value)
 {
 	if (strcmp(name, "log-retention-days") == 0)
-		conf.log_days = (int)number(name, value, 36500);
+		conf.log_days = (int)number(name, value, 400);
 	else if (strcmp(name, "server-id") == 0)
 		conf.server_id = (int)number(name, value, 65535);
 	else if (strcmp(name, "instance") == 0) {
