@@ -6,7 +6,9 @@
  * followers, so that a slow database slows the agents' spools.
  *
  * A run that this process has not met is looked up first (RUN_FIND), unless
- * nobody else can have met it either.
+ * nobody else can have met it either.  Its batches wait on their streams
+ * meanwhile, and a runner has only so many looked up at a time: it may name as
+ * many as it likes.  One that nobody has is forgotten at once.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,14 +38,6 @@ struct receipt {			/* a batch that is to be acknowledged */
 };
 TAILQ_HEAD(receipts, receipt);
 
-struct early {				/* a batch that came before RUN_FOUND */
-	TAILQ_ENTRY(early) entry;
-	uint64_t	 stream;
-	size_t		 len;
-	uint8_t		 body[];
-};
-TAILQ_HEAD(earlies, early);
-
 enum stage { JOURNAL_FINDING, JOURNAL_OPEN, JOURNAL_UNKNOWN };
 
 struct journal {			/* while lines come, and a while after */
@@ -56,10 +50,11 @@ struct journal {			/* while lines come, and a while after */
 	uint64_t	 next;		/* the number expected */
 	uint64_t	 lost;		/* this and later lines never come */
 	uint64_t	 used;		/* monotonic ms */
-	int		 asked;		/* the first chunk is under way */
+	unsigned int	 asked:1;	/* the first chunk is under way */
+	unsigned int	 found:1;	/* RUN_FOUND came */
+	unsigned int	*finds;		/* FINDING: those of who asked */
 	struct chunks	 chunks;
 	struct receipts	 receipts;
-	struct earlies	 earlies;
 };
 RB_HEAD(journals, journal);
 
@@ -108,14 +103,7 @@ journal_reset(struct journal *j, int status, const char *why)
 static void
 journal_free(struct journal *j)
 {
-	struct early	*e;
-
 	journal_reset(j, GRPC_UNAVAILABLE, "try again");
-	while ((e = TAILQ_FIRST(&j->earlies)) != NULL) {
-		TAILQ_REMOVE(&j->earlies, e, entry);
-		logs_end(e->stream, GRPC_UNAVAILABLE, "try again");
-		free(e);
-	}
 	RB_REMOVE(journals, &journals, j);
 	free(j);
 }
@@ -129,7 +117,7 @@ on_run_found(struct peer *p, uint64_t ref, const struct msg_run_found *m)
 	if ((a = ask_find(p, ref)) == NULL || a->told)
 		return;
 	j = a->arg;
-	j->stage = JOURNAL_OPEN;
+	j->found = 1;
 	strlcpy(j->tenant, m->tenant, sizeof(j->tenant));
 	strlcpy(j->task, m->task, sizeof(j->task));
 	/* Assigned meanwhile, it is known better. */
@@ -144,23 +132,22 @@ static void
 found(struct ask *a, const struct answer *ans)
 {
 	struct journal	*j = a->arg;
-	struct early	*e;
-	char		 run[ID_SIZE];
 
+	if (j->finds != NULL)
+		(*j->finds)--;
+	j->finds = NULL;
 	if (ans->code[0] != '\0' && strcmp(ans->code, "not_found") != 0) {
 		log_warnx("run %s: not looked up: %s", j->run, ans->text);
+		logs_found(j->run, -1);
 		journal_free(j);
 		return;
 	}
-	if (j->stage == JOURNAL_FINDING)
-		j->stage = JOURNAL_UNKNOWN;
-	strlcpy(run, j->run, sizeof(run));
-	while ((e = TAILQ_FIRST(&j->earlies)) != NULL) {
-		TAILQ_REMOVE(&j->earlies, e, entry);
-		logs_batch(e->stream, e->body, e->len);
-		free(e);
-	}
-	upward_log_committed(run);
+	j->stage = j->found ? JOURNAL_OPEN : JOURNAL_UNKNOWN;
+	logs_found(j->run, 0);
+	upward_log_committed(j->run);
+	/* Named again, it is looked up again; kept, it would cost memory. */
+	if (j->stage == JOURNAL_UNKNOWN)
+		journal_free(j);
 }
 
 static struct journal *
@@ -175,21 +162,17 @@ journal_new(const char *run, enum stage stage)
 	j->used = worker_mono_ms();
 	TAILQ_INIT(&j->chunks);
 	TAILQ_INIT(&j->receipts);
-	TAILQ_INIT(&j->earlies);
 	RB_INSERT(journals, &journals, j);
 	return (j);
 }
 
+/* Looks it up; finds: a count of whoever named it, or NULL: it is ours. */
 static struct journal *
-journal_get(const char *run)
+journal_ask(const char *run, unsigned int *finds)
 {
 	struct msg_run_find	 m;
 	struct journal		*j;
 
-	if ((j = journal_find(run)) != NULL) {
-		j->used = worker_mono_ms();
-		return (j);
-	}
 	j = journal_new(run, JOURNAL_FINDING);
 	m.run = run;
 	if (ask(PROC_STORAGED, MSG_RUN_FIND, &m, 0, found, j) == NULL) {
@@ -197,6 +180,8 @@ journal_get(const char *run)
 		journal_free(j);
 		return (NULL);
 	}
+	if ((j->finds = finds) != NULL)
+		(*finds)++;
 	return (j);
 }
 
@@ -242,8 +227,10 @@ journal_has(const char *run, uint64_t up_to)
 
 	if (up_to == 0)
 		return (1);
-	if ((j = journal_get(run)) == NULL)
+	if ((j = journal_find(run)) == NULL &&
+	    (j = journal_ask(run, NULL)) == NULL)
 		return (0);
+	j->used = worker_mono_ms();
 	switch (j->stage) {
 	case JOURNAL_FINDING:
 		return (0);
@@ -326,9 +313,8 @@ appended(struct ask *a, const struct answer *ans)
 
 	j->asked = 0;
 	if (strcmp(ans->code, "not_found") == 0) {
-		/* Removed meanwhile; what comes again is just acknowledged. */
-		j->stage = JOURNAL_UNKNOWN;
-		journal_reset(j, GRPC_UNAVAILABLE, "try again");
+		/* Removed meanwhile; what comes again is looked up again. */
+		journal_free(j);
 		return;
 	}
 	if (ans->code[0] != '\0') {
@@ -457,20 +443,6 @@ take(struct journal *j, uint64_t stream, const Marionette__V1__LogBatch *b,
 	acknowledge(j);
 }
 
-static void
-keep(struct journal *j, uint64_t stream, const uint8_t *raw, size_t len)
-{
-	struct early	*e;
-
-	if ((e = malloc(sizeof(*e) + len)) == NULL)
-		fatal("early");
-	e->stream = stream;
-	e->len = len;
-	if (len > 0)
-		memcpy(e->body, raw, len);
-	TAILQ_INSERT_TAIL(&j->earlies, e, entry);
-}
-
 /*
  * Of a run that was removed, or that nobody has: nobody will read it, the spool
  * may go.  Refused, it would be said again for ever, before all others.
@@ -483,33 +455,26 @@ drop(uint64_t stream, const Marionette__V1__LogBatch *b, size_t len)
 	logs_credit(stream, len);
 }
 
-void
-journal_batch(uint64_t stream, const Marionette__V1__LogBatch *b,
-    const uint8_t *raw, size_t len)
+int
+journal_batch(uint64_t stream, const Marionette__V1__LogBatch *b, size_t len)
 {
 	struct journal	*j;
+	unsigned int	*finds;
 
-	if ((j = journal_get(b->run_id)) == NULL) {
-		logs_end(stream, GRPC_UNAVAILABLE, "try again");
-		return;
-	}
-	switch (j->stage) {
-	case JOURNAL_FINDING:
-		keep(j, stream, raw, len);
-		return;
-	case JOURNAL_UNKNOWN:
-		drop(stream, b, len);
-		return;
-	case JOURNAL_OPEN:
-		break;
-	}
-	if (j->runner[0] == '\0')
+	if ((j = journal_find(b->run_id)) == NULL &&
+	    (finds = logs_finds(stream)) != NULL)
+		j = journal_ask(b->run_id, finds);
+	if (j == NULL || j->stage == JOURNAL_FINDING)
+		return (-1);
+	j->used = worker_mono_ms();
+	if (j->stage == JOURNAL_UNKNOWN || j->runner[0] == '\0')
 		drop(stream, b, len);
 	else if (!logs_are_of(stream, j->runner))
 		logs_end(stream, GRPC_PERMISSION_DENIED,
 		    "run_id: not a run of this runner");
 	else
 		take(j, stream, b, len);
+	return (0);
 }
 
 void

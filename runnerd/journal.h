@@ -39,19 +39,25 @@ void	 journal_runner(const char *run, const char *runner);
 void	 journal_over(const char *run);
 /* Is line up_to of this run committed, or known to be lost for ever? */
 int	 journal_has(const char *run, uint64_t up_to);
-/* Takes a batch from a Logs stream; the stream is told what comes of it. */
-void	 journal_batch(uint64_t stream, const Marionette__V1__LogBatch *,
-	    const uint8_t *raw, size_t len);
+/*
+ * Takes a batch from a Logs stream, which is told what comes of it; or -1: not
+ * before its run is looked up, or that can be asked.
+ */
+int	 journal_batch(uint64_t stream, const Marionette__V1__LogBatch *,
+	    size_t len);
 void	 journals_janitor(void);
 
 /* logs.c: answers to a Logs stream, which may be gone. */
-void	 logs_batch(uint64_t stream, const uint8_t *, size_t);
+/* This run was looked up (0), or could not be (-1): who waits for it goes on. */
+void	 logs_found(const char *run, int rc);
+/* How many runs are looked up for this stream's runner; NULL: enough. */
+unsigned int *logs_finds(uint64_t stream);
 /* May this stream bring lines of that runner's? */
 int	 logs_are_of(uint64_t stream, const char *runner);
 void	 logs_ack(uint64_t stream, const char *run, uint64_t up_to);
 void	 logs_credit(uint64_t stream, size_t bytes);
 void	 logs_end(uint64_t stream, int status, const char *text);
-void	 logs_drop(void);
+void	 logs_drop(void), logs_janitor(void);
 
 /* follow.c: these lines of a task are committed. */
 void	 follow_lines(const char *task, uint32_t attempt, uint64_t first,

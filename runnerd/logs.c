@@ -4,6 +4,10 @@
  * one without belongs to the runner whose run it names first.  Credit for a
  * batch is returned when the batch is committed, so a slow database slows the
  * runner; a stream that was half-closed ends when nothing is owed any more.
+ *
+ * A batch of a run that is still looked up waits here, and what comes behind it
+ * on its stream behind it: in order, and never more than its window.  So a
+ * stream has one look-up under way, and a runner one for each it may have.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +19,29 @@
 #define LOGS_PER_RUNNER	8
 #define LOGS_NAMELESS	256
 
+struct held {				/* a batch that waits */
+	TAILQ_ENTRY(held) entry;
+	size_t		 len;
+	uint8_t		 body[];
+};
+
 struct logs {				/* until either side closes it */
 	RB_ENTRY(logs)	 entry;
+	RB_ENTRY(logs)	 waiting;	/* while it holds something */
+	TAILQ_HEAD(, held) held;
+	char		 run[ID_SIZE];	/* whose it waits for, or empty */
 	uint64_t	 ref;
 	struct runner	*runner;	/* NULL: nobody's yet */
 	size_t		 owed;		/* bytes not yet credited */
 	int		 closing;	/* the runner has half-closed it */
 };
 RB_HEAD(logstreams, logs);
+RB_HEAD(waiters, logs);
 
 static struct logstreams	 all = RB_INITIALIZER(&all);
+static struct waiters		 waiters = RB_INITIALIZER(&waiters);
 static unsigned int		 nobodys;	/* streams without a runner yet */
+static unsigned int		 nobodys_finds;	/* runs looked up for them */
 
 static int
 logs_cmp(struct logs *a, struct logs *b)
@@ -33,8 +49,18 @@ logs_cmp(struct logs *a, struct logs *b)
 	return (a->ref < b->ref ? -1 : a->ref > b->ref);
 }
 
+static int
+waiter_cmp(struct logs *a, struct logs *b)
+{
+	int	 rc = strcmp(a->run, b->run);
+
+	return (rc != 0 ? rc : logs_cmp(a, b));
+}
+
 RB_PROTOTYPE(logstreams, logs, entry, logs_cmp);
 RB_GENERATE(logstreams, logs, entry, logs_cmp)
+RB_PROTOTYPE(waiters, logs, waiting, waiter_cmp);
+RB_GENERATE(waiters, logs, waiting, waiter_cmp)
 
 static struct logs *
 logs_find(uint64_t ref)
@@ -52,9 +78,33 @@ count_of(struct runner *r)
 	return (r != NULL ? &r->nlogs : &nobodys);
 }
 
+unsigned int *
+logs_finds(uint64_t ref)
+{
+	struct logs	*s = logs_find(ref);
+	unsigned int	*n = &nobodys_finds, most = LOGS_NAMELESS;
+
+	if (s == NULL)
+		return (NULL);
+	if (s->runner != NULL) {
+		n = &s->runner->nfinds;
+		most = LOGS_PER_RUNNER;
+	}
+	/* Streams that have ended may have left some. */
+	return (*n < most ? n : NULL);
+}
+
 static void
 logs_free(struct logs *s)
 {
+	struct held	*h;
+
+	if (s->run[0] != '\0')
+		RB_REMOVE(waiters, &waiters, s);
+	while ((h = TAILQ_FIRST(&s->held)) != NULL) {
+		TAILQ_REMOVE(&s->held, h, entry);
+		free(h);
+	}
 	(*count_of(s->runner))--;
 	RB_REMOVE(logstreams, &all, s);
 	free(s);
@@ -166,6 +216,7 @@ logs_open(uint64_t ref, const struct msg_logs_open *m, int *status)
 		fatal("logs");
 	s->ref = ref;
 	s->runner = r;
+	TAILQ_INIT(&s->held);
 	(*count_of(r))++;
 	RB_INSERT(logstreams, &all, s);
 	return (NULL);
@@ -200,34 +251,105 @@ logs_are_of(uint64_t ref, const char *runner)
 	return (s->runner != NULL && strcmp(s->runner->id, runner) == 0);
 }
 
-/* Also what was kept while its run was looked up. */
-void
-logs_batch(uint64_t ref, const uint8_t *body, size_t len)
+static void
+wait_for(struct logs *s, const char *run)
 {
-	Marionette__V1__LogBatch	*b;
-	struct logs			*s;
-	char				 why[WIRE_WHY];
+	strlcpy(s->run, run, sizeof(s->run));
+	RB_INSERT(waiters, &waiters, s);
+}
 
-	if ((s = logs_find(ref)) == NULL)
-		return;
-	if ((b = wire_logs(body, len, why)) == NULL) {
-		logs_end(ref, GRPC_INVALID_ARGUMENT, why);
-		return;
-	}
-	journal_batch(ref, b, body, len);
-	wire_free(&b->base);
+static void
+hold(struct logs *s, const uint8_t *body, size_t len)
+{
+	struct held	*h;
+
+	if ((h = malloc(sizeof(*h) + len)) == NULL)
+		fatal("logs");
+	h->len = len;
+	memcpy(h->body, body, len);
+	TAILQ_INSERT_TAIL(&s->held, h, entry);
 }
 
 void
 on_logs_message(struct peer *p, uint64_t ref, const struct msg_logs_message *m)
 {
-	struct logs	*s;
+	Marionette__V1__LogBatch	*b;
+	struct logs			*s;
+	char				 why[WIRE_WHY];
 
 	(void)p;
 	if ((s = logs_find(ref)) == NULL)
 		return;
 	s->owed += m->body_len;
-	logs_batch(ref, m->body, m->body_len);
+	/* Checked before it is held: what is empty costs no credit. */
+	if ((b = wire_logs(m->body, m->body_len, why)) == NULL) {
+		logs_end(ref, GRPC_INVALID_ARGUMENT, why);
+		return;
+	}
+	if (s->run[0] != '\0')
+		hold(s, m->body, m->body_len);
+	else if (journal_batch(ref, b, m->body_len) == -1) {
+		hold(s, m->body, m->body_len);
+		wait_for(s, b->run_id);
+	}
+	wire_free(&b->base);
+}
+
+/* Takes what it held, up to what must wait; by that it may end. */
+static void
+resume(struct logs *s)
+{
+	Marionette__V1__LogBatch	*b;
+	struct held			*h;
+	uint64_t			 ref = s->ref;
+	char				 why[WIRE_WHY];
+	int				 rc = 0;
+
+	RB_REMOVE(waiters, &waiters, s);
+	s->run[0] = '\0';
+	while (rc == 0 && (s = logs_find(ref)) != NULL &&
+	    (h = TAILQ_FIRST(&s->held)) != NULL) {
+		TAILQ_REMOVE(&s->held, h, entry);
+		if ((b = wire_logs(h->body, h->len, why)) == NULL)
+			fatalx("logs: a batch was good and is not: %s", why);
+		if ((rc = journal_batch(ref, b, h->len)) == -1) {
+			TAILQ_INSERT_HEAD(&s->held, h, entry);
+			wait_for(s, b->run_id);
+		} else
+			free(h);
+		wire_free(&b->base);
+	}
+}
+
+void
+logs_found(const char *run, int rc)
+{
+	struct logs	 key, *s;
+
+	strlcpy(key.run, run, sizeof(key.run));
+	for (key.ref = 0; (s = RB_NFIND(waiters, &waiters, &key)) != NULL &&
+	    strcmp(s->run, run) == 0; key.ref++) {
+		key.ref = s->ref;
+		if (rc == 0)
+			resume(s);
+		else
+			logs_end(s->ref, GRPC_UNAVAILABLE, "try again");
+	}
+}
+
+/* Those that there was no room for, too. */
+void
+logs_janitor(void)
+{
+	struct logs	 key, *s;
+
+	key.run[0] = '\0';
+	for (key.ref = 0; (s = RB_NFIND(waiters, &waiters, &key)) != NULL;
+	    key.ref++) {
+		key.ref = s->ref;
+		strlcpy(key.run, s->run, sizeof(key.run));
+		resume(s);
+	}
 }
 
 void

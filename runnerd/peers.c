@@ -59,6 +59,7 @@ peers_janitor(void)
 	kept_janitor();
 	runs_janitor();
 	journals_janitor();
+	logs_janitor();
 	followers_janitor();
 	upward_resend();
 	drain_tell();

@@ -62,7 +62,7 @@ struct runner {				/* as long as runnerd lives */
 	uint8_t		 cert_hash[32];
 	enum runner_state state;
 	struct stream	*stream;	/* after its Hello, or NULL */
-	unsigned int	 nlogs;		/* its Logs streams */
+	unsigned int	 nlogs, nfinds;	/* Logs streams; look-ups for them */
 	char		 session[ID_SIZE];	/* attached, or empty */
 	uint64_t	 epoch;
 	uint64_t	 freed;		/* monotonic ms, for taking turns */

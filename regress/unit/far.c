@@ -18,7 +18,8 @@ union far_message {
 
 union far_message	 got;
 uint64_t		 got_ref;
-static int		 far[PROC_MAX];
+static enum proc	 me;
+static int		 far[PROC_MAX][2];	/* control, bulk */
 static uint32_t		 generation;
 static uint8_t		 frame[1 << 16];
 
@@ -33,6 +34,7 @@ static const struct peer_ops	 ops = { closed };
 void
 far_init(enum proc self)
 {
+	me = self;
 	peer_init(NULL, self, &ops);
 }
 
@@ -40,15 +42,20 @@ void
 far_up(enum proc proc, void (*up)(struct peer *))
 {
 	struct peer	*p = peer_of(proc);
-	int		 sv[2];
+	int		 sv[2], i, n = proc_edges[me][proc] == 2 ? 2 : 1;
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
 	if (p->up) {
 		peer_close(p);
-		close(far[proc]);
+		close(far[proc][0]);
+		close(far[proc][1]);
 	}
-	peer_open(p, 0, sv[0], ++generation);
-	far[proc] = sv[1];
+	generation++;
+	far[proc][1] = -1;
+	for (i = 0; i < n; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+		peer_open(p, i, sv[0], generation);
+		far[proc][i] = sv[1];
+	}
 	p->up = 1;
 	up(p);
 }
@@ -58,17 +65,21 @@ far_next(enum proc proc)
 {
 	uint32_t	 len;
 	uint16_t	 type;
+	int		 fd = far[proc][0];
 
 	peers_flush();
-	if (recv(far[proc], frame, FRAME_HEADER, MSG_DONTWAIT) <= 0)
-		return (MSG_NONE);
+	if (recv(fd, frame, FRAME_HEADER, MSG_DONTWAIT) <= 0) {
+		fd = far[proc][1];
+		if (recv(fd, frame, FRAME_HEADER, MSG_DONTWAIT) <= 0)
+			return (MSG_NONE);
+	}
 	memcpy(&len, frame, 4);
 	memcpy(&type, frame + 4, 2);
 	memcpy(&got_ref, frame + 8, 8);
 	len -= FRAME_HEADER;
 	assert_true(len <= sizeof(frame));
 	if (len > 0)
-		assert_int_equal(recv(far[proc], frame, len, MSG_WAITALL), len);
+		assert_int_equal(recv(fd, frame, len, MSG_WAITALL), len);
 	assert_int_equal(msg_unpack(&msg_descs[type], frame, len, got.any), 0);
 	return ((enum msg_type)type);
 }

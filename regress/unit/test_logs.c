@@ -1,0 +1,250 @@
+/* links: runnerd/api.c runnerd/enrol.c runnerd/follow.c runnerd/watch.c runnerd/fsm.c runnerd/journal.c runnerd/kept.c runnerd/line.c runnerd/logs.c runnerd/peers.c runnerd/run.c runnerd/runner.c runnerd/seal.c runnerd/session.c runnerd/settings.c runnerd/stream.c runnerd/token.c runnerd/upward.c runnerd/wire.c runnerd_msg imsg/runner.proto regress/unit/far.c -lprotobuf-c */
+/*
+ * Logs streams whose batches name runs that nobody has: each costs a question,
+ * which everybody who reads waits behind, so a runner has few of them under
+ * way, and what is found to be nobody's leaves nothing behind.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "far.h"
+#include "runnerd.h"
+#include "runnerd_msg.h"
+
+#define RUNS	20000
+#define WINDOW	262144		/* bytes of a stream that are not credited */
+#define FINDS	8		/* of a runner, one for each of its streams */
+#define MEMORY	(WINDOW * 4)	/* a small batch costs its header too */
+
+union far_message {
+	_Alignas(8) uint8_t		 any[MSG_STRUCT_MAX];
+	struct msg_run_find		 find;
+	struct msg_logs_credit		 credit;
+	struct msg_logs_message		 message;
+	struct msg_log_append		 append;
+};
+
+enum who { BAD = 1, GOOD };
+
+static uint64_t	 finds[RUNS + 16];	/* refs, asked and not answered */
+static char	 sought[RUNS + 16][ID_SIZE];
+static unsigned int nfinds, most, appends;
+static size_t	 window;		/* of the bad stream */
+
+static void
+runner(uint64_t ref, unsigned int n)
+{
+	uint8_t			 hash[32] = { (uint8_t)n };
+	char			 id[ID_SIZE];
+	struct msg_runner_row	 row = { .runner = id, .tenant = "t",
+		.pool = "p", .name = "n", .agents = "claude", .status = "idle",
+		.session = "", .certificate = hash, .certificate_len = 32,
+		.cert_hash = hash, .cert_hash_len = 32 };
+
+	snprintf(id, sizeof(id), "rnr_%026u", n);
+	on_runner_row(peer_of(PROC_STORAGED), ref, &row);
+}
+
+static void
+stored(uint64_t ref, const char *code)
+{
+	struct msg_stored	 m = { .rows = 1, .code = code, .text = "" };
+
+	on_stored(peer_of(PROC_STORAGED), ref, &m);
+}
+
+static void
+opened(enum who s, unsigned int n)
+{
+	uint8_t			 hash[32] = { (uint8_t)n };
+	struct msg_logs_open	 m = { .cert_hash = hash, .cert_hash_len = 32,
+		.address = "x" };
+
+	on_logs_open(peer_of(PROC_RUNNER), s, &m);
+}
+
+static size_t
+batch(enum who s, const char *run, uint64_t first, int lines)
+{
+	Marionette__V1__LogBatch	 b;
+	Marionette__V1__LogLine		 l, *ls = &l;
+	struct msg_logs_message		 m;
+	char				 id[ID_SIZE], out[] = "stdout",
+					 info[] = "info", text[] = "text";
+	uint8_t				 buf[256];
+
+	marionette__v1__log_batch__init(&b);
+	marionette__v1__log_line__init(&l);
+	strlcpy(id, run, sizeof(id));
+	b.run_id = id;
+	b.first = first;
+	b.n_lines = lines;
+	b.lines = &ls;
+	l.stream = out;
+	l.level = info;
+	l.kind = text;
+	l.content = text;
+	m.body = buf;
+	m.body_len = marionette__v1__log_batch__pack(&b, buf);
+	on_logs_message(peer_of(PROC_RUNNER), s, &m);
+	return (m.body_len);
+}
+
+/* What storaged and frontd hear. */
+static void
+hear(void)
+{
+	enum msg_type	 type;
+
+	while ((type = far_next(PROC_STORAGED)) != MSG_NONE)
+		if (type == MSG_RUN_FIND) {
+			assert_true(nfinds < sizeof(finds) / sizeof(*finds));
+			strlcpy(sought[nfinds], got.find.run, ID_SIZE);
+			finds[nfinds++] = got_ref;
+		} else if (type == MSG_LOG_APPEND)
+			appends++;
+	while ((type = far_next(PROC_RUNNER)) != MSG_NONE) {
+		assert_int_not_equal(type, MSG_LOGS_CLOSE);
+		if (type == MSG_LOGS_CREDIT && got_ref == BAD)
+			window += got.credit.bytes;
+	}
+	if (nfinds > most)
+		most = nfinds;
+}
+
+static void
+nobody_has(unsigned int i)
+{
+	uint64_t	 ref = finds[i];
+
+	nfinds--;
+	memmove(finds + i, finds + i + 1, (nfinds - i) * sizeof(*finds));
+	memmove(sought[i], sought[i + 1], (nfinds - i) * sizeof(*sought));
+	stored(ref, "");
+}
+
+/* As many as its window takes, and as many more as it is given back. */
+static void
+say_runs(void)
+{
+	char		 id[ID_SIZE];
+	unsigned int	 i;
+
+	window = WINDOW;
+	for (i = 0; i < RUNS; i++) {
+		snprintf(id, sizeof(id), "run_%026u", i);
+		window -= batch(BAD, id, 1, 0);
+		for (hear(); window < 64; hear())
+			nobody_has(0);
+	}
+}
+
+static void
+found(const char *run, unsigned int n)
+{
+	char			 id[ID_SIZE];
+	struct msg_run_found	 m = { .tenant = "t", .run = run,
+		.task = "task_00000000000000000000000001",
+		.session = "sess_00000000000000000000000001", .runner = id,
+		.attempt = 1, .status = "running" };
+	unsigned int		 i;
+
+	snprintf(id, sizeof(id), "rnr_%026u", n);
+	for (i = 0; i < nfinds; i++)
+		if (strcmp(sought[i], run) == 0)
+			break;
+	assert_true(i < nfinds);
+	on_run_found(peer_of(PROC_STORAGED), finds[i], &m);
+	nobody_has(i);
+}
+
+static void
+test_nobodys(void **state)
+{
+	static const char	 good[] = "run_7zzzzzzzzzzzzzzzzzzzzzzzzz";
+	size_t			 before;
+
+	(void)state;
+	opened(BAD, 1);
+	opened(GOOD, 2);
+	before = mallinfo2().uordblks;
+	say_runs();
+	assert_in_range(most, 1, FINDS);
+	assert_in_range(mallinfo2().uordblks - before, 0, MEMORY);
+	/* Another's is looked up and stored meanwhile, in order. */
+	batch(GOOD, good, 1, 1);
+	batch(GOOD, good, 2, 1);
+	hear();
+	found(good, 2);
+	hear();
+	assert_int_equal(appends, 1);
+	while (nfinds > 0) {
+		nobody_has(0);
+		hear();
+	}
+	assert_in_range(most, 1, FINDS + 1);
+	assert_int_equal(window, WINDOW);
+	assert_in_range(mallinfo2().uordblks - before, 0, 65536);
+}
+
+/* A stream that ends takes with it what waits; its questions still count. */
+static void
+test_again_and_again(void **state)
+{
+	char		 id[ID_SIZE];
+	unsigned int	 i;
+
+	(void)state;
+	for (i = 0; i < 200; i++) {
+		opened(100 + i, 1);
+		snprintf(id, sizeof(id), "run_%026u", RUNS + i);
+		batch(100 + i, id, 1, 0);
+		while (far_next(PROC_RUNNER) != MSG_NONE)
+			;
+		hear();
+	}
+	assert_in_range(nfinds, 1, FINDS);
+	/* When there is room the rest are looked up after all. */
+	for (i = 0; i < 4; i++) {
+		while (nfinds > 0)
+			nobody_has(0);
+		peers_janitor();
+		hear();
+	}
+	assert_int_equal(nfinds, 0);
+	assert_in_range(most, 1, FINDS + 1);
+}
+
+static int
+begin(void **state)
+{
+	uint64_t	 load;
+
+	(void)state;
+	far_up(PROC_RUNNER, peers_up);
+	far_up(PROC_STORAGED, peers_up);
+	expect(PROC_STORAGED, MSG_RUNNER_LOAD);
+	load = got_ref;
+	runner(load, 1);
+	runner(load, 2);
+	stored(load, "");
+	return (0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	 tests[] = {
+		cmocka_unit_test(test_nobodys),
+		cmocka_unit_test(test_again_and_again),
+	};
+
+	far_init(PROC_RUNNERD);
+	return (cmocka_run_group_tests(tests, begin, NULL));
+}
