@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "log.h"
-#include "runnerd.h"
+#include "session.h"
 
 #define BEATS		4	/* heartbeats between two questions */
 #define ANSWER_MAX	50	/* rows of HOME_ENDED */

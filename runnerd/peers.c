@@ -4,7 +4,7 @@
  */
 #include "journal.h"
 #include "run.h"
-#include "runnerd.h"
+#include "session.h"
 
 #define DRAIN_SECONDS	10	/* what a stop takes at most */
 

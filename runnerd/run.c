@@ -10,7 +10,7 @@
 #include "journal.h"
 #include "log.h"
 #include "run.h"
-#include "runnerd.h"
+#include "session.h"
 
 struct named {				/* of a runner's last Hello */
 	char		 run[ID_SIZE];

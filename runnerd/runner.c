@@ -9,7 +9,7 @@
 
 #include "log.h"
 #include "run.h"
-#include "runnerd.h"
+#include "session.h"
 
 #define RUNNERS_MAX	(1U << 20)	/* slots fit a ref */
 #define MISSED		3		/* heartbeats */
@@ -168,7 +168,7 @@ load_done(struct ask *a, const struct answer *ans)
 	}
 	loaded = 1;
 	log_debug("%u runners", nslots);
-	sessions_release();
+	sessions_loaded();
 }
 
 void

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "log.h"
-#include "runnerd.h"
+#include "session.h"
 
 #define SEAL_SECONDS	10
 

@@ -10,7 +10,7 @@
 
 #include "log.h"
 #include "run.h"
-#include "runnerd.h"
+#include "session.h"
 
 #define DETACH_MS	30000
 
@@ -196,68 +196,6 @@ placed(const struct session *s)
 	send_session_placed(peer_of(PROC_SESSIOND), 0, &m);
 }
 
-static int
-runner_serves(const struct runner *r, const char *tenant, const char *agent)
-{
-	return ((r->shared || strcmp(r->tenant, tenant) == 0) &&
-	    runner_offers(r, agent));
-}
-
-static int
-runner_is_free(const struct runner *r)
-{
-	return (r->stream != NULL && r->state == RUNNER_IDLE && !r->claiming);
-}
-
-/* The runner that its workspace is on, or why not that one. */
-static struct runner *
-choose_home(const struct msg_session_place *m, char *why, size_t size)
-{
-	struct runner	*r = runner_find(m->runner);
-
-	if (r == NULL || !runner_serves(r, m->tenant, m->agent))
-		snprintf(why, size, "the runner that has its workspace is not "
-		    "known any more or does not offer %s", m->agent);
-	else if (r->stream == NULL)
-		snprintf(why, size, "the runner that has its workspace (%s) "
-		    "is offline", r->name);
-	else if (!runner_is_free(r))
-		snprintf(why, size, "the runner that has its workspace (%s) "
-		    "is busy", r->name);
-	else
-		return (r);
-	return (NULL);
-}
-
-/* The tenant's own before a shared one, then whoever was idle longest. */
-static struct runner *
-choose_any(const struct msg_session_place *m, char *why, size_t size)
-{
-	struct runner	*r, *best = NULL;
-	unsigned int	 offer = 0, online = 0;
-
-	for (r = runner_next(NULL); r != NULL; r = runner_next(r)) {
-		if (!runner_serves(r, m->tenant, m->agent))
-			continue;
-		offer++;
-		online += r->stream != NULL;
-		if (!runner_is_free(r))
-			continue;
-		if (best == NULL || r->shared < best->shared ||
-		    (r->shared == best->shared && r->freed < best->freed))
-			best = r;
-	}
-	if (offer == 0)
-		snprintf(why, size, "no runner offers %s", m->agent);
-	else if (online == 0)
-		snprintf(why, size, "no runner that offers %s is online",
-		    m->agent);
-	else
-		snprintf(why, size, "every runner online that offers %s is "
-		    "busy (%u)", m->agent, online);
-	return (best);
-}
-
 void
 on_attach_row(struct peer *p, uint64_t ref, const struct msg_attach_row *m)
 {
@@ -378,9 +316,7 @@ on_session_place(struct peer *p, uint64_t ref,
 		return;
 	}
 	s->attached = 0;
-	r = m->runner[0] != '\0' ? choose_home(m, why, sizeof(why)) :
-	    choose_any(m, why, sizeof(why));
-	if (r != NULL)
+	if ((r = choose(m, why, sizeof(why))) != NULL)
 		claim(s, r);
 	else {
 		unplaced(s->id, why);
@@ -482,17 +418,6 @@ on_session_release(struct peer *p, uint64_t ref,
 }
 
 void
-sessions_release(void)
-{
-	struct session	*s;
-
-	RB_FOREACH(s, sessions, &sessions)
-		if (s->release != 0 && !s->detaching &&
-		    session_runner(s) == NULL)
-			detach(s);
-}
-
-void
 session_suspended(struct runner *r, const char *id, uint64_t epoch)
 {
 	struct session	*s = session_find(id);
@@ -539,22 +464,50 @@ session_lost(struct runner *r)
 		tell_lost(r->id, r->session, r->epoch);
 }
 
+/*
+ * It may be loose: sessiond was down, or we were, when it became so.  1: then
+ * there is nothing to be remembered of it.
+ */
+static int
+tell_loose(const char *runner, const char *session, uint64_t epoch)
+{
+	struct runner	*r = runner_find(runner);
+
+	if (r != NULL && !r->lost && strcmp(r->session, session) == 0)
+		return (0);
+	tell_lost(runner, session, epoch);
+	return (r == NULL || !r->lost);
+}
+
+void
+sessions_loaded(void)
+{
+	struct session	*s, *next;
+
+	RB_FOREACH_SAFE(s, sessions, &sessions, next) {
+		if (s->detaching)
+			continue;
+		if (s->release != 0) {
+			if (session_runner(s) == NULL)
+				detach(s);
+		} else if (s->attached &&
+		    tell_loose(s->runner, s->id, s->epoch))
+			session_free(s);
+	}
+}
+
 void
 on_session_attachment(struct peer *p, uint64_t ref,
     const struct msg_session_attachment *m)
 {
 	struct session	*s;
-	struct runner	*r = runner_find(m->runner);
 
 	(void)p;
 	(void)ref;
-	/* It is loose, and sessiond was down or we were when it became so. */
-	if (runners_are_loaded() && (r == NULL || r->lost ||
-	    strcmp(r->session, m->session) != 0)) {
-		tell_lost(m->runner, m->session, m->epoch);
-		if (r == NULL || !r->lost)
-			return;
-	}
+	/* Before that, sessions_loaded() looks at it. */
+	if (runners_are_loaded() &&
+	    tell_loose(m->runner, m->session, m->epoch))
+		return;
 	s = session_get(m->session);
 	describe(s, m->tenant, m->agent, m->model, m->agent_config,
 	    m->key_ref);

@@ -13,7 +13,7 @@
 #include "journal.h"
 #include "log.h"
 #include "run.h"
-#include "runnerd.h"
+#include "session.h"
 
 #define SENT_MAX	256		/* unanswered at taskd, of one runner */
 #define FACTS_MAX	4096		/* kept of one runner */

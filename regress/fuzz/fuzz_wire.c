@@ -13,7 +13,7 @@
 #include "fuzz.h"
 #include "journal.h"
 #include "run.h"
-#include "runnerd.h"
+#include "session.h"
 #include "text.h"
 #include "worker.h"
 

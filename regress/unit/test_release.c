@@ -1,4 +1,4 @@
-/* links: runnerd/api.c runnerd/enrol.c runnerd/follow.c runnerd/watch.c runnerd/fsm.c runnerd/journal.c runnerd/kept.c runnerd/line.c runnerd/logs.c runnerd/peers.c runnerd/run.c runnerd/runner.c runnerd/seal.c runnerd/session.c runnerd/settings.c runnerd/stream.c runnerd/token.c runnerd/upward.c runnerd/wire.c runnerd_msg imsg/runner.proto regress/unit/far.c -lprotobuf-c */
+/* links: runnerd/api.c runnerd/choose.c runnerd/enrol.c runnerd/follow.c runnerd/watch.c runnerd/fsm.c runnerd/journal.c runnerd/kept.c runnerd/line.c runnerd/logs.c runnerd/peers.c runnerd/run.c runnerd/runner.c runnerd/seal.c runnerd/session.c runnerd/settings.c runnerd/stream.c runnerd/token.c runnerd/upward.c runnerd/wire.c runnerd_msg imsg/runner.proto regress/unit/far.c -lprotobuf-c */
 /*
  * A session is given back while a new runnerd still learns which runners there
  * are: what it is told of them then is older than what it asks for.
@@ -11,15 +11,20 @@
 #include <string.h>
 
 #include "far.h"
-#include "runnerd.h"
+#include "session.h"
 #include "runnerd_msg.h"
 
 #define S	"sess_00000000000000000000000000"
+#define LOOSE	"sess_00000000000000000000000002"
+#define FAST	"sess_00000000000000000000000003"
 #define R	"rnr_00000000000000000000000000"
+#define R2	"rnr_00000000000000000000000002"
+#define R3	"rnr_00000000000000000000000003"
 
 union far_message {
 	_Alignas(8) uint8_t		 any[MSG_STRUCT_MAX];
 	struct msg_session_detach	 detach;
+	struct msg_runner_lost		 lost;
 };
 
 static void
@@ -31,15 +36,33 @@ stored(uint64_t ref)
 }
 
 static void
+row(uint64_t load, const char *id, uint8_t n, const char *session)
+{
+	uint8_t			 hash[32] = { n };
+	struct msg_runner_row	 m = { .runner = id, .tenant = "t",
+		.pool = "p", .name = "n", .agents = "claude", .status = "busy",
+		.session = session, .epoch = 3, .certificate = hash,
+		.certificate_len = 32, .cert_hash = hash, .cert_hash_len = 32 };
+
+	on_runner_row(peer_of(PROC_STORAGED), load, &m);
+}
+
+static void
+attachment(const char *session, const char *runner)
+{
+	struct msg_session_attachment	 m = { .tenant = "t",
+		.session = session, .runner = runner, .epoch = 3,
+		.agent = "claude", .model = "", .agent_config = "",
+		.key_ref = "" };
+
+	on_session_attachment(peer_of(PROC_SESSIOND), 0, &m);
+}
+
+static void
 test_early(void **state)
 {
-	static const uint8_t		 hash[32];
 	struct msg_session_release	 release = { .tenant = "t", .session = S,
 		.runner = R, .epoch = 3, .to = "terminated", .reason = "" };
-	struct msg_runner_row		 row = { .runner = R, .tenant = "t",
-		.pool = "p", .name = "n", .agents = "claude", .status = "busy",
-		.session = S, .epoch = 3, .certificate = hash,
-		.certificate_len = 32, .cert_hash = hash, .cert_hash_len = 32 };
 	uint64_t			 load;
 
 	(void)state;
@@ -47,9 +70,14 @@ test_early(void **state)
 	far_up(PROC_STORAGED, peers_up);
 	expect(PROC_STORAGED, MSG_RUNNER_LOAD);
 	load = got_ref;
+	attachment(LOOSE, R2);
+	attachment(FAST, R3);
 	on_session_release(peer_of(PROC_SESSIOND), 0, &release);
 	refuses(PROC_STORAGED, MSG_SESSION_DETACH);
-	on_runner_row(peer_of(PROC_STORAGED), load, &row);
+	refuses(PROC_SESSIOND, MSG_RUNNER_LOST);
+	row(load, R, 0, S);
+	row(load, R2, 2, "");
+	row(load, R3, 3, FAST);
 	stored(load);
 	expect(PROC_STORAGED, MSG_SESSION_DETACH);
 	assert_string_equal(got.detach.session, S);
@@ -58,7 +86,26 @@ test_early(void **state)
 	stored(got_ref);
 	assert_string_equal(runner_find(R)->session, "");
 	assert_int_equal(runner_find(R)->state, RUNNER_IDLE);
+}
+
+/*
+ * Who had given it back died before it said so: sessiond takes it for attached,
+ * the runner's row does not, whichever of them comes first.
+ */
+static void
+test_untold(void **state)
+{
+	(void)state;
+	expect(PROC_SESSIOND, MSG_RUNNER_LOST);
+	assert_string_equal(got.lost.session, LOOSE);
+	assert_string_equal(got.lost.runner, R2);
+	assert_int_equal(got.lost.epoch, 3);
+	assert_null(session_find(LOOSE));
+	assert_non_null(session_find(FAST));
 	expect(PROC_SESSIOND, MSG_SESSION_RELEASED);
+	refuses(PROC_SESSIOND, MSG_RUNNER_LOST);
+	attachment(LOOSE, R2);
+	expect(PROC_SESSIOND, MSG_RUNNER_LOST);
 }
 
 int
@@ -66,6 +113,7 @@ main(void)
 {
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(test_early),
+		cmocka_unit_test(test_untold),
 	};
 
 	far_init(PROC_RUNNERD);

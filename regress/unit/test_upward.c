@@ -13,7 +13,7 @@
 
 #include "journal.h"
 #include "run.h"
-#include "runnerd.h"
+#include "session.h"
 
 static struct runner	 runner;
 static struct peer	 taskd = { .proc = PROC_TASKD };
