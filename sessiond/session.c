@@ -177,6 +177,21 @@ row_is_late(const struct session *s, const struct msg_session_row *m,
 	return (st == ACTIVE && m->epoch <= s->released);
 }
 
+/*
+ * Wished before it was released and heard after, so not withdrawn since: what
+ * its release has not done is to be done yet.
+ */
+static void
+take_late_wish(struct session *s, enum wish wish)
+{
+	if (wish <= s->wish ||
+	    (wish == WISH_SUSPEND && s->status == SUSPENDED))
+		return;
+	s->wish = wish;
+	s->place_at = 0;
+	session_settle(s);
+}
+
 /* What does not depend on its status; 1: a runner wants to know of it. */
 static int
 take_settings(struct session *s, const struct msg_session_row *m)
@@ -220,7 +235,8 @@ session_stored(const struct msg_session_row *m)
 			return (NULL);
 		/* A new status may have dropped it. */
 		s->wish = (enum wish)m->wish;
-	}
+	} else if (m->epoch == s->epoch)
+		take_late_wish(s, (enum wish)m->wish);
 	if (!env->loaded)
 		return (s);
 	if (!fresh)

@@ -457,6 +457,41 @@ woken(void **state)
 	stored(got_ref, "");
 }
 
+/*
+ * Wished just before it came off its runner, and heard of just after: what is
+ * not done by that is wished again.
+ */
+static void
+overtaken(void **state)
+{
+	uint64_t	 ref;
+
+	(void)state;
+	begin("active", 1, 3, "");
+	terminate(0, 0);
+	ref = got_ref;
+	released(3, "suspended");
+	the(SUSPENDED);
+	hush();
+	row(ref, S, "active", 1, 3, "");	/* of before: it is done */
+	refuses(PROC_STORAGED, MSG_SESSION_WISH);
+	row(ref, S, "active", 2, 3, "");
+	stored(ref, "");
+	answered(client_ref, 202);
+	expect(PROC_STORAGED, MSG_SESSION_WISH);
+	assert_int_equal(got.wish.wish, 2);
+	row(got_ref, S, "terminated", 0, 3, "");
+	stored(got_ref, "");
+	assert_null(session_find(S));
+	/* Lost, and suspended by a person in the same moment. */
+	begin("active", 0, 3, "");
+	released(3, "resuming");
+	hush();
+	row(0, S, "active", 1, 3, "");
+	expect(PROC_STORAGED, MSG_SESSION_WISH);
+	assert_int_equal(got.wish.wish, 1);
+}
+
 int
 main(void)
 {
@@ -469,6 +504,7 @@ main(void)
 		cmocka_unit_test(woken),
 		cmocka_unit_test(wished),
 		cmocka_unit_test(deleted),
+		cmocka_unit_test(overtaken),
 	};
 
 	RB_INIT(&env->sessions);
