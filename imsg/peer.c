@@ -1,7 +1,8 @@
 /*
  * peer.c - what is wrong on a channel ends it: a short, long, unknown or
  * forbidden frame, a missing or extra descriptor (promise 22).  The closed
- * callback says so; the parent is then told who did it.
+ * callback says so; the parent is then told who did it.  An end within a frame
+ * is none of these: who is killed may be saying something.
  */
 #include <sys/socket.h>
 
@@ -377,10 +378,7 @@ channel_read(struct channel *c)
 			return (0);
 		if (errno == EBADMSG)
 			why = "descriptors cut off";
-	} else if (n == 0) {
-		if (c->in_len > 0)
-			why = "ended inside a frame";
-	} else if ((why = channel_frames(c, 0, &done)) == NULL)
+	} else if (n > 0 && (why = channel_frames(c, 0, &done)) == NULL)
 		return (c->fd == fd);
 	channel_end(c, why);
 	return (0);

@@ -300,7 +300,7 @@ wrong(void **state)
 		finish(p);
 		assert_int_equal(open_fds(), before);
 	}
-	/* What a parent never says; what is too long; an end inside a frame. */
+	/* What a parent never says; what is too long. */
 	p = begin(PROC_API, PROC_PARENT);
 	say(buf, frame(buf, MSG_PROC_READY, 0, 0, &ready), 0);
 	turn();
@@ -313,17 +313,36 @@ wrong(void **state)
 	turn();
 	assert_string_equal(why_ended, "impossible frame");
 	finish(p);
-	p = begin(PROC_API, PROC_PARENT);
-	n = frame(buf, MSG_PROC_OPTION, 0, 0, &o);
-	say(buf, n - 1, 0);
-	turn();
-	assert_int_equal(ended, 0);
-	close(far);
-	turn();
-	assert_string_equal(why_ended, "ended inside a frame");
-	far = -1;
-	finish(p);
 	assert_int_equal(open_fds(), before);
+}
+
+/*
+ * Killed while it said something: that is no fault of its own, and who is
+ * accused of one is killed, which would be its successor by now.
+ */
+static void
+died(void **state)
+{
+	struct msg_proc_listener m = { .name = "api", .address = "x" };
+	struct peer		*p;
+	uint8_t			 buf[256];
+	size_t			 n = frame(buf, MSG_PROC_LISTENER, 1, 0, &m), i;
+	unsigned int		 before = open_fds();
+
+	(void)state;
+	for (i = 1; i < n; i++) {
+		p = begin(PROC_API, PROC_PARENT);
+		say(buf, i, 1);
+		turn();
+		assert_int_equal(ended, 0);
+		close(far);
+		turn();
+		assert_int_equal(ended, 1);
+		assert_string_equal(why_ended, "");
+		far = -1;
+		finish(p);
+		assert_int_equal(open_fds(), before);
+	}
 }
 
 /* Byte by byte, and what the dead still said. */
@@ -413,6 +432,7 @@ main(void)
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(descriptors),
 		cmocka_unit_test(wrong),
+		cmocka_unit_test(died),
 		cmocka_unit_test(pieces),
 		cmocka_unit_test(limit),
 		cmocka_unit_test(shrinks),
