@@ -7,6 +7,8 @@
 
 #include "session.h"
 
+#define REFUSED_MS	300000	/* others are tried first for so long */
+
 static int
 runner_serves(const struct runner *r, const char *tenant, const char *agent)
 {
@@ -40,7 +42,27 @@ choose_home(const struct msg_session_place *m, char *why, size_t size)
 	return (NULL);
 }
 
+/* What we do not know of it keeps the database from giving it away. */
+static int
+runner_is_refused(const struct runner *r)
+{
+	return (r->refused != 0 &&
+	    worker_mono_ms() - r->refused < REFUSED_MS);
+}
+
 /* The tenant's own before a shared one, then whoever was idle longest. */
+static int
+runner_is_better(const struct runner *r, const struct runner *than)
+{
+	int	 refused = runner_is_refused(r);
+
+	if (refused != runner_is_refused(than))
+		return (!refused);
+	if (r->shared != than->shared)
+		return (!r->shared);
+	return (r->freed < than->freed);
+}
+
 static struct runner *
 choose_any(const struct msg_session_place *m, char *why, size_t size)
 {
@@ -54,8 +76,7 @@ choose_any(const struct msg_session_place *m, char *why, size_t size)
 		online += r->stream != NULL;
 		if (!runner_is_free(r))
 			continue;
-		if (best == NULL || r->shared < best->shared ||
-		    (r->shared == best->shared && r->freed < best->freed))
+		if (best == NULL || runner_is_better(r, best))
 			best = r;
 	}
 	if (offer == 0)

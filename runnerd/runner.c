@@ -213,11 +213,14 @@ runner_save(struct runner *r)
 	m.agents = r->agents;
 	m.labels = r->labels;
 	m.resources = r->resources;
-	r->state_dirty = 0;
-	if (ask(PROC_STORAGED, MSG_RUNNER_STATE, &m, 0, saved, r) == NULL)
-		log_warn("runner %s", r->id);
-	else
+	if (ask(PROC_STORAGED, MSG_RUNNER_STATE, &m, 0, saved, r) != NULL) {
 		r->state_asked = 1;
+		r->state_dirty = 0;
+	} else if (!r->state_dirty) {
+		/* The janitor tries again until there is room. */
+		log_warn("runner %s", r->id);
+		r->state_dirty = 1;
+	}
 }
 
 static void
@@ -249,6 +252,7 @@ runner_hello(struct runner *r, struct stream *s,
 	r->lost = 0;
 	r->away = 0;
 	r->owed = 0;
+	r->refused = 0;
 	strlcpy(r->version, h->version, sizeof(r->version));
 	keep_text(&r->labels, h->labels_json);
 	keep_text(&r->resources, h->resources_json);
@@ -323,6 +327,8 @@ runner_look(struct runner *r, uint64_t now)
 {
 	int	 silent;
 
+	if (r->state_dirty)
+		runner_save(r);
 	silent = now - r->heard > MISSED * 1000ULL * settings.heartbeat;
 	if (r->stream != NULL) {
 		/* Credit that we hold back also holds back its heartbeats. */

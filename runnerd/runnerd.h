@@ -66,6 +66,7 @@ struct runner {				/* as long as runnerd lives */
 	char		 session[ID_SIZE];	/* attached, or empty */
 	uint64_t	 epoch;
 	uint64_t	 freed;		/* monotonic ms, for taking turns */
+	uint64_t	 refused;	/* the same: a claim, 0 none since */
 	uint64_t	 heard;		/* monotonic ms */
 	unsigned int	 away;		/* seconds offline while we listened */
 	unsigned int	 claiming:1, beat:1, lost:1, kept_asked:1;

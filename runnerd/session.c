@@ -222,6 +222,7 @@ attached(struct ask *a, const struct answer *ans)
 	if (s == NULL || r == NULL)
 		log_warnx("session %s: claimed and forgotten", c->session);
 	else if (c->epoch == 0 || ans->code[0] != '\0') {
+		r->refused = r->freed = worker_mono_ms();
 		unplaced(c->session, ans->text[0] != '\0' ? ans->text :
 		    "the runner was taken by another session");
 		if (!s->attached)
@@ -229,6 +230,7 @@ attached(struct ask *a, const struct answer *ans)
 	} else {
 		s->attached = 1;
 		s->told = 0;
+		r->refused = 0;
 		s->epoch = r->epoch = c->epoch;
 		strlcpy(s->runner, c->runner, sizeof(s->runner));
 		strlcpy(r->session, s->id, sizeof(r->session));

@@ -26,6 +26,7 @@ struct stream {				/* until either side closes it */
 	TAILQ_ENTRY(stream) unready;	/* until it is ready */
 	uint64_t	 ref;
 	enum stage	 stage;
+	int		 unverified;	/* after STAGE_READY: once more */
 	struct runner	*runner;	/* Connect; NULL until a Hello names it */
 	uint64_t	 deadline;	/* monotonic ms, until it is ready */
 	uint8_t		 token_hash[32];
@@ -41,6 +42,7 @@ RB_HEAD(streams, stream);
 static struct streams	 streams = RB_INITIALIZER(&streams);
 /* The few that limits and deadlines are about. */
 static TAILQ_HEAD(, stream) unready = TAILQ_HEAD_INITIALIZER(unready);
+static int		 verify_due;	/* some are unverified */
 
 static int
 stream_cmp(struct stream *a, struct stream *b)
@@ -281,9 +283,11 @@ verified(struct ask *a, const struct answer *ans)
 	if (strcmp(ans->code, "invalid") == 0)
 		stream_end(s, GRPC_UNAUTHENTICATED,
 		    "Hello: the signature is not this runner's");
-	else if (s->stage != STAGE_VERIFYING)
-		return;
-	else if (ans->code[0] != '\0')
+	else if (s->stage == STAGE_READY) {
+		/* The providerd of now does not know its sealing key yet. */
+		if (ans->code[0] != '\0')
+			s->unverified = verify_due = 1;
+	} else if (ans->code[0] != '\0')
 		stream_end(s, GRPC_UNAVAILABLE, "Hello could not be verified");
 	else {
 		if ((old = r->stream) != NULL) {
@@ -332,6 +336,24 @@ verify(struct stream *s)
 	    -1 : 0);
 }
 
+/* As many as there is room for; the janitor tries again. */
+static void
+verify_some(void)
+{
+	struct stream	*s;
+
+	verify_due = 0;
+	RB_FOREACH(s, streams, &streams) {
+		if (!s->unverified)
+			continue;
+		if (verify(s) == -1) {
+			verify_due = 1;
+			break;
+		}
+		s->unverified = 0;
+	}
+}
+
 /* A providerd that has restarted knows no sealing key any more. */
 void
 streams_verify(void)
@@ -339,9 +361,9 @@ streams_verify(void)
 	struct stream	*s;
 
 	RB_FOREACH(s, streams, &streams)
-		if (s->stage == STAGE_READY && verify(s) == -1)
-			log_warn("runner %s: not verified again",
-			    s->runner->id);
+		if (s->stage == STAGE_READY)
+			s->unverified = 1;
+	verify_some();
 }
 
 /* Of a stream without a certificate: whom it says it is. */
@@ -493,6 +515,8 @@ streams_janitor(void)
 	struct stream	*s, *next;
 	uint64_t	 now = worker_mono_ms();
 
+	if (verify_due)
+		verify_some();
 	TAILQ_FOREACH_SAFE(s, &unready, unready, next)
 		if (s->deadline <= now)
 			stream_end(s, GRPC_DEADLINE_EXCEEDED,

@@ -1,0 +1,284 @@
+/* links: runnerd/api.c runnerd/choose.c runnerd/enrol.c runnerd/follow.c runnerd/watch.c runnerd/fsm.c runnerd/journal.c runnerd/kept.c runnerd/line.c runnerd/logs.c runnerd/peers.c runnerd/run.c runnerd/runner.c runnerd/seal.c runnerd/session.c runnerd/settings.c runnerd/stream.c runnerd/token.c runnerd/upward.c runnerd/wire.c imsg/runner.proto regress/unit/far.c -lprotobuf-c */
+/*
+ * What there was no room to ask is asked later: a runner that came back while
+ * the database stood still is not offline there for ever, and one that cannot
+ * be claimed does not keep a session from the others.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include "far.h"
+#include "session.h"
+#include "runnerd_msg.h"
+
+#define S	"sess_00000000000000000000000000"
+#define R1	"rnr_00000000000000000000000001"
+#define R2	"rnr_00000000000000000000000002"
+#define R3	"rnr_00000000000000000000000003"
+#define LINE	60000		/* fits a frame that far.c reads */
+
+union far_message {
+	_Alignas(8) uint8_t		 any[MSG_STRUCT_MAX];
+	struct msg_runner_state		 state;
+	struct msg_hello_verify		 verify;
+	struct msg_session_attach	 attach;
+};
+
+static uint64_t	 now = 1000000;
+
+uint64_t
+worker_mono_ms(void)
+{
+	return (now);
+}
+
+uint64_t
+worker_now_ms(void)
+{
+	return (now);
+}
+
+int
+worker_draining(void)
+{
+	return (0);
+}
+
+void
+worker_drained(void)
+{
+}
+
+int
+proc_dispatch(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
+    int fd)
+{
+	(void)p;
+	(void)ref;
+	(void)type;
+	(void)m;
+	(void)fd;
+	return (-1);
+}
+
+static void
+stored(uint64_t ref, uint32_t rows)
+{
+	struct msg_stored	 m = { .rows = rows, .code = "", .text = "" };
+
+	on_stored(peer_of(PROC_STORAGED), ref, &m);
+}
+
+static void
+row(uint64_t load, const char *id, uint8_t n, int shared, const char *status)
+{
+	uint8_t			 hash[32] = { n };
+	struct msg_runner_row	 m = { .runner = id, .tenant = "t",
+		.pool = "p", .name = "n", .agents = "claude",
+		.status = status, .shared = (uint8_t)shared, .session = "",
+		.certificate = hash, .certificate_len = 32, .cert_hash = hash,
+		.cert_hash_len = 32 };
+
+	on_runner_row(peer_of(PROC_STORAGED), load, &m);
+}
+
+static void
+say(uint64_t ref, Marionette__V1__RunnerMessage *m)
+{
+	struct msg_stream_message	 out;
+	uint8_t				 buf[1024];
+
+	out.body = buf;
+	out.body_len = marionette__v1__runner_message__pack(m, buf);
+	on_stream_message(peer_of(PROC_RUNNER), ref, &out);
+}
+
+static void
+verified(uint64_t ref, const char *id)
+{
+	struct msg_hello_verified	 m = { id, 1 };
+
+	on_hello_verified(peer_of(PROC_PROVIDERD), ref, &m);
+}
+
+/* Up to the question whether it is who it says; its ref. */
+static uint64_t
+hello(const char *id, uint8_t n)
+{
+	Marionette__V1__RunnerMessage	 m;
+	Marionette__V1__Hello		 h;
+	uint8_t				 hash[32] = { n }, key[32] = { 0 };
+	struct msg_stream_open		 o = { .method = "Connect",
+		.cert_hash = hash, .cert_hash_len = 32, .address = "x" };
+	char				 name[ID_SIZE], version[] = "1",
+					 claude[] = "claude", *agents = claude;
+
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__hello__init(&h);
+	strlcpy(name, id, sizeof(name));
+	h.runner_id = name;
+	h.version = version;
+	h.agents = &agents;
+	h.n_agents = 1;
+	h.sealing_key.data = h.signature.data = key;
+	h.sealing_key.len = h.signature.len = sizeof(key);
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_HELLO;
+	m.hello = &h;
+	on_stream_open(peer_of(PROC_RUNNER), n, &o);
+	say(n, &m);
+	expect(PROC_PROVIDERD, MSG_HELLO_VERIFY);
+	return (got_ref);
+}
+
+/* Questions until there is no room for another; refs of the first and last. */
+static void
+fill(uint64_t *first, uint64_t *last)
+{
+	static uint8_t		 lines[LINE];
+	struct msg_log_append	 m = { .tenant = "t",
+		.run = "run_00000000000000000000000000",
+		.task = "task_00000000000000000000000000", .attempt = 1,
+		.first = 1, .count = 1, .lines = lines, .lines_len = LINE };
+	struct ask		*a;
+
+	for (*first = 0; m.lines_len > 0;) {
+		a = ask(PROC_STORAGED, MSG_LOG_APPEND, &m, 0, NULL, NULL);
+		if (a == NULL) {
+			assert_int_equal(errno, ENOBUFS);
+			m.lines_len /= 2;
+			continue;
+		}
+		if (*first == 0)
+			*first = a->ref;
+		*last = a->ref;
+	}
+}
+
+static void
+empty(uint64_t first, uint64_t last)
+{
+	for (; first <= last; first++)
+		stored(first, 1);
+}
+
+static void
+test_state(void **state)
+{
+	uint64_t	 ref, first, last;
+
+	(void)state;
+	ref = hello(R1, 1);
+	fill(&first, &last);
+	verified(ref, R1);
+	assert_int_equal(runner_find(R1)->state, RUNNER_IDLE);
+	refuses(PROC_STORAGED, MSG_RUNNER_STATE);
+	empty(first, last);
+	peers_janitor();
+	expect(PROC_STORAGED, MSG_RUNNER_STATE);
+	assert_string_equal(got.state.runner, R1);
+	assert_int_equal(got.state.online, 1);
+	stored(got_ref, 1);
+	peers_janitor();
+	refuses(PROC_STORAGED, MSG_RUNNER_STATE);
+}
+
+static void
+test_verify(void **state)
+{
+	uint64_t	 first, last;
+
+	(void)state;
+	hush();
+	fill(&first, &last);
+	far_up(PROC_PROVIDERD, peers_up);
+	refuses(PROC_PROVIDERD, MSG_HELLO_VERIFY);
+	empty(first, last);
+	peers_janitor();
+	expect(PROC_PROVIDERD, MSG_HELLO_VERIFY);
+	assert_string_equal(got.verify.runner, R1);
+	/* No answer in time: once more. */
+	now += 16000;
+	runner_find(R1)->heard = now;
+	peers_janitor();
+	peers_janitor();
+	expect(PROC_PROVIDERD, MSG_HELLO_VERIFY);
+	verified(got_ref, R1);
+	peers_janitor();
+	refuses(PROC_PROVIDERD, MSG_HELLO_VERIFY);
+	assert_non_null(runner_find(R1)->stream);
+}
+
+static uint64_t
+place(void)
+{
+	struct msg_session_place	 m = { .tenant = "t", .session = S,
+		.agent = "claude", .model = "", .runner = "",
+		.agent_config = "", .key_ref = "" };
+
+	on_session_place(peer_of(PROC_SESSIOND), 0, &m);
+	expect(PROC_STORAGED, MSG_SESSION_ATTACH);
+	return (got_ref);
+}
+
+static void
+refused(const char *who)
+{
+	uint64_t	 ref = place();
+
+	assert_string_equal(got.attach.runner, who);
+	stored(ref, 0);
+	expect(PROC_SESSIOND, MSG_SESSION_UNPLACED);
+	now += 30000;
+}
+
+/* The tenant's own first, but not one that was refused just now. */
+static void
+test_claim(void **state)
+{
+	(void)state;
+	verified(hello(R2, 2), R2);
+	verified(hello(R3, 3), R3);
+	hush();
+	refused(R1);
+	refused(R2);
+	refused(R3);
+	now += 300000;
+	refused(R1);
+}
+
+static int
+begin(void **state)
+{
+	uint64_t	 load;
+
+	(void)state;
+	far_up(PROC_RUNNER, peers_up);
+	far_up(PROC_PROVIDERD, peers_up);
+	far_up(PROC_SESSIOND, peers_up);
+	far_up(PROC_STORAGED, peers_up);
+	expect(PROC_STORAGED, MSG_RUNNER_LOAD);
+	load = got_ref;
+	row(load, R1, 1, 0, "offline");
+	row(load, R2, 2, 0, "idle");
+	row(load, R3, 3, 1, "idle");
+	stored(load, 1);
+	return (0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	 tests[] = {
+		cmocka_unit_test(test_state),
+		cmocka_unit_test(test_verify),
+		cmocka_unit_test(test_claim),
+	};
+
+	far_init(PROC_RUNNERD);
+	return (cmocka_run_group_tests(tests, begin, NULL));
+}
