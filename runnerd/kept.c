@@ -38,6 +38,14 @@ kept_add(struct runner *r, const char *id)
 }
 
 void
+kept_forget(struct runner *r)
+{
+	free(r->kept);
+	r->kept = NULL;
+	r->nkept = 0;
+}
+
+void
 kept_hello(struct runner *r, const Marionette__V1__Hello *h)
 {
 	size_t	 i;

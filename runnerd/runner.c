@@ -272,6 +272,8 @@ void
 runner_gone(struct runner *r, int at_once)
 {
 	log_info("runner %s (%s) is away", r->id, r->name);
+	/* Its next Hello names them. */
+	kept_forget(r);
 	/* frontd's death is not the runner's: it has its time to come back. */
 	if (at_once)
 		runner_event(r, RUNNER_AWAY);

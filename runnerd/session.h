@@ -33,7 +33,7 @@ struct runner *choose(const struct msg_session_place *, char *why, size_t);
 /* kept.c: sessions whose directories are on a runner, not attached */
 void	 kept_hello(struct runner *, const Marionette__V1__Hello *);
 void	 kept_add(struct runner *, const char *session);
-void	 kept_janitor(void);
+void	 kept_forget(struct runner *), kept_janitor(void);
 /* session.c */
 struct session *session_find(const char *id);
 int	 sessions_are_known(void);

@@ -2,7 +2,8 @@
 /*
  * What there was no room to ask is asked later: a runner that came back while
  * the database stood still is not offline there for ever, and one that cannot
- * be claimed does not keep a session from the others.
+ * be claimed does not keep a session from the others.  And a runner that is away
+ * takes no room.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -251,6 +252,24 @@ test_claim(void **state)
 	refused(R1);
 }
 
+static void
+test_away(void **state)
+{
+	struct msg_stream_close	 m = { .text = "" };
+	struct runner		*r = runner_find(R2);
+
+	(void)state;
+	kept_add(r, S);
+	assert_int_equal(r->nkept, 1);
+	on_stream_close(peer_of(PROC_RUNNER), 2, &m);
+	assert_null(r->stream);
+	assert_null(r->kept);
+	assert_int_equal(r->nkept, 0);
+	verified(hello(R2, 2), R2);
+	kept_add(r, S);
+	assert_string_equal(r->kept[0], S);
+}
+
 static int
 begin(void **state)
 {
@@ -277,6 +296,7 @@ main(void)
 		cmocka_unit_test(test_state),
 		cmocka_unit_test(test_verify),
 		cmocka_unit_test(test_claim),
+		cmocka_unit_test(test_away),
 	};
 
 	far_init(PROC_RUNNERD);
