@@ -111,7 +111,8 @@ feed_turn(void)
 		fresh = 0;
 		conn_query(&conn, "SELECT "
 		    "pg_snapshot_xmin(pg_current_snapshot())::text", 0, NULL);
-	} else if (placed && kicked && peer_is_up(p) && !peer_is_full(p))
+	} else if (placed && kicked && peer_is_up(p) && !peer_is_full(p) &&
+	    !answers_wait(p->proc))
 		ask_events();
 	else if (housekeeping == 0 && write_is_ours())
 		ask_janitor_work();

@@ -166,6 +166,6 @@ groups_clear(void)
 	unsigned int	 i;
 
 	for (i = 0; i < ngroups; i++)
-		PQclear(groups[i].res);
+		answer_clear(groups[i].res);
 	ngroups = 0;
 }

@@ -48,6 +48,7 @@ on_statement(struct peer *p, uint64_t ref, enum msg_type type, const void *m)
 static void
 post_jail(void)
 {
+	answers_init();
 	write_start();
 	read_start();
 	feed_start();
@@ -71,6 +72,7 @@ peer_down(struct peer *p)
 {
 	write_forget(p->proc);
 	read_forget(p->proc);
+	answers_forget(p->proc);
 }
 
 static void
@@ -78,6 +80,7 @@ turn(void)
 {
 	if (write_is_ours() && read_is_known())
 		worker_ready();
+	answers_turn();
 	write_turn();
 	read_turn();
 	feed_turn();

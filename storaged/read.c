@@ -120,7 +120,8 @@ unqueue(struct stmt *s)
 static int
 fits(const struct group *g, const struct stmt *s)
 {
-	if (write_is_settling(s->from) || peer_is_full(peer_of(s->from)))
+	if (write_is_settling(s->from) || answers_wait(s->from) ||
+	    peer_is_full(peer_of(s->from)))
 		return (0);
 	return (g->n == 0 || (s->type == g->type && !s->cut &&
 	    strcmp(s->tenant, g->tenant) == 0));
@@ -323,7 +324,7 @@ reader_sync(struct conn *c)
 			statement_free(g->stmt[0]);
 		}
 	}
-	PQclear(g->res);
+	answer_clear(g->res);
 }
 
 void

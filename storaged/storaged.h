@@ -80,12 +80,20 @@ struct conn;
 void		 statement_send(struct conn *, struct stmt *);
 void		 statement_send_many(struct conn *, const struct group *);
 
-/* answer.c: rows from first on, n of them */
-void		 answer_rows(struct stmt *, const PGresult *, int first, int n);
+/* answer.c: rows from first on, n of them, or in later turns the rest */
+void		 answer_rows(const struct stmt *, PGresult *, int first, int n);
+/* In place of PQclear(): when no answer waits that needs it. */
+void		 answer_clear(PGresult *);
+/* code and text are literals. */
 void		 answer_refuse(const struct stmt *, const char *code,
 		    const char *text, unsigned int retry_after);
 void		 answer_failed(const struct stmt *, const PGresult *);
 int		 answer_may_pass(const char *sqlstate);	/* later? */
+void		 answers_init(void);
+void		 answers_turn(void);
+void		 answers_forget(enum proc);
+/* It has not read what it was told: nothing more is asked for it. */
+int		 answers_wait(enum proc);
 
 /* write.c: the one connection that writes, in order, in batches. */
 void		 write_start(void);

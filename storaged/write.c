@@ -153,15 +153,22 @@ requeue(void)
 	over();
 }
 
-/* A batch: up to a bound, or to a statement that begins its own. */
+/*
+ * A batch: up to a bound, or to a statement that begins its own.  Who has not
+ * read its answers waits with all that it asked.
+ */
 static void
 gather(void)
 {
-	struct stmt	*s;
+	struct stmt	*s, *next;
 	size_t		 bytes = 0;
 
-	while ((s = TAILQ_FIRST(&queue)) != NULL && batched < BATCH_COUNT &&
-	    bytes < BATCH_BYTES && (batched == 0 || !s->cut)) {
+	TAILQ_FOREACH_SAFE(s, &queue, entry, next) {
+		if (answers_wait(s->from))
+			continue;
+		if (batched == BATCH_COUNT || bytes >= BATCH_BYTES ||
+		    (batched > 0 && s->cut))
+			break;
 		unqueue(s);
 		s->cut = 0;
 		bytes += s->bytes;
@@ -199,6 +206,8 @@ write_turn(void)
 	if (queued < awaited && worker_mono_ms() < await_until)
 		return;
 	gather();
+	if (batched == 0)
+		return;
 	ncalls = groups_make(&batch);
 	stats.calls += ncalls;
 	for (i = 0; i < ncalls; i++) {

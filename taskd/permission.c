@@ -25,6 +25,7 @@ struct permission {			/* pending, or answered undelivered */
 	uint64_t		 idle_ms;	/* monotonic: SESSION_IDLE is due */
 	uint32_t		 suspend_after;
 	int			 answered, approved;
+	int			 owed;		/* when runnerd has room */
 	uint8_t			*input, *answers;
 	size_t			 input_len, answers_len;
 };
@@ -111,13 +112,20 @@ copy(uint8_t **to, size_t *to_len, const uint8_t *from, size_t len)
 	*to_len = len;
 }
 
+/*
+ * An answer may be a megabyte, and a load or a runner that is back brings many
+ * at once: what runnerd's queue has no room for goes with a later tick.
+ */
 static void
-deliver(const struct permission *q)
+deliver(struct permission *q)
 {
 	struct msg_permission_answer	 m;
 	const struct task		*t = asker(q);
 
+	q->owed = 0;
 	if (!q->answered || t == NULL || !peer_is_up(peer_of(PROC_RUNNERD)))
+		return;
+	if ((q->owed = peer_is_full(peer_of(PROC_RUNNERD))))
 		return;
 	m.permission = q->id;
 	m.run = q->run;
@@ -279,6 +287,16 @@ permission_orphan(const struct task *t)
 			permission_free(q);
 }
 
+static void
+deliver_owed(void)
+{
+	struct permission	*q;
+
+	RB_FOREACH(q, permissions, &all)
+		if (q->owed)
+			deliver(q);
+}
+
 /* Unanswered for so long: the session may give its runner back. */
 void
 permission_janitor(void)
@@ -287,6 +305,7 @@ permission_janitor(void)
 	struct permission	*q;
 	struct task		*t;
 
+	deliver_owed();
 	if (!peer_is_up(peer_of(PROC_SESSIOND)))
 		return;
 	RB_FOREACH(q, permissions, &all) {

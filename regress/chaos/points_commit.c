@@ -13,8 +13,8 @@ void	 __real_statement_send_many(struct conn *, const struct group *);
 void	 __wrap_statement_send_many(struct conn *, const struct group *);
 void	 __real_conn_sync(struct conn *);
 void	 __wrap_conn_sync(struct conn *);
-void	 __real_answer_rows(struct stmt *, const PGresult *, int, int);
-void	 __wrap_answer_rows(struct stmt *, const PGresult *, int, int);
+void	 __real_answer_rows(const struct stmt *, PGresult *, int, int);
+void	 __wrap_answer_rows(const struct stmt *, PGresult *, int, int);
 
 static int	 dying;		/* with the Sync of this batch */
 
@@ -51,7 +51,7 @@ __wrap_conn_sync(struct conn *c)
 
 /* The first answer of a batch comes when all of it is committed. */
 void
-__wrap_answer_rows(struct stmt *s, const PGresult *res, int first, int n)
+__wrap_answer_rows(const struct stmt *s, PGresult *res, int first, int n)
 {
 	if (points_is(s->type, POINTS_COMMIT_AFTER))
 		points_die();

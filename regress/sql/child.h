@@ -65,6 +65,8 @@ void	 session_put(struct child *, uint64_t ref, const char *id);
 
 /* together.c: statements that are one call */
 void	 test_together(struct child *);
+/* load.c: more than a queue holds */
+void	 test_load(struct child *);
 /* standby.c: several servers, one at work; leaves the last in *child */
 void	 test_standby(struct child *);
 

@@ -263,6 +263,7 @@ main(int argc, char **argv)
 	    "the same when only the commit fails");
 	test_events(&ch);
 	test_together(&ch);
+	test_load(&ch);
 	test_takeover(&ch);
 	test_standby(&ch);
 	test_generation(&ch);

@@ -188,6 +188,40 @@ clock_is_set(void **state)
 }
 
 /*
+ * An answer may be long, and many wait for a runner that comes back: a full
+ * queue is not given more, and what is owed goes when there is room.
+ */
+static void
+long_answers(void **state)
+{
+	static uint8_t			 input[60000];
+	struct msg_run_seen		 seen = { run, RNR, 1, "running" };
+	struct msg_permission_row	 row = { .tenant = "t",
+	    .permission = perm, .session = SESS, .task = task, .run = run,
+	    .request = "q", .status = "approved", .reason = "", .code = "",
+	    .text = "", .input = input, .input_len = sizeof(input) };
+	uint64_t			 put;
+	int				 i;
+
+	(void)state;
+	run_to_work();
+	put = asks();
+	memset(input, ' ', sizeof(input));
+	on_permission_row(peer_of(PROC_STORAGED), put, &row);
+	stored(put, "");
+	for (i = 0; i < 200; i++)
+		on_run_seen(peer_of(PROC_RUNNERD), 0, &seen);
+	assert_true(peer_queued(peer_of(PROC_RUNNERD)) <
+	    PEER_QUEUE_SOFT + 2 * sizeof(input));
+	hush();
+	permission_janitor();
+	expect(PROC_RUNNERD, MSG_PERMISSION_ANSWER);
+	permission_janitor();
+	refuses(PROC_RUNNERD, MSG_PERMISSION_ANSWER);
+	finish();
+}
+
+/*
  * A storaged that refuses what the one before it may have done, before it died, says
  * nothing of that: the client is not told that nothing was done.
  */
@@ -226,6 +260,7 @@ main(void)
 		cmocka_unit_test(overtaken),
 		cmocka_unit_test(withdrawn),
 		cmocka_unit_test(clock_is_set),
+		cmocka_unit_test(long_answers),
 		cmocka_unit_test(refused_after_a_death),
 	};
 

@@ -8,14 +8,15 @@ CREATE TYPE mn.permission_row AS (tenant text, permission text, session text,
     answers text, code text, text text, doc text);
 
 CREATE FUNCTION mn.permission_row(p mn_data.permission, p_code text,
-    p_text text) RETURNS mn.permission_row
+    p_text text, p_doc boolean DEFAULT true) RETURNS mn.permission_row
 LANGUAGE sql STABLE AS $$
 	SELECT ROW(p.tenant_id, p.id, p.session_id, p.task_id, p.run_id,
 	    p.request, p.status, (p.delivered_at IS NOT NULL)::integer,
 	    coalesce(p.reason, ''), mn.ms(p.created_at),
 	    mn.ms(p.wanted_at), p.suspend_after,
 	    coalesce(p.answer_input, ''), coalesce(p.answers, ''), p_code,
-	    p_text, mn.permission_doc(p))::mn.permission_row
+	    p_text, CASE WHEN p_doc THEN mn.permission_doc(p) ELSE ''
+	    END)::mn.permission_row
 $$;
 
 CREATE FUNCTION mn.permission_none(p_code text, p_text text)
@@ -138,7 +139,7 @@ $$;
 CREATE FUNCTION mn.permission_load() RETURNS SETOF mn.permission_row
 LANGUAGE sql STABLE AS $$
 	SELECT x.* FROM permission p JOIN run r ON r.id = p.run_id,
-	    mn.permission_row(p, '', '') x
+	    mn.permission_row(p, '', '', false) x
 	WHERE p.delivered_at IS NULL AND p.status <> 'canceled'
 	    AND (p.status = 'pending'
 		OR r.status IN ('pending', 'assigned', 'running'))
