@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -233,4 +234,13 @@ child_configure(struct child *ch)
 	send_proc_start(p, 0, &m);
 	listeners_send(p);
 	return (child_options(ch));
+}
+
+void
+child_reload(struct child *ch)
+{
+	/* Half told it would be worse than started again. */
+	if ((ch->state == CHILD_READY || ch->state == CHILD_STARTING) &&
+	    child_options(ch) == -1)
+		kill(ch->pid, SIGKILL);
 }

@@ -43,7 +43,6 @@ static void
 reload(void)
 {
 	struct conf	*fresh;
-	struct child	*ch;
 	int		 i;
 
 	log_info("reload: %s", env->conf_path);
@@ -65,13 +64,8 @@ reload(void)
 	conf_keep(fresh, env->conf);
 	conf_free(env->conf);
 	env->conf = fresh;
-	for (i = 0; i < PROC_MAX; i++) {
-		ch = &env->child[i];
-		/* Half told it would be worse than started again. */
-		if ((ch->state == CHILD_READY || ch->state == CHILD_STARTING) &&
-		    child_options(ch) == -1)
-			kill(ch->pid, SIGKILL);
-	}
+	for (i = 0; i < PROC_MAX; i++)
+		child_reload(&env->child[i]);
 }
 
 static void
@@ -105,6 +99,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	children_tick();
+	renew_tick();
 }
 
 static void

@@ -37,6 +37,8 @@ const char *run_path(const char *name);
 /* Of user prefix + name; our own when not root. */
 void	 account_find(const struct conf *, const char *name, struct account *);
 int	 keys_load(const struct conf *, struct keys *);
+/* Makes those that are missing, or that will expire soon; -1, having said why. */
+int	 keys_make(const struct conf *);
 /* Runs a program to its end; its exit status, -1 when it cannot start. */
 int	 run_program(char *const argv[], const struct account *, int in);
 /* A whole file; NULL with errno.  The caller wipes and frees. */
@@ -53,6 +55,9 @@ void	 listeners_log(const struct conf *);
 /* ---- tls.c ---- */
 /* Can the files that it names be used?  -1, having said what is wrong. */
 int	 tls_check(const struct conf *);
+
+/* ---- renew.c ---- */
+void	 renew_tick(void);		/* ten times a second */
 
 /* ---- process.c, edge.c, configure.c ---- */
 
@@ -104,7 +109,9 @@ void	 channel_closed(struct peer *, const char *);
 void	 edges_wire(struct child *);	/* it became ready */
 /* -1, having said why: a file that the worker needs cannot be read. */
 int	 child_configure(struct child *);
-int	 child_options(struct child *);	/* also on reload */
+int	 child_options(struct child *);
+/* Tells a running one its configuration again. */
+void	 child_reload(struct child *);
 
 /* ---- postgres.c ---- */
 void	 postgres_init(const struct conf *);	/* embedded only */

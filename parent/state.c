@@ -312,12 +312,11 @@ position_key_load(struct keys *k)
 	freezero(text, 129);
 }
 
-/* -1, having said why, and nothing changed: a file of the operator's is bad. */
 int
-keys_load(const struct conf *c, struct keys *k)
+keys_make(const struct conf *c)
 {
 	char	 dir[PATH_MAX], names[4096], *argv[6];
-	int	 i, made;
+	int	 made;
 
 	strlcpy(dir, state_path("keys"), sizeof(dir));
 	certificate_names(c, names, sizeof(names));
@@ -336,6 +335,17 @@ keys_load(const struct conf *c, struct keys *k)
 		log_warnx("%s: the keys cannot be made, see above", dir);
 		return (-1);
 	}
+	return (0);
+}
+
+/* -1, having said why, and nothing changed: a file of the operator's is bad. */
+int
+keys_load(const struct conf *c, struct keys *k)
+{
+	int	 i;
+
+	if (keys_make(c) == -1)
+		return (-1);
 	/* Ticket keys live as long as the parent: tickets live a minute. */
 	for (i = 0; i < PROC_MAX; i++)
 		if (k->ticket[i][0] == 0 && k->ticket[i][1] == 0)

@@ -29,3 +29,21 @@ $(CAPTURED:%=$(O)/captured/%): $(O)/captured/%: $(O)/%
 	$(Q)rm -f $@ && cp $< $@
 
 REGRESS	+= $(CAPTURED:%=$(O)/captured/%) $(O)/captured/frontd
+
+# And one that looks after its certificate each second instead of once a day.
+$(O)/obj/regress/sys/renew.o: parent/renew.c $(GENHDRS)
+	@mkdir -p $(@D)
+	@echo "cc $< (RENEW_MS=1000)"
+	$(Q)$(CC) $(CPPFLAGS) -Iparent -DRENEW_MS=1000 $(CFLAGS) -MMD -MP -c -o $@ $<
+$(O)/renewing/marionetted: $(O)/marionetted $(O)/obj/regress/sys/renew.o
+	@mkdir -p $(@D)
+	@echo "ld $@"
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $(O)/obj/regress/sys/renew.o \
+	    $(filter-out $(O)/obj/parent/renew.o,$(OBJS_marionetted)) \
+	    $(GENOBJS_marionetted) $(O)/libimsg.a $(LIBS_marionetted) $(LIBS)
+RENEWING = marionette-agent $(WORKERS)
+$(RENEWING:%=$(O)/renewing/%): $(O)/renewing/%: $(O)/%
+	@mkdir -p $(@D)
+	$(Q)ln -f $< $@
+
+REGRESS	+= $(RENEWING:%=$(O)/renewing/%) $(O)/renewing/marionetted

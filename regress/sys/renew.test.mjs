@@ -1,0 +1,82 @@
+// A server that nobody starts anew: its build looks after the runner listener's
+// certificate each second instead of once a day.
+
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import tls from "node:tls";
+import { top } from "../lib/place.mjs";
+import { run } from "../lib/proc.mjs";
+import { until } from "../lib/wait.mjs";
+
+process.env.O = path.join(path.resolve(top, process.env.O ?? "build"),
+    "renewing");
+const { ends_well, puppet, start_server, tests } =
+    await import("../lib/server.mjs");
+
+const server = await start_server({ conf: ["heartbeat 2"] });
+const test = tests(server);
+const keys = path.join(server.dir, "s/keys");
+const DAY = 86400000;
+
+// Whole days that what the listener shows is good for.
+function days() {
+	return new Promise((done, fail) => {
+		const s = tls.connect({ host: "localhost",
+		    port: server.ports.runner, ALPNProtocols: ["h2"],
+		    ca: fs.readFileSync(path.join(keys, "ca.crt")) }, () => {
+			const left = new Date(s.getPeerCertificate().valid_to) -
+			    Date.now();
+			s.destroy();
+			done(Math.round(left / DAY));
+		});
+		s.on("error", fail);
+	});
+}
+
+// The same certificate, good for so many days, instead of the one there is.
+async function place(n) {
+	const at = (name) => path.join(keys, name);
+	const sh = async (...argv) => {
+		const r = await run(["openssl", ...argv]);
+		assert.equal(r.code, 0, r.err);
+	};
+
+	await sh("x509", "-x509toreq", "-in", at("runner.crt"), "-signkey",
+	    at("runner.key"), "-copy_extensions", "copyall", "-out",
+	    at("test.csr"));
+	await sh("x509", "-req", "-in", at("test.csr"), "-CA", at("ca.crt"),
+	    "-CAkey", at("ca.key"), "-days", String(n), "-copy_extensions",
+	    "copyall", "-out", at("test.crt"));
+	fs.renameSync(at("test.crt"), at("runner.crt"));
+}
+
+test("the runner listener's certificate is made anew before it expires, and "
+    + "nobody is started for it", async () => {
+	const runner = await server.runner({ agents: { "custom:puppet": puppet } });
+	const before = await until("all to have reported", async () => {
+		const all = await server.processes();
+		return all.runner && all.providerd && all;
+	});
+
+	assert.equal(await days(), 365);
+	await place(31);
+	await until("one that is good for long enough", async () =>
+	    await days() === 31, 10000, 200);
+	assert.doesNotMatch(server.proc.err, /made anew/);
+	await place(29);
+	await until("a new one", async () => await days() === 365, 10000, 200);
+	assert.match(server.proc.err, /certificate was made anew/);
+	assert.equal(server.proc.err.match(/made anew/g).length, 1);
+	const now = await server.processes();
+	for (const name of ["runner", "providerd"])
+		assert.equal(now[name].pid, before[name].pid, name);
+	// Who was connected still is, and its work goes on.
+	const s = await server.session({ agent: "custom:puppet" });
+	await server.run(s, '[{"out":"still"}]');
+	await server.terminate(s);
+	assert.equal(runner.proc.err.match(/: connected to|info: connected to/g)
+	    .length, 1);
+}, 90000);
+
+ends_well(server);
