@@ -31,6 +31,7 @@ static struct conns	 dirty = TAILQ_HEAD_INITIALIZER(dirty);
 static struct conns	 dead = TAILQ_HEAD_INITIALIZER(dead);
 static uint8_t		 in[READ_SIZE];
 static int		 draining;
+static int		 paused;	/* some were found by conn_pauses() */
 static unsigned int	 steps, late, was_late;	/* of handshakes, in a turn */
 
 static void	 conn_readable(evutil_socket_t, short, void *);
@@ -212,6 +213,16 @@ conn_consume(struct conn *c, const uint8_t *p, size_t n)
 	return (c->state == CONN_DETECT ? used : n);
 }
 
+/* Too much of what runners sent waits: nothing more of it is read. */
+static int
+conn_pauses(const struct conn *c)
+{
+	if (!limit_waiting_full(c))
+		return (0);
+	paused = 1;
+	return (1);
+}
+
 static void
 conn_input(struct conn *c, const uint8_t *p, size_t n)
 {
@@ -227,7 +238,7 @@ conn_input(struct conn *c, const uint8_t *p, size_t n)
 		if (c->in.len > 0)
 			buf_drain(&c->in, used);
 	}
-	if (c->in.len >= IN_MAX || c->out.len > OUT_HIGH)
+	if (c->in.len >= IN_MAX || c->out.len > OUT_HIGH || conn_pauses(c))
 		event_del(&c->ev_read);
 }
 
@@ -318,6 +329,10 @@ conn_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	if (c->state == CONN_HANDSHAKE && conn_handshake(c, what) == -1)
 		return;
+	if (!c->want_out && conn_pauses(c)) {
+		event_del(&c->ev_read);
+		return;
+	}
 	for (i = 0; i < READ_ROUNDS && c->state != CONN_DEAD; i++) {
 		if ((n = conn_recv(c)) <= 0)
 			break;
@@ -430,7 +445,7 @@ conn_turn(struct conn *c)
 	else if (c->state == CONN_HTTP2)
 		http2_flushed(c);
 	if (c->state != CONN_DEAD && !c->eof && c->in.len < IN_MAX &&
-	    c->out.len <= OUT_HIGH)
+	    c->out.len <= OUT_HIGH && !conn_pauses(c))
 		event_add(&c->ev_read, NULL);
 }
 
@@ -440,11 +455,26 @@ conn_handshakes_late(void)
 	return (late > 0 || was_late > 0);
 }
 
+/* What waits goes on; all are read again when half of it is gone. */
+static void
+resume(void)
+{
+	struct conn	*c;
+
+	grpc_resume();
+	if (!paused || http_stats.waiting > WAITING_MAX / 2)
+		return;
+	paused = 0;
+	TAILQ_FOREACH(c, &conns, entry)
+		conn_dirty(c);
+}
+
 void
 http_turn(void)
 {
 	struct conn	*c;
 
+	resume();
 	was_late = late;
 	steps = late = 0;
 	while (!TAILQ_EMPTY(&dirty) || !TAILQ_EMPTY(&dead)) {

@@ -119,7 +119,7 @@ void	 http2_drain(struct conn *);
 /* stream.c, grpc.c, health.c */
 void	 stream_tick(void), stream_drain(void);
 void	 stream_forget(struct exchange *);
-void	 grpc_drain(void);
+void	 grpc_drain(void), grpc_resume(void);
 void	 health_set(int);
 
 /* ws.c, sha1.c */

@@ -140,6 +140,8 @@ struct grpc_method {
 	void		(*half_closed)(struct grpc_stream *);
 	void		(*closed)(struct grpc_stream *);
 	int		 quiet;	/* its first message may be long in coming */
+	/* message() may be called; NULL: always.  If not it waits. */
+	int		 (*takes)(const struct grpc_stream *);
 };
 
 extern const struct grpc_method grpc_methods[];

@@ -6,7 +6,8 @@
  * Windows (promise 23): a stream's bytes are given back when the API half
  * credits them, so whoever is slow behind us slows the runner down.  A message
  * may be larger than the window: when nothing else is owed, the part that is
- * here is given back so that the rest can come.
+ * here is given back so that the rest can come.  What the API half does not
+ * take yet waits (promise 21), and its window is withheld, too.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,17 +28,21 @@
 struct grpc {
 	struct grpc_stream	 s;
 	struct h2_stream	*st;
-	struct buf		 msg;		/* a partial one with its head */
+	TAILQ_ENTRY(grpc)	 wait;
+	struct buf		 msg;		/* a partial one with its head, */
 	size_t			 held;		/* window not given back */
 	size_t			 early;		/* of msg, given back */
 	size_t			 owed;		/* delivered, not credited */
 	size_t			 prepaid;	/* of owed, given back */
 	unsigned int		 finished:1;
+	unsigned int		 waiting:1;	/* msg is all that came since */
 };
 
 RB_HEAD(grpc_streams, grpc_stream);
+TAILQ_HEAD(grpc_queue, grpc);
 
 static struct grpc_streams	 streams = RB_INITIALIZER(&streams);
+static struct grpc_queue	 waiting = TAILQ_HEAD_INITIALIZER(waiting);
 static uint64_t			 last_id;
 
 static int
@@ -56,6 +61,58 @@ grpc_find(uint64_t id)
 
 	key.id = id;
 	return (RB_FIND(grpc_streams, &streams, &key));
+}
+
+/* ---- what is kept ---- */
+
+static void
+grpc_keep(struct grpc *g, const uint8_t *p, size_t n)
+{
+	buf_add(&g->msg, p, n);
+	if (g->waiting)
+		limit_wait(n);
+	else
+		limit_hold(g->st->h2->c, n);
+}
+
+/* It is the caller's to free. */
+static struct buf
+grpc_let_go(struct grpc *g)
+{
+	struct buf	 all = g->msg;
+
+	if (g->waiting) {
+		TAILQ_REMOVE(&waiting, g, wait);
+		limit_waited(all.len);
+		g->waiting = 0;
+	} else
+		limit_release(g->st->h2->c, all.len);
+	memset(&g->msg, 0, sizeof(g->msg));
+	return (all);
+}
+
+static void
+grpc_drop(struct grpc *g)
+{
+	struct buf	 all = grpc_let_go(g);
+
+	buf_free(&all);
+}
+
+/* A message is whole: may it be delivered?  If not, all else waits behind. */
+static int
+grpc_may_deliver(struct grpc *g)
+{
+	const struct grpc_method	*m = g->s.method;
+
+	if (m->takes == NULL || m->takes(&g->s))
+		return (1);
+	limit_release(g->st->h2->c, g->msg.len);
+	limit_wait(g->msg.len);
+	g->waiting = 1;
+	g->st->deadline = 0;
+	TAILQ_INSERT_TAIL(&waiting, g, wait);
+	return (0);
 }
 
 /* ---- the way out ---- */
@@ -146,8 +203,7 @@ grpc_finish(struct grpc_stream *s, int status, const char *text)
 	/* What still arrives is dropped; its window goes back. */
 	h2_return(g->st, g->held);
 	g->held = 0;
-	limit_release(g->st->h2->c, g->msg.len);
-	buf_free(&g->msg);
+	grpc_drop(g);
 }
 
 /* We end it, and the API half is told. */
@@ -292,7 +348,8 @@ grpc_window(struct grpc *g)
 	size_t		 len;
 	int32_t		 used;
 
-	if (g->finished || g->owed > 0 || g->msg.len < FRAME_HEAD)
+	if (g->finished || g->waiting || g->owed > 0 ||
+	    g->msg.len < FRAME_HEAD)
 		return;
 	len = frame_length(buf_head(&g->msg));
 	used = nghttp2_session_get_stream_effective_recv_data_length(ng,
@@ -339,35 +396,33 @@ grpc_gather(struct grpc *g, const uint8_t *p, size_t n)
 	}
 	if (n > want)
 		n = want;
-	buf_add(&g->msg, p, n);
-	limit_hold(g->st->h2->c, n);
+	grpc_keep(g, p, n);
 	if (g->msg.len < FRAME_HEAD)
 		return (n);
 	if (frame_check(g, buf_head(&g->msg), &len) == -1 ||
-	    g->msg.len < FRAME_HEAD + len)
+	    g->msg.len < FRAME_HEAD + len || !grpc_may_deliver(g))
 		return (n);
 	/* The handler may end the stream: the bytes are ours meanwhile. */
-	whole = g->msg;
-	memset(&g->msg, 0, sizeof(g->msg));
-	limit_release(g->st->h2->c, whole.len);
+	whole = grpc_let_go(g);
 	grpc_deliver(g, buf_head(&whole) + FRAME_HEAD, len);
 	buf_free(&whole);
 	return (n);
 }
 
-void
-grpc_data(struct h2_stream *st, const uint8_t *p, size_t n)
+/* Whole messages are delivered as long as they are taken; the rest is kept. */
+static void
+grpc_take(struct grpc *g, const uint8_t *p, size_t n)
 {
-	struct grpc	*g = st->g;
-	size_t		 len, took;
+	size_t	 len, took;
 
-	g->held += n;
-	while (n > 0 && !g->finished) {
+	while (n > 0 && !g->finished && !g->waiting) {
 		if (g->msg.len == 0 && n >= FRAME_HEAD) {
 			/* The usual case: a whole message, not copied. */
 			if (frame_check(g, p, &len) == -1)
-				break;
+				return;
 			if (n - FRAME_HEAD >= len) {
+				if (!grpc_may_deliver(g))
+					break;
 				took = FRAME_HEAD + len;
 				grpc_deliver(g, p + FRAME_HEAD, len);
 				p += took;
@@ -379,14 +434,30 @@ grpc_data(struct h2_stream *st, const uint8_t *p, size_t n)
 		p += took;
 		n -= took;
 	}
+	if (g->waiting)
+		grpc_keep(g, p, n);
+}
+
+/* After grpc_take(). */
+static void
+grpc_taken(struct grpc *g)
+{
 	if (g->finished) {
-		h2_return(st, g->held);
+		h2_return(g->st, g->held);
 		g->held = 0;
 		return;
 	}
-	if (g->msg.len > 0 && st->deadline == 0)
-		st->deadline = worker_mono_ms() + TIME_BODY;
+	if (g->msg.len > 0 && !g->waiting && g->st->deadline == 0)
+		g->st->deadline = worker_mono_ms() + TIME_BODY;
 	grpc_window(g);
+}
+
+void
+grpc_data(struct h2_stream *st, const uint8_t *p, size_t n)
+{
+	st->g->held += n;
+	grpc_take(st->g, p, n);
+	grpc_taken(st->g);
 }
 
 void
@@ -394,13 +465,34 @@ grpc_half(struct h2_stream *st)
 {
 	struct grpc	*g = st->g;
 
-	if (g->finished)
+	if (g->finished || g->waiting)
 		return;
 	if (g->msg.len > 0)
 		grpc_abort(g, GRPC_INTERNAL,
 		    "the stream ended within a message");
 	else
 		g->s.method->half_closed(&g->s);
+}
+
+/*
+ * Each turn: who waited longest goes first.  A queue that became empty without
+ * an event is found by the next one, at the latest a second later.
+ */
+void
+grpc_resume(void)
+{
+	struct grpc	*g;
+	struct buf	 all;
+
+	while ((g = TAILQ_FIRST(&waiting)) != NULL &&
+	    g->s.method->takes(&g->s)) {
+		all = grpc_let_go(g);
+		grpc_take(g, buf_head(&all), all.len);
+		buf_free(&all);
+		grpc_taken(g);
+		if (g->st->remote_end)
+			grpc_half(g->st);
+	}
 }
 
 /* The stream is closed, by whomever. */
@@ -413,9 +505,8 @@ grpc_gone(struct h2_stream *st)
 	if (!g->finished) {
 		RB_REMOVE(grpc_streams, &streams, &g->s);
 		g->s.method->closed(&g->s);
-		limit_release(g->st->h2->c, g->msg.len);
+		grpc_drop(g);
 	}
-	buf_free(&g->msg);
 	free(g);
 }
 

@@ -4,7 +4,7 @@
  * that lines never stand before a heartbeat.  The stream's window goes back
  * when runnerd says so.  Without runnerd every stream ends with UNAVAILABLE and
  * the agent comes back; so does, when runnerd's queue is long, one that runnerd
- * has said nothing on yet, which may be anybody's.
+ * has said nothing on yet, which may be anybody's.  The others wait then.
  */
 #include <sys/queue.h>
 
@@ -128,6 +128,15 @@ static void
 logs_opened(struct grpc_stream *s)
 {
 	stream_new(s, 1, 0);
+}
+
+/* Who is not heard yet does not wait: it is sent away. */
+static int
+runner_takes(const struct grpc_stream *s)
+{
+	const struct link	*l = s->data;
+
+	return (l == NULL || !l->heard || !peer_is_full(runnerd()));
 }
 
 static void
@@ -287,11 +296,11 @@ on_logs_credit(struct peer *p, uint64_t ref, const struct msg_logs_credit *m)
 
 const struct grpc_method	 grpc_methods[] = {
 	{ SERVICE "Enroll", SMALL_MAX, enroll_opened, runner_message,
-	    runner_half_closed, runner_closed, 0 },
+	    runner_half_closed, runner_closed, 0, runner_takes },
 	{ SERVICE "Connect", CONNECT_MAX, connect_opened, runner_message,
-	    runner_half_closed, runner_closed, 0 },
+	    runner_half_closed, runner_closed, 0, runner_takes },
 	/* A runner may have nothing to say for days. */
 	{ SERVICE "Logs", SMALL_MAX, logs_opened, runner_message,
-	    runner_half_closed, runner_closed, 1 },
-	{ NULL, 0, NULL, NULL, NULL, NULL, 0 }
+	    runner_half_closed, runner_closed, 1, runner_takes },
+	{ NULL, 0, NULL, NULL, NULL, NULL, 0, NULL }
 };

@@ -51,6 +51,6 @@ health_check(struct grpc_stream *s, const uint8_t *p, size_t n)
 
 const struct grpc_method	 health_methods[] = {
 	{ "/grpc.health.v1.Health/Check", HEALTH_MAX, health_nothing,
-	    health_check, health_nothing, health_nothing, 0 },
-	{ NULL, 0, NULL, NULL, NULL, NULL, 0 }
+	    health_check, health_nothing, health_nothing, 0, NULL },
+	{ NULL, 0, NULL, NULL, NULL, NULL, 0, NULL }
 };

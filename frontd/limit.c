@@ -1,8 +1,9 @@
 /*
  * limit.c - how many connections there may be, in all and from one address (an
  * IPv6 network of /64 is one address), and what the requests that are arriving
- * on them, their streams of HTTP/2 and the answers that nobody has read may
- * take.  An address is remembered while it has a connection.
+ * on them, their streams of HTTP/2, the answers that nobody has read and what
+ * waits for runnerd may take.  An address is remembered while it has a
+ * connection.
  */
 #include <arpa/inet.h>
 
@@ -157,4 +158,22 @@ limit_unread(const struct conn *c, size_t n)
 	    c->addr != NULL ? c->addr->unsent : 0, UNSENT_MAX))
 		return (c->unsent + n > UNSENT_OWN);
 	return (http_stats.unsent > UNSENT_MAX / 4 && c->unsent > UNSENT_OWN);
+}
+
+void
+limit_wait(size_t n)
+{
+	http_stats.waiting += n;
+}
+
+void
+limit_waited(size_t n)
+{
+	http_stats.waiting -= n;
+}
+
+int
+limit_waiting_full(const struct conn *c)
+{
+	return (c->kind == LISTEN_RUNNER && http_stats.waiting >= WAITING_MAX);
 }

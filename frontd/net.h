@@ -18,6 +18,7 @@
 #define STREAMS_MAX	(10000 + 2 * conn_max)
 #define UNSENT_MAX	(256UL << 20)	/* of answers that nobody has read; */
 #define UNSENT_OWN	(256UL * 1024)	/* a connection may always have these */
+#define WAITING_MAX	(64UL << 20)	/* from runners, for runnerd's queue */
 
 /* Milliseconds. */
 #define TIME_HANDSHAKE	10000
@@ -97,6 +98,9 @@ int		 limit_streams_full(const struct conn *);
 /* n bytes of answers wait on it now; unread: n more would be too many. */
 void		 limit_queued(struct conn *, size_t);
 int		 limit_unread(const struct conn *, size_t);
+/* What came from runners and waits; full: no more is read. */
+void		 limit_wait(size_t), limit_waited(size_t);
+int		 limit_waiting_full(const struct conn *);
 
 /* listener.c */
 int	 listener_add(int, enum listener_kind, int);
@@ -114,7 +118,7 @@ struct tls *tls_server_get(void);
 struct http_stats {
 	uint64_t	 accepted, refused, requests, errors, streams, grpc;
 	uint64_t	 bytes_in, bytes_out;
-	size_t		 conns, bodies, unsent;
+	size_t		 conns, bodies, unsent, waiting;
 	size_t		 open;		/* streams of HTTP/2 */
 };
 extern struct http_stats http_stats;

@@ -330,12 +330,12 @@ rpc_cert(struct grpc_stream *s, const uint8_t *p, size_t n)
 
 const struct grpc_method	 grpc_methods[] = {
 	{ "/test.Echo/Bidi", 1024 * 1024, rpc_opened, rpc_echo, rpc_half,
-	    rpc_closed, 0 },
+	    rpc_closed, 0, NULL },
 	{ "/test.Echo/Hold", 64 * 1024, rpc_opened, rpc_hold, rpc_half_hold,
-	    rpc_closed, 0 },
+	    rpc_closed, 0, NULL },
 	{ "/test.Echo/Cert", 64 * 1024, rpc_opened, rpc_cert, rpc_half,
-	    rpc_closed, 0 },
+	    rpc_closed, 0, NULL },
 	{ "/test.Echo/Quiet", 64 * 1024, rpc_opened, rpc_echo, rpc_half,
-	    rpc_closed, 1 },
-	{ NULL, 0, NULL, NULL, NULL, NULL, 0 }
+	    rpc_closed, 1, NULL },
+	{ NULL, 0, NULL, NULL, NULL, NULL, 0, NULL }
 };

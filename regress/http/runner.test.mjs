@@ -3,7 +3,8 @@
 
 import grpc from "@grpc/grpc-js";
 import { createHash } from "node:crypto";
-import { END_HEADERS, T, connect, frame, request, wait } from "./frames.mjs";
+import { ACK, END_HEADERS, END_STREAM, T, connect, frame, frames, request, wait } from
+    "./frames.mjs";
 import { failed, is, start, test } from "./world.mjs";
 
 const world = await start("runner");
@@ -138,6 +139,83 @@ await test("runner: who is unknown yet does not fill the way to runnerd",
 	is([err, v?.toString()], [null, "hello"]);
 	if (/queue is full/.test(world.log))
 		throw new Error(world.log);
+});
+
+// More than a queue holds, of streams that runnerd has answered: they wait, and
+// when too much waits their connections are not read.
+await test("runner: who is known waits for a runnerd that does not read",
+    async () => {
+	const CONNS = 2, EACH = 256, MANY = 4, SIZE = 60000, cs = [];
+	const acks = (c, id) => frames(c).filter((f) => f.type === T.DATA &&
+	    f.id === id).flatMap((f) => [...Array(f.data.length / 13).keys()]
+	    .map((i) => f.data.readUInt32BE(13 * i + 9)));
+	const message = (n, len) => {
+		const b = Buffer.alloc(5 + len);
+		b.writeUInt32BE(len, 1);
+		b.writeUInt32BE(n, 9);
+		return b;
+	};
+	const ping = (c, n) => c.write(frame(T.PING, 0, 0, Buffer.alloc(8, n)));
+	const pong = (c, n) => wait(c, `the answer to PING ${n}`, (f) =>
+	    f.type === T.PING && f.data[0] === n, 20000);
+	for (let k = 0; k < CONNS; k++) {
+		const c = await connect(world.port);
+		cs.push(c);
+		await wait(c, "SETTINGS", (f) => f.type === T.SETTINGS);
+		c.write(frame(T.SETTINGS, ACK, 0));
+		for (let i = 0; i < EACH; i++) {
+			c.write(frame(T.HEADERS, END_HEADERS, 2 * i + 1,
+			    request("POST", "/marionette.v1.RunnerService/Logs",
+			    [["content-type", "application/grpc"]])));
+			c.write(frame(T.DATA, 0, 2 * i + 1, message(0, 8)));
+		}
+		await c.wait("all are known", () => frames(c).filter((f) =>
+		    f.type === T.DATA).length === EACH);
+	}
+	const t = talk("connect");
+	await t.until(1);
+	process.kill(world.child.pid, "SIGSTOP");
+	const flood = (c, i) => {
+		const b = Buffer.concat([1, 2, 3, 4].map((n) =>
+		    message(n, SIZE)));
+		for (let at = 0, end; at < b.length; at = end) {
+			end = Math.min(at + 16384, b.length);
+			c.write(frame(T.DATA, end === b.length ? END_STREAM : 0,
+			    2 * i + 1, b.subarray(at, end)));
+		}
+	};
+	for (let i = 0; i < 150; i++)
+		flood(cs[0], i);
+	ping(cs[0], 1);
+	await pong(cs[0], 1);
+	t.s.write(Buffer.alloc(1048576, 7));
+	t.s.write(Buffer.from("more"));
+	t.s.end();
+	for (let i = 150; i < EACH; i++)
+		flood(cs[0], i);
+	for (let i = 0; i < EACH; i++)
+		flood(cs[1], i);
+	ping(cs[1], 2);
+	let read = false;
+	const later = pong(cs[1], 2).then(() => read = true, () => {});
+	await new Promise((ok) => setTimeout(ok, 1500));
+	const early = read;
+	process.kill(world.child.pid, "SIGCONT");
+	await later;
+	if (/queue is full/.test(world.log))
+		throw new Error(world.log);
+	is([early, read], [false, true]);
+	for (const c of cs) {
+		await c.wait("the ends", () => frames(c).filter((f) =>
+		    (f.flags & END_STREAM) !== 0 && f.type <= T.HEADERS)
+		    .length === EACH, 20000);
+		for (let i = 0; i < EACH; i++)
+			is(acks(c, 2 * i + 1), [...Array(MANY + 1).keys()],
+			    `stream ${i}`);
+		c.end();
+	}
+	is([(await t.status).code, t.got[1].length, String(t.got[2])],
+	    [0, 1048576, "more"]);
 });
 
 await test("runner: what runnerd said before a drain comes before the end",
