@@ -4,7 +4,8 @@
  * sessiond says that it was revoked.  Requests that bring the same credential
  * while it is being asked about wait for the one answer; a refusal is
  * remembered for two seconds, so that a broken client costs little.  Whoever
- * guesses keys does not push out those that are known.
+ * guesses keys does not push out those that are known, and one address does not
+ * have all room where credentials are checked.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -23,6 +24,7 @@
 #define CACHE_REFUSED	2000
 #define TICKET_MARGIN	5		/* seconds that a ticket must last */
 #define WAITERS_MAX	1024
+#define PASSWORDS_MAX	8		/* sessiond's queue */
 
 enum entry_state { ENTRY_ASKED, ENTRY_GOOD, ENTRY_REFUSED };
 
@@ -31,6 +33,8 @@ struct entry {
 	TAILQ_ENTRY(entry)	 list;		/* list_of(), oldest first */
 	uint8_t			 key[32];
 	enum entry_state	 state;
+	enum check_kind		 kind;
+	struct address		*from;		/* while it is asked about */
 	uint64_t		 until;		/* monotonic ms */
 	struct identity		 who;
 	char			 code[33], text[513];
@@ -119,15 +123,25 @@ entry_evict(void)
 }
 
 static struct entry *
-entry_new(const uint8_t key[32])
+entry_new(const struct request *req, enum check_kind kind,
+    const uint8_t key[32])
 {
-	struct entry	*e;
+	static const size_t	 max[] = { [CHECK_KEY] = CACHE_MAX / 2,
+				    [CHECK_PASSWORD] = PASSWORDS_MAX };
+	struct address		*from;
+	struct entry		*e;
 
-	entry_evict();
-	if (count >= CACHE_MAX)
+	if (limit_check_begin(req, kind, max[kind], &from) == -1)
 		return (NULL);
+	entry_evict();
+	if (count >= CACHE_MAX) {
+		limit_check_end(from, kind);
+		return (NULL);
+	}
 	if ((e = calloc(1, sizeof(*e))) == NULL)
 		fatal("identity");
+	e->kind = kind;
+	e->from = from;
 	memcpy(e->key, key, sizeof(e->key));
 	RB_INSERT(entries, &entries, e);
 	TAILQ_INSERT_TAIL(list_of(e), e, list);
@@ -186,6 +200,8 @@ auth_done(struct request *none, enum msg_type type, const void *m, void *key)
 	(void)none;
 	if ((e = entry_find(key)) == NULL)
 		return;
+	limit_check_end(e->from, e->kind);
+	e->from = NULL;
 	if (type == MSG_REFUSED)
 		entry_refused(e, m);
 	else {
@@ -281,10 +297,23 @@ auth_local(struct request *req, const struct credential *c)
 	return (NULL);
 }
 
+static void
+auth_busy(struct request *req, enum check_kind kind)
+{
+	if (kind == CHECK_PASSWORD)
+		refuse(req, "rate_limited", "too many passwords are being"
+		    " checked; try again");
+	else
+		refuse(req, "unavailable", "too many credentials are being"
+		    " checked, try again");
+}
+
 /* A credential that sessiond knows, or will be asked about. */
 static const struct identity *
 auth_known(struct request *req, const struct credential *c)
 {
+	enum check_kind	 kind = c->kind == CRED_PASSWORD ? CHECK_PASSWORD :
+			    CHECK_KEY;
 	struct entry	*e;
 	uint8_t		 key[32];
 	int		 ask = 0;
@@ -297,7 +326,7 @@ auth_known(struct request *req, const struct credential *c)
 		e = NULL;
 	}
 	if (e == NULL) {
-		e = entry_new(key);
+		e = entry_new(req, kind, key);
 		ask = 1;
 	}
 	if (e != NULL && e->state == ENTRY_GOOD)
@@ -308,8 +337,7 @@ auth_known(struct request *req, const struct credential *c)
 		return (NULL);
 	}
 	if (e == NULL || entry_wait(e, req) == -1)
-		refuse(req, "unavailable", "too many credentials are being"
-		    " checked, try again");
+		auth_busy(req, kind);
 	else if (ask)
 		auth_ask(req, c, key);
 	return (NULL);

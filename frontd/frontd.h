@@ -93,6 +93,14 @@ const char	*request_param(const struct request *, const char *);
  * because the TLS library keeps the last record until then. */
 void		 request_secret(struct request *);
 
+/* limit.c: credentials of a kind that are being asked about, max at once; -1:
+ * this address has its share of them.  What it gives goes back at the end. */
+enum check_kind { CHECK_KEY, CHECK_PASSWORD, CHECK_KINDS };
+struct address;
+int	limit_check_begin(const struct request *, enum check_kind, size_t max,
+	    struct address **);
+void	limit_check_end(struct address *, enum check_kind);
+
 /* respond.c.  Exactly one of reply_*() or stream_begin() per request; after a
  * reply_*() or stream_end() the request may not be touched. */
 void	reply_header(struct request *, const char *, const char *, ...)

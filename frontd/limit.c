@@ -1,9 +1,9 @@
 /*
  * limit.c - how many connections there may be, in all and from one address (an
  * IPv6 network of /64 is one address), and what the requests that are arriving
- * on them, their streams of HTTP/2, the answers that nobody has read and what
- * waits for runnerd may take.  An address is remembered while it has a
- * connection.
+ * on them, their streams of HTTP/2, the answers that nobody has read, what
+ * waits for runnerd and credentials that are being asked about may take.  An
+ * address is remembered while it has one of these or a connection.
  */
 #include <arpa/inet.h>
 
@@ -23,6 +23,7 @@ struct address {
 	size_t			 bodies;
 	size_t			 streams;
 	size_t			 unsent;
+	size_t			 checks[CHECK_KINDS];
 };
 
 RB_HEAD(addresses, address);
@@ -72,13 +73,23 @@ address_get(const char *name)
 	return (a);
 }
 
-void
-address_put(struct address *a)
+static void
+address_forget(struct address *a)
 {
-	if (a == NULL || --a->count > 0)
+	if (a->count > 0 || a->checks[CHECK_KEY] > 0 ||
+	    a->checks[CHECK_PASSWORD] > 0)
 		return;
 	RB_REMOVE(addresses, &addresses, a);
 	free(a);
+}
+
+void
+address_put(struct address *a)
+{
+	if (a == NULL)
+		return;
+	a->count--;
+	address_forget(a);
 }
 
 void
@@ -176,4 +187,31 @@ int
 limit_waiting_full(const struct conn *c)
 {
 	return (c->kind == LISTEN_RUNNER && http_stats.waiting >= WAITING_MAX);
+}
+
+int
+limit_check_begin(const struct request *req, enum check_kind kind, size_t max,
+    struct address **from)
+{
+	struct address	*a = req->x->c->addr;
+
+	if (share_is_taken(http_stats.checks[kind],
+	    a != NULL ? a->checks[kind] : 0, max))
+		return (-1);
+	http_stats.checks[kind]++;
+	if (a != NULL)
+		a->checks[kind]++;
+	*from = a;
+	return (0);
+}
+
+/* Its connections may be gone by now. */
+void
+limit_check_end(struct address *a, enum check_kind kind)
+{
+	http_stats.checks[kind]--;
+	if (a == NULL)
+		return;
+	a->checks[kind]--;
+	address_forget(a);
 }

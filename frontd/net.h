@@ -120,6 +120,7 @@ struct http_stats {
 	uint64_t	 bytes_in, bytes_out;
 	size_t		 conns, bodies, unsent, waiting;
 	size_t		 open;		/* streams of HTTP/2 */
+	size_t		 checks[CHECK_KINDS];
 };
 extern struct http_stats http_stats;
 size_t	 http_metrics(char *, size_t);

@@ -1,8 +1,9 @@
 /*
  * password.c - passwords of administrators (promise 19).  A chosen one costs
  * 64 MiB and a sixth of a second, so a jailed child checks it, one at a time,
- * with a queue of 8 and 429 behind it; a right answer is remembered for a
- * minute under a keyed hash.  A generated one is only hashed.
+ * with a queue of 8 and 429 behind it (frontd gives one address a share of
+ * it); a right answer is remembered for a minute under a keyed hash.  A
+ * generated one is only hashed.
  */
 #include <sys/socket.h>
 

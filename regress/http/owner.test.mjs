@@ -2,8 +2,8 @@
 
 import http from "node:http";
 import net from "node:net";
-import { END_HEADERS, END_STREAM, T, connect, frame, request, wait } from
-    "./frames.mjs";
+import { END_HEADERS, END_STREAM, T, connect, frame, frames, request, wait }
+    from "./frames.mjs";
 import { failed, is, start, test } from "./world.mjs";
 
 const world = await start("api");
@@ -11,11 +11,11 @@ const SILENT = { "X-Request-ID": "do-silent" };
 const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 
 // The status, or why there is none.
-function status(path, headers = {}) {
+function status(path, headers = {}, more = {}) {
 	return new Promise((ok) => {
 		const req = http.get({ host: "127.0.0.1", port: world.port,
-		    path, agent: false, timeout: 5000, headers:
-		    { Authorization: "Bearer mk_good", ...headers } }, (res) => {
+		    path, agent: false, timeout: 5000, headers: { Authorization:
+		    "Bearer mk_good", ...headers }, ...more }, (res) => {
 			ok(res.statusCode);
 			req.destroy();
 		});
@@ -63,6 +63,54 @@ await test("keys: who is known is not forgotten for who is not", async () => {
 	c.destroy();
 	is(await status("/api/v1/me"), 200);
 	is(+await world.say("count AUTH_KEY") - n, N);
+});
+
+// sessiond does not answer for a while.
+await test("keys: one address does not ask about all that there is room for",
+    async () => {
+	const cs = [], EACH = 100;
+
+	process.kill(world.child.pid, "SIGSTOP");
+	for (let k = 0; k < 22; k++) {
+		const c = await connect(world.port);
+		cs.push(c);
+		for (let i = 0; i < EACH; i++)
+			c.write(frame(T.HEADERS, END_HEADERS | END_STREAM,
+			    2 * i + 1, request("GET", "/api/v1/me",
+			    [["authorization", `Bearer mk_${k}x${i}`]])));
+		c.write(frame(T.PING, 0, 0, Buffer.alloc(8)));
+		await wait(c, "the PING's answer", (f) => f.type === T.PING);
+	}
+	const another = status("/api/v1/me", { Authorization:
+	    "Bearer mk_reader" }, { localAddress: "127.0.0.2" });
+	await sleep(200);
+	const n = cs.map((c) => frames(c).filter((f) => f.type ===
+	    T.HEADERS).length).reduce((a, b) => a + b);
+	process.kill(world.child.pid, "SIGCONT");
+	cs.forEach((c) => c.end());
+	is([await another, 22 * EACH - n], [200, 512]);
+});
+
+// A password takes sessiond a sixth of a second, one after the other.
+await test("passwords: one address does not ask about all of a queue",
+    async () => {
+	const admin = await start("admin"), port = admin.port;
+	const basic = (s) => ({ Authorization: "Basic " +
+	    Buffer.from(s).toString("base64") });
+	try {
+		const got = [];
+		for (let i = 0; i < 12; i++)
+			status("/api/v1/me", { ...SILENT, ...basic(`a:${i}`) },
+			    { port }).then((code) => got.push(code));
+		for (let i = 0; i < 100 && got.length < 8; i++)
+			await sleep(20);
+		is(got, Array(8).fill(429));
+		is(await admin.say("count AUTH_PASSWORD"), "4");
+		is(await status("/api/v1/me", basic("admin:secret"),
+		    { port, localAddress: "127.0.0.2" }), 200);
+	} finally {
+		await admin.stop();
+	}
 });
 
 // An owner is killed when its queue is given up; here its successor would be,
