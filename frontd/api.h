@@ -45,7 +45,7 @@ void	 identity_set_local(struct identity *,
  * tickets are renewed until ended() says that it was refused.
  */
 struct lease {
-	TAILQ_ENTRY(lease)	 entry;
+	RB_ENTRY(lease)		 entry;
 	struct identity		 who;
 	uint64_t		 id;
 	uint64_t		 asked;		/* monotonic ms, of AUTH_RENEW */

@@ -3,7 +3,7 @@
  * streams and of local connections.  Each is renewed every 30 seconds; one
  * that sessiond refuses, or whose key was revoked, has ended (promise 16).
  */
-#include <sys/queue.h>
+#include <sys/tree.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +16,19 @@
 #define RENEW_MS	30000
 #define RENEW_MARGIN	10		/* seconds before tickets expire */
 
-TAILQ_HEAD(leases, lease);
+RB_HEAD(leases, lease);
 
-static struct leases	 leases = TAILQ_HEAD_INITIALIZER(leases);
+static struct leases	 leases = RB_INITIALIZER(&leases);
 static uint64_t		 epoch;		/* counts lease_begin()s */
+
+static int
+lease_cmp(struct lease *a, struct lease *b)
+{
+	return (a->id < b->id ? -1 : a->id > b->id);
+}
+
+RB_PROTOTYPE(leases, lease, entry, lease_cmp)
+RB_GENERATE(leases, lease, entry, lease_cmp)
 
 void
 lease_begin(struct lease *l, const struct identity *who,
@@ -30,13 +39,13 @@ lease_begin(struct lease *l, const struct identity *who,
 	l->asked = worker_mono_ms();
 	l->over = 0;
 	l->ended = ended;
-	TAILQ_INSERT_TAIL(&leases, l, entry);
+	RB_INSERT(leases, &leases, l);
 }
 
 void
 lease_end(struct lease *l)
 {
-	TAILQ_REMOVE(&leases, l, entry);
+	RB_REMOVE(leases, &leases, l);
 	explicit_bzero(&l->who, sizeof(l->who));
 }
 
@@ -53,12 +62,10 @@ lease_over(struct lease *l)
 static struct lease *
 lease_find(uint64_t id)
 {
-	struct lease	*l;
+	struct lease	 key;
 
-	TAILQ_FOREACH(l, &leases, entry)
-		if (l->id == id)
-			return (l);
-	return (NULL);
+	key.id = id;
+	return (RB_FIND(leases, &leases, &key));
 }
 
 static void
@@ -101,7 +108,7 @@ lease_revoked(const char *key)
 {
 	struct lease	*l, *next;
 
-	TAILQ_FOREACH_SAFE(l, &leases, entry, next)
+	RB_FOREACH_SAFE(l, leases, &leases, next)
 		if (strcmp(l->who.key, key) == 0)
 			lease_over(l);
 }
@@ -116,7 +123,7 @@ lease_janitor(void)
 	struct lease	*l, *next;
 	uint64_t	 mono = worker_mono_ms(), now = worker_now_ms() / 1000;
 
-	TAILQ_FOREACH_SAFE(l, &leases, entry, next) {
+	RB_FOREACH_SAFE(l, leases, &leases, next) {
 		if (l->over)
 			continue;
 		if (l->who.expires <= now)
