@@ -55,19 +55,23 @@ config_aad(char out[AAD_MAX], const char *tenant, const char *id)
 	snprintf(out, AAD_MAX, "marionette-agent-key-v1 %s %s", tenant, id);
 }
 
-/* The plain data key, in the vault; NULL when it does not open. */
-static uint8_t *
+static void
+data_key_wipe(void)
+{
+	sodium_memzero(vault_desk()->data_key, DATA_KEY_SIZE);
+}
+
+/* The plain data key, on the desk until wiped; NULL when it does not open. */
+static const uint8_t *
 data_key_open(const char *tenant, const uint8_t *sealed, size_t len)
 {
 	char	 aad[AAD_MAX];
-	uint8_t	*key;
+	uint8_t	*key = vault_desk()->data_key;
 
-	if ((key = vault_take(DATA_KEY_SIZE)) == NULL)
-		return (NULL);
 	data_key_aad(aad, tenant);
 	if (open_sealed(key, DATA_KEY_SIZE, vault_keyring()->encryption, aad,
 	    sealed, len) != DATA_KEY_SIZE) {
-		vault_give(key, DATA_KEY_SIZE);
+		data_key_wipe();
 		return (NULL);
 	}
 	return (key);
@@ -90,16 +94,16 @@ config_seal(uint8_t *out, const char *tenant, const char *id,
     const uint8_t *data_key, size_t data_key_len, const uint8_t *key,
     size_t key_len)
 {
-	char	 aad[AAD_MAX];
-	uint8_t	*dk;
-	size_t	 n;
+	char		 aad[AAD_MAX];
+	const uint8_t	*dk;
+	size_t		 n;
 
 	if (key_len > KEY_MAX ||
 	    (dk = data_key_open(tenant, data_key, data_key_len)) == NULL)
 		return (0);
 	config_aad(aad, tenant, id);
 	n = seal(out, dk, aad, key, key_len);
-	vault_give(dk, DATA_KEY_SIZE);
+	data_key_wipe();
 	return (n);
 }
 
@@ -108,14 +112,14 @@ config_open(uint8_t *out, const char *tenant, const char *id,
     const uint8_t *data_key, size_t data_key_len, const uint8_t *sealed,
     size_t sealed_len)
 {
-	char	 aad[AAD_MAX];
-	uint8_t	*dk;
-	ssize_t	 n;
+	char		 aad[AAD_MAX];
+	const uint8_t	*dk;
+	ssize_t		 n;
 
 	if ((dk = data_key_open(tenant, data_key, data_key_len)) == NULL)
 		return (-1);
 	config_aad(aad, tenant, id);
 	n = open_sealed(out, KEY_MAX, dk, aad, sealed, sealed_len);
-	vault_give(dk, DATA_KEY_SIZE);
+	data_key_wipe();
 	return (n);
 }

@@ -1,7 +1,8 @@
 /*
  * hold.c - BYOK keys in the vault, by key_ref.  frontd brings them, sessiond
  * claims them for a session and drops them; nobody ever gets one back in
- * plain.  A hold that is not claimed within a minute is wiped.
+ * plain.  A hold that is not claimed within a minute is wiped.  From half of
+ * the vault on, a tenant that has a quarter of it gets no more.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,21 @@ hold_count(void)
 	return (count);
 }
 
+/* One tenant alone does not take what all are to have. */
+static int
+share_is_taken(const char *tenant)
+{
+	struct hold	*h;
+	size_t		 own = 0;
+
+	if (vault_used() < VAULT_SIZE / 2)
+		return (0);
+	RB_FOREACH(h, holds, &holds)
+		if (strcmp(h->tenant, tenant) == 0)
+			own += vault_cost(h->key_len);
+	return (own >= VAULT_SIZE / 4);
+}
+
 /* A sentence when it cannot be held, and its code. */
 static const char *
 hold_new(const struct ticket *t, const struct msg_key_hold *m,
@@ -79,11 +95,14 @@ hold_new(const struct ticket *t, const struct msg_key_hold *m,
 	*code = "in_use";
 	if (hold_get(m->key_ref) != NULL)
 		return ("this key_ref is held already");
+	*code = "unavailable";
+	if (share_is_taken(t->tenant))
+		return ("too many keys of this tenant are held; terminate "
+		    "sessions with keys of their own");
 	if ((h = calloc(1, sizeof(*h))) == NULL)
 		fatal("hold");
 	if ((h->key = vault_take(m->key_len)) == NULL) {
 		free(h);
-		*code = "unavailable";
 		return ("no room for one more key; try again later");
 	}
 	strlcpy(h->ref, m->key_ref, sizeof(h->ref));

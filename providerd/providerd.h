@@ -38,14 +38,29 @@ void	 keys_secret(const char *, const uint8_t *, size_t);
 void	 keys_configured(int reload);
 size_t	 keys_metrics(char *, size_t);
 
+/*
+ * What is plain while something is sealed or opened.  There from the start, so
+ * that no number of held keys leaves none; who uses a part of it wipes it in
+ * the same turn.
+ */
+struct desk {
+	uint8_t	 credential[CREDENTIAL_MAX];
+	uint8_t	 key[KEY_MAX];
+	uint8_t	 data_key[DATA_KEY_SIZE];
+};
+
 /* vault.c: one arena, locked in memory, for everything plain. */
+#define VAULT_SIZE	(4U << 20)	/* of the 8 MiB that may be locked */
 void	 vault_init(void);
 struct keyring *vault_keyring(void);
+struct desk *vault_desk(void);
 /* n bytes of zeros, or NULL when the vault is full. */
 uint8_t	*vault_take(size_t n);
 /* Wipes and takes back what vault_take(n) gave; NULL is fine. */
 void	 vault_give(uint8_t *, size_t n);
 size_t	 vault_used(void);
+/* What vault_take(n) uses up. */
+size_t	 vault_cost(size_t n);
 
 /* hold.c: BYOK keys, by key_ref. */
 struct held {

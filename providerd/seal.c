@@ -4,7 +4,8 @@
  * everybody but that runner.
  *
  * Refuses: unavailable (the runner's Hello is not known here), and
- * credential_required (there should be a key and there is none).
+ * credential_required (there should be a key and there is none, or none that
+ * opens): a person is asked for one then, and for nothing else.
  */
 #include <sodium.h>
 #include <stdlib.h>
@@ -20,8 +21,12 @@ struct sealing {			/* while a config is being loaded */
 	char	 runner[ID_SIZE];
 	uint8_t	 sealed[CREDENTIAL_MAX + crypto_box_SEALBYTES];
 	size_t	 sealed_len;
-	int	 broken;		/* the row was there and did not open */
+	const char *code, *why;		/* when it is empty; literals */
 };
+
+static const char	 not_verified[] =
+			    "the runner's Hello is not verified yet";
+static const char	 not_sealed[] = "the key was not sealed";
 
 /* The credential's JSON into out: its length, or -1. */
 static ssize_t
@@ -73,18 +78,16 @@ size_t
 credential_seal(uint8_t *out, const uint8_t public_key[32], const uint8_t *key,
     size_t key_len, const char *base_url)
 {
-	uint8_t	*plain;
+	uint8_t	*plain = vault_desk()->credential;
 	ssize_t	 n;
 	size_t	 len = 0;
 
-	if ((plain = vault_take(CREDENTIAL_MAX)) == NULL)
-		return (0);
 	n = credential_json((char *)plain, CREDENTIAL_MAX, key, key_len,
 	    base_url);
 	if (n != -1 &&
 	    crypto_box_seal(out, plain, (size_t)n, public_key) == 0)
 		len = (size_t)n + crypto_box_SEALBYTES;
-	vault_give(plain, CREDENTIAL_MAX);
+	sodium_memzero(plain, CREDENTIAL_MAX);
 	return (len);
 }
 
@@ -116,9 +119,33 @@ seal_held(struct peer *p, uint64_t ref, const struct msg_key_seal *m,
 	}
 	n = credential_seal(out, public_key, h.key, h.key_len, h.base_url);
 	if (n == 0)
-		api_refuse(p, ref, "unavailable", "the key was not sealed");
+		api_refuse(p, ref, "unavailable", not_sealed);
 	else
 		answer(p, ref, m->session, out, n);
+}
+
+static void
+seal_row(struct sealing *s, const struct msg_agent_config_row *m,
+    const uint8_t *public_key)
+{
+	uint8_t	*key = vault_desk()->key;
+	ssize_t	 n = 0;
+
+	/* A configuration without a key still has a base URL to tell. */
+	if (m->sealed_len > 0)
+		n = config_open(key, s->tenant, m->agent_config, m->data_key,
+		    m->data_key_len, m->sealed, m->sealed_len);
+	if (n == -1) {
+		log_warnx("agent config %s: does not open with this "
+		    "encryption key", m->agent_config);
+		s->code = "credential_required";
+		s->why = "the agent config's key cannot be opened";
+	} else if ((s->sealed_len = credential_seal(s->sealed, public_key, key,
+	    (size_t)n, m->base_url)) == 0) {
+		s->code = "unavailable";
+		s->why = not_sealed;
+	}
+	sodium_memzero(key, KEY_MAX);
 }
 
 void
@@ -128,28 +155,15 @@ on_agent_config_row(struct peer *p, uint64_t ref,
 	const uint8_t	*public_key;
 	struct sealing	*s;
 	struct ask	*a;
-	uint8_t		*key;
-	ssize_t		 n = 0;
 
 	if ((a = ask_find(p, ref)) == NULL || a->told)
 		return;
 	s = a->arg;
-	s->broken = 1;
-	if ((public_key = hello_sealing_key(s->runner)) == NULL ||
-	    (key = vault_take(KEY_MAX)) == NULL)
-		return;
-	/* A configuration without a key still has a base URL to tell. */
-	if (m->sealed_len > 0)
-		n = config_open(key, s->tenant, m->agent_config, m->data_key,
-		    m->data_key_len, m->sealed, m->sealed_len);
-	if (n != -1)
-		s->sealed_len = credential_seal(s->sealed, public_key, key,
-		    (size_t)n, m->base_url);
-	else
-		log_warnx("agent config %s: does not open with this "
-		    "encryption key", m->agent_config);
-	s->broken = s->sealed_len == 0;
-	vault_give(key, KEY_MAX);
+	if ((public_key = hello_sealing_key(s->runner)) == NULL) {
+		s->code = "unavailable";
+		s->why = not_verified;
+	} else
+		seal_row(s, m, public_key);
 }
 
 static void
@@ -167,9 +181,7 @@ config_loaded(struct ask *a, const struct answer *ans)
 	else if (s->sealed_len > 0)
 		answer(p, a->client_ref, s->session, s->sealed, s->sealed_len);
 	else
-		api_refuse(p, a->client_ref, "credential_required",
-		    s->broken ? "the agent config's key cannot be opened" :
-		    "the session's agent config does not exist");
+		api_refuse(p, a->client_ref, s->code, s->why);
 	free(s);
 }
 
@@ -184,6 +196,8 @@ seal_config(struct peer *p, uint64_t ref, const struct msg_key_seal *m)
 	strlcpy(s->tenant, m->tenant, sizeof(s->tenant));
 	strlcpy(s->session, m->session, sizeof(s->session));
 	strlcpy(s->runner, m->runner, sizeof(s->runner));
+	s->code = "credential_required";
+	s->why = "the session's agent config does not exist";
 	load.tenant = m->tenant;
 	load.agent_config = m->agent_config;
 	if (ask_for(p, ref, PROC_STORAGED, MSG_AGENT_CONFIG_LOAD, &load,
@@ -199,8 +213,7 @@ on_key_seal(struct peer *p, uint64_t ref, const struct msg_key_seal *m)
 	const uint8_t	*public_key;
 
 	if ((public_key = hello_sealing_key(m->runner)) == NULL)
-		api_refuse(p, ref, "unavailable",
-		    "the runner's Hello is not verified yet");
+		api_refuse(p, ref, "unavailable", not_verified);
 	else if (m->key_ref[0] != '\0')
 		seal_held(p, ref, m, public_key);
 	else if (m->agent_config[0] != '\0')

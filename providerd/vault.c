@@ -16,7 +16,6 @@
 #include "log.h"
 #include "providerd.h"
 
-#define VAULT_SIZE	(4U << 20)	/* of the 8 MiB that may be locked */
 #define BLOCK		256U
 #define BLOCKS		(VAULT_SIZE / BLOCK)
 
@@ -24,6 +23,7 @@ static uint8_t		*arena;
 static uint8_t		 taken[BLOCKS];
 static size_t		 used;
 static struct keyring	*keyring;
+static struct desk	*desk;
 
 void
 vault_init(void)
@@ -50,12 +50,19 @@ vault_init(void)
 	if (CRYPTO_secure_malloc_init(65536, 64) == 0)
 		log_warnx("vault: no locked memory for libcrypto");
 	keyring = (struct keyring *)(void *)vault_take(sizeof(*keyring));
+	desk = (struct desk *)(void *)vault_take(sizeof(*desk));
 }
 
 struct keyring *
 vault_keyring(void)
 {
 	return (keyring);
+}
+
+struct desk *
+vault_desk(void)
+{
+	return (desk);
 }
 
 static size_t
@@ -97,4 +104,10 @@ size_t
 vault_used(void)
 {
 	return (used);
+}
+
+size_t
+vault_cost(size_t n)
+{
+	return (blocks_of(n) * BLOCK);
 }
