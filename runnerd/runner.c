@@ -18,9 +18,11 @@
 
 RB_HEAD(runners, runner);
 RB_HEAD(certs, runner);
+RB_HEAD(holders, runner);
 
 static struct runners	 runners = RB_INITIALIZER(&runners);
 static struct certs	 certs = RB_INITIALIZER(&certs);
+static struct holders	 holders = RB_INITIALIZER(&holders);
 static struct runner	**slots;
 static uint32_t		 nslots;
 static int		 loaded, loading, beating;
@@ -38,10 +40,20 @@ cert_cmp(struct runner *a, struct runner *b)
 	return (memcmp(a->cert_hash, b->cert_hash, sizeof(a->cert_hash)));
 }
 
+static int
+holder_cmp(struct runner *a, struct runner *b)
+{
+	int	 rc = strcmp(a->session, b->session);
+
+	return (rc != 0 ? rc : strcmp(a->id, b->id));
+}
+
 RB_PROTOTYPE(runners, runner, entry, runner_cmp);
 RB_GENERATE(runners, runner, entry, runner_cmp)
 RB_PROTOTYPE(certs, runner, cert_entry, cert_cmp);
 RB_GENERATE(certs, runner, cert_entry, cert_cmp)
+RB_PROTOTYPE(holders, runner, holder, holder_cmp);
+RB_GENERATE(holders, runner, holder, holder_cmp)
 
 struct runner *
 runner_find(const char *id)
@@ -60,6 +72,27 @@ runner_by_cert(const uint8_t hash[32])
 
 	memcpy(key.cert_hash, hash, sizeof(key.cert_hash));
 	return (RB_FIND(certs, &certs, &key));
+}
+
+struct runner *
+runner_by_session(const char *session)
+{
+	static struct runner	 key;
+	struct runner		*r;
+
+	strlcpy(key.session, session, sizeof(key.session));
+	r = RB_NFIND(holders, &holders, &key);
+	return (r != NULL && strcmp(r->session, session) == 0 ? r : NULL);
+}
+
+void
+runner_has(struct runner *r, const char *session)
+{
+	if (r->session[0] != '\0')
+		RB_REMOVE(holders, &holders, r);
+	strlcpy(r->session, session, sizeof(r->session));
+	if (r->session[0] != '\0')
+		RB_INSERT(holders, &holders, r);
 }
 
 struct runner *
@@ -132,7 +165,7 @@ runner_new(const struct msg_runner_row *m)
 	keep_text(&r->agents, m->agents);
 	keep_text(&r->labels, "");
 	keep_text(&r->resources, "");
-	strlcpy(r->session, m->session, sizeof(r->session));
+	runner_has(r, m->session);
 	r->shared = m->shared;
 	r->epoch = m->epoch;
 	memcpy(r->certificate, m->certificate, m->certificate_len);

@@ -50,6 +50,7 @@ TAILQ_HEAD(facts, fact);
 struct runner {				/* as long as runnerd lives */
 	RB_ENTRY(runner) entry;		/* by id */
 	RB_ENTRY(runner) cert_entry;	/* by cert_hash */
+	RB_ENTRY(runner) holder;	/* by session, while it has one */
 	TAILQ_ENTRY(runner) ack_entry;	/* while ack_due */
 	uint32_t	 slot;		/* its number, in refs to taskd */
 	char		 id[ID_SIZE];
@@ -100,6 +101,9 @@ void	 enrol(uint64_t ref, const uint8_t hash[32],
 /* runner.c */
 struct runner *runner_find(const char *id);
 struct runner *runner_by_cert(const uint8_t hash[32]);
+struct runner *runner_by_session(const char *);
+/* It has this session from now on; or none (""). */
+void	 runner_has(struct runner *, const char *session);
 struct runner *runner_by_slot(uint32_t);
 struct runner *runner_next(struct runner *);	/* NULL: the first */
 int	 runners_are_loaded(void);

@@ -233,7 +233,7 @@ attached(struct ask *a, const struct answer *ans)
 		r->refused = 0;
 		s->epoch = r->epoch = c->epoch;
 		strlcpy(s->runner, c->runner, sizeof(s->runner));
-		strlcpy(r->session, s->id, sizeof(r->session));
+		runner_has(r, s->id);
 		runner_event(r, RUNNER_CLAIM);
 		placed(s);
 		attach_send(s);
@@ -273,18 +273,6 @@ describe(struct session *s, const char *tenant, const char *agent,
 	strlcpy(s->key_ref, key_ref, sizeof(s->key_ref));
 }
 
-/* The database may know that it is attached though its owner does not. */
-static struct runner *
-already_on(const char *session)
-{
-	struct runner	*r;
-
-	for (r = runner_next(NULL); r != NULL; r = runner_next(r))
-		if (strcmp(r->session, session) == 0)
-			return (r);
-	return (NULL);
-}
-
 void
 on_session_place(struct peer *p, uint64_t ref,
     const struct msg_session_place *m)
@@ -309,7 +297,8 @@ on_session_place(struct peer *p, uint64_t ref,
 		unplaced(s->id, "its runner is being given back");
 		return;
 	}
-	if ((r = already_on(s->id)) != NULL) {
+	/* The database may know that it is attached though its owner does not. */
+	if ((r = runner_by_session(s->id)) != NULL) {
 		s->attached = 1;
 		s->epoch = r->epoch;
 		strlcpy(s->runner, r->id, sizeof(s->runner));
@@ -355,7 +344,7 @@ detached(struct ask *a, const struct answer *ans)
 	}
 	if (r != NULL && strcmp(r->session, c->session) == 0 &&
 	    r->epoch == c->epoch) {
-		r->session[0] = '\0';
+		runner_has(r, "");
 		runner_event(r, RUNNER_FREE);
 		if (strcmp(c->to, "terminated") != 0)
 			kept_add(r, c->session);
