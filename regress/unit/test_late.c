@@ -1,4 +1,4 @@
-/* links: taskd/api.c taskd/api_permission.c taskd/asked.c taskd/client.c taskd/early.c taskd/fsm.c taskd/keep.c taskd/load.c taskd/permission.c taskd/policy.c taskd/queue.c taskd/retry.c taskd/run.c taskd/session.c taskd/stop.c taskd/store.c taskd/task.c taskd/waiter.c taskd/waiting.c taskd/ahead.c regress/unit/far.c regress/unit/taskd_world.c */
+/* links: taskd/api.c taskd/api_permission.c taskd/asked.c taskd/client.c taskd/early.c taskd/fsm.c taskd/keep.c taskd/load.c taskd/permission.c taskd/policy.c taskd/queue.c taskd/retry.c taskd/run.c taskd/session.c taskd/stop.c taskd/store.c taskd/task.c taskd/waiter.c taskd/waiting.c taskd/ahead.c regress/unit/far.c regress/unit/taskd_world.c regress/unit/own_time.c */
 /*
  * What comes later than it should, or in another order, or not at all because who
  * was to say it died; and a clock that is set.
@@ -9,34 +9,8 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "own_time.h"
 #include "taskd_world.h"
-#include "worker.h"
-
-static uint64_t	 mono = 1000000, wall = 1764200000000;
-
-uint64_t
-worker_mono_ms(void)
-{
-	return (mono);
-}
-
-uint64_t
-worker_now_ms(void)
-{
-	return (wall);
-}
-
-int
-proc_dispatch(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
-    int fd)
-{
-	(void)p;
-	(void)ref;
-	(void)type;
-	(void)m;
-	(void)fd;
-	return (-1);
-}
 
 static void
 told_all(void)
@@ -74,10 +48,10 @@ untold(void **state)
 	up(PROC_SESSIOND);
 	/* It loads the living ones: ours is none of them. */
 	told_all();
-	mono += 5000;
+	mono_ms += 5000;
 	session_janitor();
 	refuses(PROC_STORAGED, MSG_TASK_STOP);
-	mono += 6000;
+	mono_ms += 6000;
 	session_janitor();
 	is_stopped();
 	/* One that lives is told of. */
@@ -86,7 +60,7 @@ untold(void **state)
 	up(PROC_SESSIOND);
 	session_is("pending", 0, 3);
 	told_all();
-	mono += 11000;
+	mono_ms += 11000;
 	session_janitor();
 	refuses(PROC_STORAGED, MSG_TASK_STOP);
 	session_is("active", 0, 4);
@@ -156,7 +130,7 @@ withdrawn(void **state)
 	refuses(PROC_RUNNERD, MSG_RUN_NOTED);
 	expect(PROC_STORAGED, MSG_PERMISSION_CANCEL);
 	cancel = got_ref;
-	is_pending(put, wall, 0);
+	is_pending(put, wall_ms, 0);
 	assert_int_equal(permission_count(), 1);
 	stored(cancel, "");
 	assert_int_equal(permission_count(), 0);
@@ -174,13 +148,13 @@ clock_is_set(void **state)
 {
 	(void)state;
 	run_to_work();
-	is_pending(asks(), wall, 3600);
+	is_pending(asks(), wall_ms, 3600);
 	hush();
-	wall += 86400000;
+	wall_ms += 86400000;
 	permission_janitor();
 	refuses(PROC_SESSIOND, MSG_SESSION_IDLE);
-	wall -= 2 * 86400000;
-	mono += 3601000;
+	wall_ms -= 172800000;
+	mono_ms += 3601000;
 	permission_janitor();
 	expect(PROC_SESSIOND, MSG_SESSION_IDLE);
 	hush();

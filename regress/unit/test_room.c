@@ -1,4 +1,4 @@
-/* links: runnerd/api.c runnerd/choose.c runnerd/enrol.c runnerd/follow.c runnerd/watch.c runnerd/fsm.c runnerd/journal.c runnerd/kept.c runnerd/line.c runnerd/logs.c runnerd/peers.c runnerd/run.c runnerd/runner.c runnerd/seal.c runnerd/session.c runnerd/settings.c runnerd/stream.c runnerd/token.c runnerd/upward.c runnerd/wire.c imsg/runner.proto regress/unit/far.c -lprotobuf-c */
+/* links: runnerd/api.c runnerd/choose.c runnerd/enrol.c runnerd/follow.c runnerd/watch.c runnerd/fsm.c runnerd/journal.c runnerd/kept.c runnerd/line.c runnerd/logs.c runnerd/peers.c runnerd/run.c runnerd/runner.c runnerd/seal.c runnerd/session.c runnerd/settings.c runnerd/stream.c runnerd/token.c runnerd/upward.c runnerd/wire.c imsg/runner.proto regress/unit/far.c regress/unit/own_time.c -lprotobuf-c */
 /*
  * What there was no room to ask is asked later: a runner that came back while
  * the database stood still is not offline there for ever, and one that cannot
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "far.h"
+#include "own_time.h"
 #include "session.h"
 #include "runnerd_msg.h"
 
@@ -29,43 +30,6 @@ union far_message {
 	struct msg_hello_verify		 verify;
 	struct msg_session_attach	 attach;
 };
-
-static uint64_t	 now = 1000000;
-
-uint64_t
-worker_mono_ms(void)
-{
-	return (now);
-}
-
-uint64_t
-worker_now_ms(void)
-{
-	return (now);
-}
-
-int
-worker_draining(void)
-{
-	return (0);
-}
-
-void
-worker_drained(void)
-{
-}
-
-int
-proc_dispatch(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
-    int fd)
-{
-	(void)p;
-	(void)ref;
-	(void)type;
-	(void)m;
-	(void)fd;
-	return (-1);
-}
 
 static void
 stored(uint64_t ref, uint32_t rows)
@@ -203,8 +167,8 @@ test_verify(void **state)
 	expect(PROC_PROVIDERD, MSG_HELLO_VERIFY);
 	assert_string_equal(got.verify.runner, R1);
 	/* No answer in time: once more. */
-	now += 16000;
-	runner_find(R1)->heard = now;
+	time_passes(16000);
+	runner_find(R1)->heard = mono_ms;
 	peers_janitor();
 	peers_janitor();
 	expect(PROC_PROVIDERD, MSG_HELLO_VERIFY);
@@ -234,7 +198,7 @@ refused(const char *who)
 	assert_string_equal(got.attach.runner, who);
 	stored(ref, 0);
 	expect(PROC_SESSIOND, MSG_SESSION_UNPLACED);
-	now += 30000;
+	time_passes(30000);
 }
 
 /* The tenant's own first, but not one that was refused just now. */
@@ -248,7 +212,7 @@ test_claim(void **state)
 	refused(R1);
 	refused(R2);
 	refused(R3);
-	now += 300000;
+	time_passes(300000);
 	refused(R1);
 }
 

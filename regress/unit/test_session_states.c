@@ -1,4 +1,4 @@
-/* links: sessiond/api.c sessiond/reply.c sessiond/session.c sessiond/settle.c sessiond/tell.c sessiond/waiter.c regress/unit/far.c */
+/* links: sessiond/api.c sessiond/reply.c sessiond/session.c sessiond/settle.c sessiond/tell.c sessiond/waiter.c regress/unit/far.c regress/unit/own_time.c */
 /*
  * The life of sessions in sessiond: this program is storaged, taskd, runnerd,
  * providerd and the web to it.
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "far.h"
+#include "own_time.h"
 #include "sessiond.h"
 
 #define RNR	"rnr_00000000000000000000000000"
@@ -23,7 +24,6 @@ struct sessiond		*env = &self;
 
 static char		 S[ID_SIZE];	/* the session of this test */
 static uint32_t		 sessions_made;
-static uint64_t		 now = 1000000;
 static uint64_t		 client_ref;
 union far_message {
 	_Alignas(8) uint8_t		 any[MSG_STRUCT_MAX];
@@ -38,30 +38,6 @@ union far_message {
 	struct msg_document		 document;
 	struct msg_refused		 refused;
 };
-
-uint64_t
-worker_now_ms(void)
-{
-	return (now);
-}
-
-uint64_t
-worker_mono_ms(void)
-{
-	return (now);
-}
-
-int
-proc_dispatch(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
-    int fd)
-{
-	(void)p;
-	(void)ref;
-	(void)type;
-	(void)m;
-	(void)fd;
-	return (-1);
-}
 
 static void
 came_up(struct peer *p)
@@ -119,7 +95,7 @@ released(uint64_t epoch, const char *to)
 static void
 tick(uint64_t ms)
 {
-	now += ms;
+	time_passes(ms);
 	ask_janitor();
 	sessions_tick();
 	waiters_tick();
@@ -178,7 +154,7 @@ terminate(int remove, uint32_t wait)
 {
 	struct ticket			 who = { .tenant = "t", .key = "k",
 	    .name = "someone", .scopes = SCOPE_W(SCOPE_SESSIONS),
-	    .expires = now };
+	    .expires = wall_ms };
 	uint8_t				 ticket[TICKET_MAX];
 	struct msg_session_terminate	 m = { .ticket = ticket,
 	    .request_id = "r", .session = S, .reason = "",
