@@ -16,8 +16,8 @@ const NEVER = [
     [/api .* AUTH_PASSWORD$/, "passwords are for the admin listener"],
     [/(sessiond|taskd|tunneld|providerd|storaged) .*PROC_DRAINED/,
 	"only the fronts and runnerd are asked to drain"],
-    [/RUNNER_LOST/, "only after ten minutes (`lost after'), or when runnerd dies "
-	+ "between a release and its word"],
+    [/RUNNER_LOST/, "only after ten minutes (`lost after'), or when runnerd " +
+	"dies between a release and its word"],
 ];
 
 export class Page {
