@@ -2,7 +2,7 @@
 # Debian ships its C source in node-llhttp, which is compiled in, without our
 # warnings and with the parser's own strict mode.
 
-ifeq ($(shell pkg-config --exists libllhttp && echo yes),yes)
+ifeq ($(shell pkg-config --exists libllhttp 2>/dev/null && echo yes),yes)
 CFLAGS_llhttp	= $(shell pkg-config --cflags libllhttp)
 LIBS_frontd	+= $(shell pkg-config --libs libllhttp)
 else

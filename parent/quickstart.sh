@@ -254,10 +254,12 @@ if ! pid_is "$pid" marionette-agen; then
 	fi
 	printf '%s\n' "$token" >"$Q/token.$$"
 	chmod 600 "$Q/token.$$"
-	setsid "$O/marionette-agent" "$@" >>"$Q/agent.log" 2>&1 \
-	    3<"$Q/token.$$" </dev/null &
-	echo $! >"$Q/agent.pid"
+	# Opened here: in the background it might be gone before it is.
+	exec 3<"$Q/token.$$"
 	rm -f "$Q/token.$$"
+	setsid "$O/marionette-agent" "$@" >>"$Q/agent.log" 2>&1 </dev/null &
+	echo $! >"$Q/agent.pid"
+	exec 3<&-
 fi
 runner_is_up() {
 	"$MCTL" --server "http://localhost:$API" --api-key-file "$Q/api-key" \

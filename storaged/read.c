@@ -30,6 +30,7 @@ static struct stmts	 queue[KINDS] = {
 };
 static unsigned int	 queued;
 static uint64_t		 turns, last[TURNS];	/* when each tenant had one */
+static unsigned int	 own[TURNS];		/* of those queued */
 static int		 known;		/* what each statement takes */
 
 static void	 reader_up(struct conn *);
@@ -94,19 +95,28 @@ turn_of(const char *tenant)
 	return ((h ^ h >> 16) & (TURNS - 1));
 }
 
+/* One tenant alone does not take what all are to have. */
+static int
+is_crowded(unsigned int turn)
+{
+	return (queued >= QUEUE_COUNT || (queued >= QUEUE_COUNT / 2 &&
+	    own[turn] >= QUEUE_COUNT / 4));
+}
+
 void
 read_add(struct stmt *s)
 {
 	stats.reads++;
-	if (queued >= QUEUE_COUNT) {
+	s->turn = turn_of(s->tenant);
+	if (is_crowded(s->turn)) {
 		answer_refuse(s, "unavailable", "the database is behind; try "
 		    "again", 2);
 		statement_free(s);
 		return;
 	}
-	s->turn = turn_of(s->tenant);
 	TAILQ_INSERT_TAIL(&queue[kind_of(s)], s, entry);
 	queued++;
+	own[s->turn]++;
 }
 
 static void
@@ -114,6 +124,7 @@ unqueue(struct stmt *s)
 {
 	TAILQ_REMOVE(&queue[kind_of(s)], s, entry);
 	queued--;
+	own[s->turn]--;
 }
 
 /* May s be asked, and together with what the group has already? */
@@ -224,6 +235,7 @@ again(struct group *g)
 		s->cut |= g->n > 1;
 		TAILQ_INSERT_HEAD(&queue[kind_of(s)], s, entry);
 		queued++;
+		own[s->turn]++;
 	}
 }
 

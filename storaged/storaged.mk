@@ -9,4 +9,4 @@ $(GEN)/sql_files.c: $(SQLFILES) storaged/embed.awk storaged/storaged.mk
 
 GENOBJS_storaged += $(GEN)/sql_files.o
 
-$(O)/obj/storaged/%.o: CPPFLAGS += $(shell pkg-config --cflags libpq)
+$(O)/obj/storaged/%.o: CPPFLAGS += $(PQ_CFLAGS)

@@ -11,4 +11,4 @@ OPT	+= -DSTEADY_MS=0
 $(O)/libimsg.a: $(O)/obj/regress/chaos/points_send.o \
     $(O)/obj/regress/chaos/points_commit.o
 $(O)/obj/regress/chaos/points_commit.o: CPPFLAGS += -Istoraged \
-    $(shell pkg-config --cflags libpq)
+    $(PQ_CFLAGS)

@@ -197,7 +197,8 @@ test("events: a stream without a position says first where it begins",
 		if (/^id: /m.test(head))
 			break;
 	}
-	assert.match(head, /^retry: 2000\n\nid: \S+\n\n$/);
+	// What another test's session does may be behind it.
+	assert.match(head, /^retry: 2000\n\nid: \S+\n\n/);
 	cut.abort();
 	const ws = follow_ws(url.replace("http", "ws"), { token: api.o.token });
 	const [begin] = await until("it by WebSocket, too", () =>

@@ -1,4 +1,4 @@
-/* links: storaged/read.c storaged/group.c -lpq */
+/* links: storaged/read.c storaged/group.c regress/unit/own_time.c -lpq */
 /*
  * Reads of several tenants on few connections: this program is the connections, and
  * says when a read is over.
@@ -13,19 +13,13 @@
 
 #include "connection.h"
 #include "group.h"
-#include "worker.h"
+#include "worker.h"		/* own_time.c has it */
 
 #define CONNS	3
 
 struct stats		 stats;
 static struct conn	*conns[CONNS];
-static unsigned int	 nconns, answers;
-
-uint64_t
-worker_mono_ms(void)
-{
-	return (1000);
-}
+static unsigned int	 nconns, answers, refusals;
 
 void
 conn_start(struct conn *c)
@@ -120,7 +114,11 @@ void
 answer_refuse(const struct stmt *s, const char *code, const char *text,
     unsigned int retry_after)
 {
-	fail_msg("%s: %s: %s, %u", s->tenant, code, text, retry_after);
+	assert_string_equal(s->tenant, "a");
+	assert_string_equal(code, "unavailable");
+	assert_int_equal(retry_after, 2);
+	(void)text;
+	refusals++;
 }
 
 void
@@ -212,11 +210,34 @@ fair(void **state)
 	assert_int_equal(read_count(), 0);
 }
 
+/* One tenant's flood leaves room for others. */
+static void
+flood(void **state)
+{
+	unsigned int	 i;
+
+	(void)state;
+	for (i = 0; i < 20000; i++)
+		asks("a");
+	assert_int_equal(refusals, 15000);
+	for (i = 0; i < 2000; i++)
+		asks("b");
+	read_turn();
+	is_of(0, "b");
+	is_of(1, "a");
+	assert_int_equal(refusals, 15000);
+	while (conns[0]->group != NULL)
+		over(0);
+	over(1);
+	assert_int_equal(read_count(), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(fair),
+		cmocka_unit_test(flood),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
