@@ -16,6 +16,7 @@ RB_HEAD(asks, ask);
 static struct asks	 all = RB_INITIALIZER(&all);
 static size_t		 all_bytes;
 static unsigned int	 all_count;
+static unsigned int	 held[PROC_MAX];	/* that are asked again */
 static uint64_t		 next_ref;
 
 static int
@@ -31,6 +32,7 @@ static void
 ask_free(struct ask *a)
 {
 	RB_REMOVE(asks, &all, a);
+	held[a->to] -= a->again;
 	all_bytes -= a->len;
 	all_count--;
 	freezero(a, sizeof(*a) + a->len);
@@ -44,6 +46,15 @@ ask_send(struct ask *a)
 	if (peer_is_up(p) &&
 	    peer_send_packed(p, a->ref, a->type, a->body, a->len) == 0)
 		a->sent = 1;
+}
+
+/* Until the next second, in the order in which all of them were asked. */
+static void
+hold(struct ask *a)
+{
+	if (!a->again)
+		held[a->to]++;
+	a->again = 1;
 }
 
 struct ask *
@@ -75,7 +86,11 @@ ask(enum proc to, enum msg_type type, const void *m, unsigned int seconds,
 	RB_INSERT(asks, &all, a);
 	all_bytes += a->len;
 	all_count++;
-	ask_send(a);
+	/* Not before what was refused for now: they may be about one thing. */
+	if (held[to] > 0 && (d->flags & MSG_F_WRITE) != 0)
+		hold(a);
+	else
+		ask_send(a);
 	return (a);
 }
 
@@ -158,7 +173,7 @@ ask_refused(const struct peer *p, uint64_t ref, const struct msg_refused *m)
 	    (a->told && a->late))) ||
 	    (strcmp(m->code, "outcome_unknown") == 0 &&
 	    (msg_descs[a->type].flags & MSG_F_WRITE) != 0))) {
-		a->again = 1;
+		hold(a);
 		return;
 	}
 	ans.rows = 0;
@@ -180,6 +195,8 @@ ask_peer_up(struct peer *p)
 			continue;
 		if (a->sent && (msg_descs[a->type].flags & MSG_F_WRITE) != 0)
 			a->doubtful = 1;
+		held[a->to] -= a->again;
+		a->again = 0;
 		ask_send(a);
 	}
 }
@@ -220,6 +237,7 @@ ask_janitor(void)
 	RB_FOREACH(a, asks, &all)
 		if (a->again) {
 			a->again = 0;
+			held[a->to]--;
 			ask_send(a);
 		}
 	RB_FOREACH_SAFE(a, asks, &all, next)

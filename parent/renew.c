@@ -54,6 +54,9 @@ renew(void)
 	if (memcmp(&before, &now, sizeof(now)) != 0)
 		log_info("renew: the runner listener's certificate was made "
 		    "anew, and is shown from now on");
+	/* What it cannot be told whole would have it started anew. */
+	if (tls_check(env->conf) == -1)
+		return;
 	/* Always: a reload may have made one and failed behind that. */
 	child_reload(&env->child[PROC_RUNNER]);
 }

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "parent.h"
@@ -32,12 +33,18 @@ tls_check(const struct conf *c)
 {
 	const struct listen_conf	*l;
 
-	TAILQ_FOREACH(l, &c->listens, entry)
+	TAILQ_FOREACH(l, &c->listens, entry) {
 		if (l->tls && l->cert != NULL && tls_try(l) == -1) {
 			log_warnx("%s:%d: the certificate or key cannot be "
 			    "used (see above): %s, %s", env->conf_path,
 			    l->line, l->cert, l->key);
 			return (-1);
 		}
+		if (l->ca != NULL && access(l->ca, R_OK) == -1) {
+			log_warn("%s:%d: client ca %s", env->conf_path,
+			    l->line, l->ca);
+			return (-1);
+		}
+	}
 	return (0);
 }

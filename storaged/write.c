@@ -472,14 +472,17 @@ write_janitor(void)
 {
 	struct stmt	*s, *next;
 	uint64_t	 now = worker_mono_ms();
+	int		 refused[PROC_MAX] = { 0 };
 
 	conn_janitor(&conn);
 	touch(now);
 	if (!is_gone(now))
 		return;
 	TAILQ_FOREACH_SAFE(s, &queue, entry, next) {
-		if (s->sent || now - s->since < GONE)
+		/* With one all that its owner asked behind it, for the order. */
+		if (s->sent || (now - s->since < GONE && !refused[s->from]))
 			continue;
+		refused[s->from] = 1;
 		unqueue(s);
 		answer_refuse(s, "unavailable", "the database does not "
 		    "answer; try again", 5);

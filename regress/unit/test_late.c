@@ -226,6 +226,32 @@ refused_after_a_death(void **state)
 	finish();
 }
 
+/* What was refused for now goes before what is asked behind it. */
+static void
+in_order(void **state)
+{
+	struct msg_refused		 busy = { .code = "unavailable",
+	    .text = "the database does not answer; try again",
+	    .retry_after = 5 };
+	struct msg_permission_withdrawn	 m = { run, "q" };
+	uint64_t			 put;
+
+	(void)state;
+	run_to_work();
+	put = asks();
+	on_refused(peer_of(PROC_STORAGED), put, &busy);
+	on_permission_withdrawn(peer_of(PROC_RUNNERD), 42, &m);
+	refuses(PROC_STORAGED, MSG_PERMISSION_CANCEL);
+	ask_janitor();
+	expect(PROC_STORAGED, MSG_PERMISSION_PUT);
+	is_pending(got_ref, wall_ms, 0);
+	expect(PROC_STORAGED, MSG_PERMISSION_CANCEL);
+	stored(got_ref, "");
+	assert_int_equal(permission_count(), 0);
+	hush();
+	finish();
+}
+
 int
 main(void)
 {
@@ -234,6 +260,7 @@ main(void)
 		cmocka_unit_test(overtaken),
 		cmocka_unit_test(withdrawn),
 		cmocka_unit_test(clock_is_set),
+		cmocka_unit_test(in_order),
 		cmocka_unit_test(long_answers),
 		cmocka_unit_test(refused_after_a_death),
 	};
