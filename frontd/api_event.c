@@ -34,7 +34,7 @@ event_start(struct follow *f)
 				    .credit = EVENT_CREDIT_COUNT };
 
 	if (send_event_follow(peer_of(PROC_SESSIOND), f->ref, &m) == -1)
-		f->away = 1;
+		follow_wait(f);
 }
 
 static void

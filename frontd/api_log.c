@@ -54,7 +54,7 @@ log_start(struct follow *f)
 				    .credit = LOG_CREDIT_BYTES };
 
 	if (send_log_follow(peer_of(PROC_RUNNERD), f->ref, &m) == -1)
-		f->away = 1;
+		follow_wait(f);
 }
 
 static void

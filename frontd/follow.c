@@ -18,6 +18,8 @@
 #include "worker.h"
 
 #define BEGIN_MS	1000		/* the head is not held back longer */
+/* While the owner is away it is: a browser asks no more that was told 503. */
+#define AWAY_MS		10000
 
 RB_HEAD(follows, follow);
 
@@ -286,17 +288,21 @@ follow_up(struct peer *p)
 }
 
 void
+follow_wait(struct follow *f)
+{
+	f->away = 1;
+	f->lost = 1;
+	f->begin_at = worker_mono_ms() + AWAY_MS;
+}
+
+void
 follow_down(struct peer *p)
 {
 	struct follow	*f;
 
-	RB_FOREACH(f, follows, &follows) {
-		if (f->kind->owner != p->proc)
-			continue;
-		f->away = 1;
-		f->lost = 1;
-		f->begin_at = worker_mono_ms() + BEGIN_MS;
-	}
+	RB_FOREACH(f, follows, &follows)
+		if (f->kind->owner == p->proc)
+			follow_wait(f);
 }
 
 /* As whoever comes while the owner is away. */

@@ -54,6 +54,8 @@ int		 follow_send(struct follow *, const char *, const char *,
 		    const char *, size_t);
 /* n of credit was used and all of it was sent. */
 void		 follow_used(struct follow *, uint32_t);
+/* The owner cannot be asked now: it is when it is back. */
+void		 follow_wait(struct follow *);
 void		 follow_end(struct follow *);	/* the stream too */
 void		 follow_forget(struct follow *); /* the request lives on */
 /* REFUSED for a follower: 1 when it was one's. */

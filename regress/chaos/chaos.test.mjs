@@ -67,8 +67,7 @@ async function one_fault(fault) {
 		await world.server.start();
 }
 
-test(`${seconds} s of faults, SEED=${seed}`,
-    { timeout: (seconds + 300) * 1000 + MORE_MS }, async () => {
+async function under_fire() {
 	assert.deepEqual(world.clockless(), []);
 	await world.fleet();
 	await claude.start();
@@ -82,6 +81,16 @@ test(`${seconds} s of faults, SEED=${seed}`,
 	await asleep(world);
 	claude.found = await claude.end();
 	await world.fleet_ends(180000 + MORE_MS);
+}
+
+test(`${seconds} s of faults, SEED=${seed}`,
+    { timeout: (seconds + 300) * 1000 + MORE_MS }, async () => {
+	try {
+		await under_fire();
+	} catch (e) {
+		console.error(world.server.tails());
+		throw e;
+	}
 });
 
 test("nothing is lost, nothing is there twice",

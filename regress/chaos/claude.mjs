@@ -20,6 +20,7 @@ export class Claude {
 	constructor(world) {
 		this.world = world;
 		this.tasks = [];	// {id, mark, status}
+		this.found = [];	// what must not be; end() says
 	}
 
 	async start() {

@@ -14,7 +14,7 @@ const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 function status(path, headers = {}, more = {}) {
 	return new Promise((ok) => {
 		const req = http.get({ host: "127.0.0.1", port: world.port,
-		    path, agent: false, timeout: 5000, headers: { Authorization:
+		    path, agent: false, timeout: 15000, headers: { Authorization:
 		    "Bearer mk_good", ...headers }, ...more }, (res) => {
 			ok(res.statusCode);
 			req.destroy();
@@ -40,6 +40,18 @@ for (const [name, how, want] of [
 				await world.say("back sessiond");
 		}
 	});
+
+// A browser that is told 503 does not come again.
+await test("events: sessiond dies before it begins, and comes back late",
+    async () => {
+	const got = status("/api/v1/events", SILENT);
+
+	await sleep(200);
+	await world.say("gone sessiond");
+	await sleep(2500);
+	await world.say("back sessiond");
+	is(await got, 200);
+});
 
 // More wrong keys than there is room for credentials.
 await test("keys: who is known is not forgotten for who is not", async () => {
