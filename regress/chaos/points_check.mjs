@@ -127,7 +127,9 @@ async function events(server, books, follower) {
 	// An attempt begins once and ends once.
 	doubles(books, EVENT, seen.filter((i) => i.type.startsWith("run."))
 	    .map((i) => `${i.type} of ${i.data.resource.id}`));
-	console.log(`# ${seen.length} events followed`);
+	console.log(`# ${seen.length} events followed; asked ` +
+	    `${follower.requests.length} times, at last answered ` +
+	    `${follower.requests.at(-1).status}`);
 }
 
 export async function check(server, books, load, follower) {
