@@ -16,7 +16,7 @@ RB_HEAD(asks, ask);
 static struct asks	 all = RB_INITIALIZER(&all);
 static size_t		 all_bytes;
 static unsigned int	 all_count;
-static unsigned int	 held[PROC_MAX];	/* that are asked again */
+static unsigned int	 held[PROC_MAX];	/* writes that are asked again */
 static uint64_t		 next_ref;
 
 static int
@@ -28,11 +28,17 @@ ask_cmp(struct ask *a, struct ask *b)
 RB_PROTOTYPE(asks, ask, entry, ask_cmp);
 RB_GENERATE(asks, ask, entry, ask_cmp)
 
+static int
+is_write(const struct ask *a)
+{
+	return ((msg_descs[a->type].flags & MSG_F_WRITE) != 0);
+}
+
 static void
 ask_free(struct ask *a)
 {
 	RB_REMOVE(asks, &all, a);
-	held[a->to] -= a->again;
+	held[a->to] -= a->again && is_write(a);
 	all_bytes -= a->len;
 	all_count--;
 	freezero(a, sizeof(*a) + a->len);
@@ -52,8 +58,7 @@ ask_send(struct ask *a)
 static void
 hold(struct ask *a)
 {
-	if (!a->again)
-		held[a->to]++;
+	held[a->to] += !a->again && is_write(a);
 	a->again = 1;
 }
 
@@ -87,7 +92,7 @@ ask(enum proc to, enum msg_type type, const void *m, unsigned int seconds,
 	all_bytes += a->len;
 	all_count++;
 	/* Not before what was refused for now: they may be about one thing. */
-	if (held[to] > 0 && (d->flags & MSG_F_WRITE) != 0)
+	if (held[to] > 0 && is_write(a))
 		hold(a);
 	else
 		ask_send(a);
@@ -193,9 +198,9 @@ ask_peer_up(struct peer *p)
 	RB_FOREACH(a, asks, &all) {
 		if (a->to != p->proc)
 			continue;
-		if (a->sent && (msg_descs[a->type].flags & MSG_F_WRITE) != 0)
+		if (a->sent && is_write(a))
 			a->doubtful = 1;
-		held[a->to] -= a->again;
+		held[a->to] -= a->again && is_write(a);
 		a->again = 0;
 		ask_send(a);
 	}
@@ -237,7 +242,7 @@ ask_janitor(void)
 	RB_FOREACH(a, asks, &all)
 		if (a->again) {
 			a->again = 0;
-			held[a->to]--;
+			held[a->to] -= is_write(a);
 			ask_send(a);
 		}
 	RB_FOREACH_SAFE(a, asks, &all, next)
