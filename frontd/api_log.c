@@ -174,8 +174,11 @@ log_ended(struct request *req, enum msg_type type, const void *m, void *arg)
 		return;
 	}
 	if (!has_ended(d)) {
-		f->away = 0;
-		log_start(f);
+		/* Unless runnerd's return has done, or will do, the same. */
+		if (f->away && !f->lost) {
+			f->away = 0;
+			log_start(f);
+		}
 		return;
 	}
 	if ((line = malloc(d->body_len + 1)) == NULL)

@@ -1,10 +1,11 @@
 /*
  * grpc_runner.c - runners' gRPC streams and runnerd: opaque messages both ways.
  * Enroll and Connect travel as STREAM_*, Logs as LOGS_* on the bulk pair, so
- * that lines never stand before a heartbeat.  The stream's window goes back
- * when runnerd says so.  Without runnerd every stream ends with UNAVAILABLE and
- * the agent comes back; so does, when runnerd's queue is long, one that runnerd
- * has said nothing on yet, which may be anybody's.  The others wait then.
+ * that lines do not stand before a heartbeat while runnerd's queue is short.
+ * The stream's window goes back when runnerd says so.  Without runnerd every
+ * stream ends with UNAVAILABLE and the agent comes back; so does, when runnerd's
+ * queue is long, one that runnerd has said nothing on yet, which may be
+ * anybody's.  The others wait then, all in one order.
  */
 #include <sys/queue.h>
 

@@ -10,6 +10,19 @@ const world = await start("api");
 const SILENT = { "X-Request-ID": "do-silent" };
 const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 
+// A request is made, and sessiond has been asked to let it follow.
+async function following() {
+	const n = +await world.say("count EVENT_FOLLOW");
+	const got = status("/api/v1/events", SILENT);
+
+	for (let i = 0; +await world.say("count EVENT_FOLLOW") === n; i++) {
+		if (i === 500)
+			throw new Error("sessiond is not asked");
+		await sleep(10);
+	}
+	return { got };
+}
+
 // The status, or why there is none.
 function status(path, headers = {}, more = {}) {
 	return new Promise((ok) => {
@@ -29,9 +42,8 @@ for (const [name, how, want] of [
     ["is asked again", "kill", 200], ["stays away", "gone", 503]])
 	await test(`events: sessiond dies before it begins, and ${name}`,
 	    async () => {
-		const got = status("/api/v1/events", SILENT);
+		const { got } = await following();
 
-		await sleep(200);
 		await world.say(`${how} sessiond`);
 		try {
 			is(await got, want);
@@ -44,11 +56,10 @@ for (const [name, how, want] of [
 // A browser that is told 503 does not come again.
 await test("events: sessiond dies before it begins, and comes back late",
     async () => {
-	const got = status("/api/v1/events", SILENT);
+	const { got } = await following();
 
-	await sleep(200);
 	await world.say("gone sessiond");
-	await sleep(2500);
+	await sleep(2500);	// longer than a head is held back otherwise
 	await world.say("back sessiond");
 	is(await got, 200);
 });
