@@ -225,6 +225,7 @@ ask_late(struct ask *a)
 	a->told = 1;
 	if (a->done != NULL)
 		a->done(a, &ans);
+	a->client = PROC_PARENT;	/* it is answered */
 	/*
 	 * A write that may have been seen is sent until it is answered; one
 	 * that never left is dropped, as 503 says.

@@ -50,7 +50,7 @@ struct ask {
 	/*
 	 * Set by the asker of a write whose memory follows the commit: done
 	 * is called with outcome_unknown when the time is over (arg lives on)
-	 * and once more when the answer comes.
+	 * and once more when the answer comes, which no client waits for.
 	 */
 	unsigned int	 late:1;
 	size_t		 len;
@@ -70,7 +70,7 @@ struct ask *ask(enum proc to, enum msg_type, const void *m,
 struct ask *ask_for(struct peer *client, uint64_t client_ref, enum proc to,
 	    enum msg_type, const void *m, unsigned int seconds, ask_done,
 	    void *arg);
-/* Who is to be answered, or NULL: nobody, or gone since (promise 21). */
+/* Who is to be answered, or NULL: nobody, answered, or gone (promise 21). */
 struct peer *ask_client(const struct ask *);
 /* The open question of this ref that was put to p, or NULL (stale). */
 struct ask *ask_find(const struct peer *p, uint64_t ref);

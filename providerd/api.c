@@ -3,13 +3,13 @@
  * in the vault while the tenant's data key is fetched, and is gone as soon as
  * it is sealed.  Reads are rendered by storaged; a key is never in them.
  */
-#include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
 #include "providerd.h"
+#include "relay.h"
 
 #define HINT	4	/* last characters of a key, shown to its owner */
 
@@ -30,114 +30,6 @@ struct creation {			/* until AGENT_CONFIG_PUT is asked */
 	size_t		 sealed_len;
 	int		 have_key;	/* the data key's row came */
 };
-
-void
-api_refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
-{
-	struct msg_refused	 m = { 0 };
-
-	m.code = code;
-	m.text = text;
-	m.retry_after = strcmp(code, "unavailable") == 0 ? 2 : 0;
-	send_refused(p, ref, &m);
-}
-
-int
-api_ticket(struct peer *p, uint64_t ref, struct ticket *t, const uint8_t *buf,
-    size_t len, uint64_t scope)
-{
-	char	 text[96];
-
-	if (ticket_open(t, buf, len, vault_keyring()->ticket,
-	    worker_now_ms() / 1000) == -1) {
-		if (errno == ETIMEDOUT)
-			api_refuse(p, ref, "token_expired",
-			    "the ticket is over; ask again");
-		else
-			api_refuse(p, ref, "invalid_auth",
-			    "the ticket is not valid");
-		return (-1);
-	}
-	if ((t->scopes & scope) == 0) {
-		strlcpy(text, "this key lacks the scope ", sizeof(text));
-		strlcat(text, scope_name(scope), sizeof(text));
-		api_refuse(p, ref, "forbidden", text);
-		return (-1);
-	}
-	return (0);
-}
-
-static void
-api_answer(struct ask *a, const struct answer *ans, uint16_t status)
-{
-	struct msg_refused	 r;
-	struct msg_document	 d = { 0 };
-	struct peer		*p;
-
-	if ((p = ask_client(a)) == NULL)
-		return;
-	if (ans->code[0] != '\0' && strcmp(ans->code, "replayed") != 0) {
-		r.code = ans->code;
-		r.text = ans->text;
-		r.retry_after = ans->retry_after;
-		r.body = ans->doc;
-		r.body_len = ans->doc_len;
-		send_refused(p, a->client_ref, &r);
-		return;
-	}
-	d.status = status;
-	d.replayed = ans->code[0] != '\0';
-	d.body = ans->doc;
-	d.body_len = status == 204 ? 0 : ans->doc_len;
-	send_document(p, a->client_ref, &d);
-}
-
-static void
-read_done(struct ask *a, const struct answer *ans)
-{
-	api_answer(a, ans, 200);
-}
-
-static void
-created(struct ask *a, const struct answer *ans)
-{
-	api_answer(a, ans, 201);
-}
-
-static void
-deleted(struct ask *a, const struct answer *ans)
-{
-	api_answer(a, ans, 204);
-}
-
-static void
-query(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
-    unsigned int seconds, ask_done done)
-{
-	if (ask_for(p, ref, PROC_STORAGED, type, m, seconds, done,
-	    NULL) == NULL)
-		api_refuse(p, ref, "unavailable", "too much is under way");
-}
-
-/* Who did what; nobody waits for it. */
-static void
-audit(const struct ticket *t, const char *action, const char *resource,
-    const char *request_id)
-{
-	struct msg_audit_put	 m = { 0 };
-	char			 id[ID_SIZE];
-
-	id_make(id, "alog");
-	m.tenant = t->tenant;
-	m.action_log = id;
-	m.actor = t->name;
-	m.action = action;
-	m.resource = resource;
-	m.request_id = request_id;
-	m.success = 1;
-	if (ask(PROC_STORAGED, MSG_AUDIT_PUT, &m, 0, NULL, NULL) == NULL)
-		log_warn("audit: %s %s", action, resource);
-}
 
 static void
 creation_free(struct creation *c)
@@ -225,8 +117,9 @@ creation_put(struct peer *p, uint64_t ref, const struct creation *c)
 	m.idem_key = c->idem_key;
 	m.idem_hash = c->idem_hash;
 	m.idem_hash_len = c->idem_hash_len;
-	query(p, ref, MSG_AGENT_CONFIG_PUT, &m, WRITE_SECONDS, created);
-	audit(&c->ticket, "agent_config.create", c->id, c->request_id);
+	relay_write(p, ref, 201, MSG_AGENT_CONFIG_PUT, &m,
+	    deed_new(&c->ticket, "agent_config.create", c->id, c->request_id,
+	    ""));
 }
 
 static void
@@ -241,11 +134,11 @@ data_key_done(struct ask *a, const struct answer *ans)
 	}
 	if (ans->code[0] != '\0' && strcmp(ans->code, "replayed") != 0)
 		/* Nothing of the client's own was written yet. */
-		api_refuse(p, a->client_ref, "unavailable", ans->text);
+		refuse(p, a->client_ref, "unavailable", ans->text);
 	else if (!c->have_key || (c->key_len > 0 && c->sealed_len == 0)) {
 		log_warnx("tenant %s: its data key does not open with this "
 		    "encryption key", c->ticket.tenant);
-		api_refuse(p, a->client_ref, "internal_error",
+		refuse(p, a->client_ref, "internal_error",
 		    "the key could not be sealed");
 	} else
 		creation_put(p, a->client_ref, c);
@@ -261,19 +154,19 @@ on_agent_config_create(struct peer *p, uint64_t ref,
 	struct ticket		 t;
 	uint8_t			 data_key[DATA_KEY_SEALED];
 
-	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
-	    SCOPE_W(SCOPE_CREDENTIALS)) == -1)
+	if (!authorised(p, ref, m->ticket, m->ticket_len,
+	    SCOPE_W(SCOPE_CREDENTIALS), &t))
 		return;
 	if (m->name[0] == '\0' || m->agent[0] == '\0' ||
 	    !credential_is_fit(m->key, m->key_len, m->base_url)) {
-		api_refuse(p, ref, "validation_error", m->name[0] == '\0' ?
+		refuse(p, ref, "validation_error", m->name[0] == '\0' ?
 		    "name: expected 1 to 64 bytes" : m->agent[0] == '\0' ?
 		    "agent: expected 1 to 64 bytes" :
 		    "api_key, base_url: expected printable text");
 		return;
 	}
 	if ((c = creation_new(&t, m)) == NULL) {
-		api_refuse(p, ref, "unavailable",
+		refuse(p, ref, "unavailable",
 		    "no room for one more key; try again later");
 		return;
 	}
@@ -282,9 +175,9 @@ on_agent_config_create(struct peer *p, uint64_t ref,
 	put.data_key = data_key;
 	put.data_key_len = sizeof(data_key);
 	if (ask_for(p, ref, PROC_STORAGED, MSG_DATA_KEY_PUT, &put,
-	    WRITE_SECONDS, data_key_done, c) == NULL) {
+	    RELAY_SECONDS, data_key_done, c) == NULL) {
 		creation_free(c);
-		api_refuse(p, ref, "unavailable", "too much is under way");
+		refuse(p, ref, "unavailable", "too much is under way");
 	}
 }
 
@@ -295,13 +188,13 @@ on_agent_config_list(struct peer *p, uint64_t ref,
 	struct msg_agent_config_page	 page;
 	struct ticket			 t;
 
-	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
-	    SCOPE_R(SCOPE_CREDENTIALS)) == -1)
+	if (!authorised(p, ref, m->ticket, m->ticket_len,
+	    SCOPE_R(SCOPE_CREDENTIALS), &t))
 		return;
 	page.tenant = t.tenant;
 	page.query = m->query;
 	page.query_len = m->query_len;
-	query(p, ref, MSG_AGENT_CONFIG_PAGE, &page, READ_SECONDS, read_done);
+	relay_read(p, ref, MSG_AGENT_CONFIG_PAGE, &page);
 }
 
 void
@@ -311,12 +204,12 @@ on_agent_config_get(struct peer *p, uint64_t ref,
 	struct msg_agent_config_read	 get;
 	struct ticket			 t;
 
-	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
-	    SCOPE_R(SCOPE_CREDENTIALS)) == -1)
+	if (!authorised(p, ref, m->ticket, m->ticket_len,
+	    SCOPE_R(SCOPE_CREDENTIALS), &t))
 		return;
 	get.tenant = t.tenant;
 	get.agent_config = m->agent_config;
-	query(p, ref, MSG_AGENT_CONFIG_READ, &get, READ_SECONDS, read_done);
+	relay_read(p, ref, MSG_AGENT_CONFIG_READ, &get);
 }
 
 void
@@ -326,14 +219,15 @@ on_agent_config_delete(struct peer *p, uint64_t ref,
 	struct msg_agent_config_end	 end;
 	struct ticket			 t;
 
-	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
-	    SCOPE_W(SCOPE_CREDENTIALS)) == -1)
+	if (!authorised(p, ref, m->ticket, m->ticket_len,
+	    SCOPE_W(SCOPE_CREDENTIALS), &t))
 		return;
 	end.tenant = t.tenant;
 	end.agent_config = m->agent_config;
 	end.actor = t.name;
-	query(p, ref, MSG_AGENT_CONFIG_END, &end, WRITE_SECONDS, deleted);
-	audit(&t, "agent_config.delete", m->agent_config, m->request_id);
+	relay_write(p, ref, 204, MSG_AGENT_CONFIG_END, &end,
+	    deed_new(&t, "agent_config.delete", m->agent_config,
+	    m->request_id, ""));
 }
 
 void

@@ -136,13 +136,13 @@ on_runner_certify(struct peer *p, uint64_t ref,
 	X509				*x;
 
 	if (!id_is(m->runner, "rnr")) {
-		api_refuse(p, ref, "validation_error",
+		refuse(p, ref, "validation_error",
 		    "runner: expected a runner id");
 		return;
 	}
 	if ((x = ca_issue(ca_cert, ca_key, m->runner, m->csr, m->csr_len,
 	    &why)) == NULL) {
-		api_refuse(p, ref, "validation_error", why);
+		refuse(p, ref, "validation_error", why);
 		return;
 	}
 	done.runner = m->runner;

@@ -123,11 +123,11 @@ on_key_hold(struct peer *p, uint64_t ref, const struct msg_key_hold *m)
 	struct ticket		 t;
 	const char		*why, *code;
 
-	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
-	    SCOPE_W(SCOPE_SESSIONS)) == -1)
+	if (!authorised(p, ref, m->ticket, m->ticket_len,
+	    SCOPE_W(SCOPE_SESSIONS), &t))
 		return;
 	if ((why = hold_new(&t, m, &code)) != NULL) {
-		api_refuse(p, ref, code, why);
+		refuse(p, ref, code, why);
 		return;
 	}
 	held.key_ref = m->key_ref;

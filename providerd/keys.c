@@ -48,6 +48,7 @@ keys_configured(int reload)
 	kr = vault_keyring();
 	if (!kr->has_encryption || !kr->has_ticket)
 		fatalx("encryption-key or ticket was not given");
+	web_key(kr->ticket);
 	if (!ca_is_complete())
 		fatalx("ca-key and ca-cert do not belong together");
 	if (reload)

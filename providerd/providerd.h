@@ -13,11 +13,11 @@
 #include "ask.h"
 #include "id.h"
 #include "ticket.h"
+#include "web.h"
 #include "worker.h"
 #include "providerd_msg.h"
 
 #define READ_SECONDS	10
-#define WRITE_SECONDS	10
 #define KEY_MAX		8192	/* bytes of one plain key */
 #define URL_MAX		512
 #define CREDENTIAL_MAX	16000	/* of its JSON; KEY_SEALED takes 48 more */
@@ -136,12 +136,5 @@ X509	*ca_issue(X509 *ca, EVP_PKEY *ca_key, const char *runner,
 
 /* bootstrap.c: providerd -I DIR -H name[,name]. */
 int	 bootstrap(int argc, char **argv);
-
-/* api.c */
-/* 0, or -1 after a REFUSED was sent. */
-int	 api_ticket(struct peer *, uint64_t ref, struct ticket *,
-	    const uint8_t *, size_t, uint64_t scope);
-void	 api_refuse(struct peer *, uint64_t ref, const char *code,
-	    const char *text);
 
 #endif

@@ -112,14 +112,14 @@ seal_held(struct peer *p, uint64_t ref, const struct msg_key_seal *m,
 	size_t		 n;
 
 	if (hold_find(&h, m->tenant, m->session, m->key_ref) == -1) {
-		api_refuse(p, ref, "credential_required",
+		refuse(p, ref, "credential_required",
 		    "the session's API key is not held any more; give it "
 		    "again");
 		return;
 	}
 	n = credential_seal(out, public_key, h.key, h.key_len, h.base_url);
 	if (n == 0)
-		api_refuse(p, ref, "unavailable", not_sealed);
+		refuse(p, ref, "unavailable", not_sealed);
 	else
 		answer(p, ref, m->session, out, n);
 }
@@ -177,11 +177,11 @@ config_loaded(struct ask *a, const struct answer *ans)
 		return;
 	}
 	if (ans->code[0] != '\0' && strcmp(ans->code, "not_found") != 0)
-		api_refuse(p, a->client_ref, "unavailable", ans->text);
+		refuse(p, a->client_ref, "unavailable", ans->text);
 	else if (s->sealed_len > 0)
 		answer(p, a->client_ref, s->session, s->sealed, s->sealed_len);
 	else
-		api_refuse(p, a->client_ref, s->code, s->why);
+		refuse(p, a->client_ref, s->code, s->why);
 	free(s);
 }
 
@@ -203,7 +203,7 @@ seal_config(struct peer *p, uint64_t ref, const struct msg_key_seal *m)
 	if (ask_for(p, ref, PROC_STORAGED, MSG_AGENT_CONFIG_LOAD, &load,
 	    READ_SECONDS, config_loaded, s) == NULL) {
 		free(s);
-		api_refuse(p, ref, "unavailable", "too much is under way");
+		refuse(p, ref, "unavailable", "too much is under way");
 	}
 }
 
@@ -213,7 +213,7 @@ on_key_seal(struct peer *p, uint64_t ref, const struct msg_key_seal *m)
 	const uint8_t	*public_key;
 
 	if ((public_key = hello_sealing_key(m->runner)) == NULL)
-		api_refuse(p, ref, "unavailable", not_verified);
+		refuse(p, ref, "unavailable", not_verified);
 	else if (m->key_ref[0] != '\0')
 		seal_held(p, ref, m, public_key);
 	else if (m->agent_config[0] != '\0')

@@ -14,7 +14,7 @@
 #include "log.h"
 #include "runnerd.h"
 #include "watch.h"
-#include "api.h"
+#include "web.h"
 
 #define FOLLOWERS_MAX	4096
 #define READ_MIN	4096	/* storage answers whole batches anyway */
@@ -94,7 +94,7 @@ send_lines(struct follower *f, uint32_t attempt, uint64_t first, uint32_t n,
 	m.lines = p;
 	m.lines_len = len;
 	if (send_log_lines(peer_of(f->proc), f->ref, &m) == -1) {
-		api_refuse(peer_of(f->proc), f->ref, "unavailable",
+		refuse(peer_of(f->proc), f->ref, "unavailable",
 		    "the log cannot be sent");
 		follower_free(f);
 		return (-1);
@@ -266,7 +266,7 @@ read_done(struct ask *a, const struct answer *ans)
 		return;
 	if (ans->code[0] == '\0' && ans->rows > 0)
 		return;
-	api_refuse(p, f->ref, ans->code[0] != '\0' ? ans->code : "not_found",
+	refuse(p, f->ref, ans->code[0] != '\0' ? ans->code : "not_found",
 	    ans->text[0] != '\0' ? ans->text : "no such task");
 	follower_free(f);
 }
@@ -316,18 +316,18 @@ on_log_follow(struct peer *p, uint64_t ref, const struct msg_log_follow *m)
 	struct follower	*f;
 	struct ticket	 t;
 
-	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
-	    SCOPE_R(SCOPE_TASKS)) == -1)
+	if (!authorised(p, ref, m->ticket, m->ticket_len,
+	    SCOPE_R(SCOPE_TASKS), &t))
 		return;
 	if (count >= FOLLOWERS_MAX || follower_find(p->proc, ref) != NULL) {
-		api_refuse(p, ref, "unavailable", "too many log streams");
+		refuse(p, ref, "unavailable", "too many log streams");
 		return;
 	}
 	if ((f = calloc(1, sizeof(*f))) == NULL)
 		fatal("follower");
 	if (position_parse(m->after, &f->attempt, &f->line) == -1) {
 		free(f);
-		api_refuse(p, ref, "validation_error",
+		refuse(p, ref, "validation_error",
 		    "after: expected a position, attempt.line");
 		return;
 	}

@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "runnerd.h"
+#include "web.h"
 
 struct settings	 settings = { .heartbeat = 15, .lost_after = 600 };
 
@@ -41,6 +42,7 @@ settings_secret(const char *name, const uint8_t *value, size_t len)
 	if (strcmp(name, "ticket") != 0 || len != sizeof(settings.ticket))
 		fatalx("secret %s: unknown or of %zu bytes", name, len);
 	memcpy(settings.ticket, value, len);
+	web_key(settings.ticket);
 	settings.has_ticket = 1;
 }
 

@@ -8,15 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api.h"
 #include "log.h"
+#include "relay.h"
 #include "runnerd.h"
 #include "text.h"
+#include "web.h"
 
 #define TOKEN_FULL	(TOKEN_SIZE + 65)	/* dot and 64 digits */
 
 struct fresh {				/* until the token is stored */
-	char	 token[TOKEN_FULL];
+	char		 token[TOKEN_FULL];
+	struct deed	*deed;
 };
 
 static char	 ca_hash[65];		/* empty: providerd has not said */
@@ -34,6 +36,13 @@ on_ca_certificate(struct peer *p, uint64_t ref,
 }
 
 static void
+fresh_free(struct fresh *f)
+{
+	free(f->deed);
+	freezero(f, sizeof(*f));
+}
+
+static void
 created(struct ask *a, const struct answer *ans)
 {
 	struct msg_runner_token_created	 m;
@@ -42,7 +51,7 @@ created(struct ask *a, const struct answer *ans)
 
 	m.replayed = strcmp(ans->code, "replayed") == 0;
 	if (ans->code[0] != '\0' && !m.replayed)
-		api_answer(a, ans, 0);
+		relay_answer(a, ans, 0);
 	else if ((p = ask_client(a)) != NULL) {
 		m.token = (const uint8_t *)f->token;
 		m.token_len = m.replayed ? 0 : strlen(f->token);
@@ -50,7 +59,10 @@ created(struct ask *a, const struct answer *ans)
 		m.body_len = ans->doc_len;
 		send_runner_token_created(p, a->client_ref, &m);
 	}
-	freezero(f, sizeof(*f));
+	if (strcmp(ans->code, "outcome_unknown") == 0)
+		return;			/* called once more */
+	deed_tell(f->deed, ans->code);
+	fresh_free(f);
 }
 
 void
@@ -59,15 +71,16 @@ on_runner_token_create(struct peer *p, uint64_t ref,
 {
 	struct msg_runner_token_put	 put;
 	struct fresh			*f;
+	struct ask			*a;
 	struct ticket			 t;
 	char				 id[ID_SIZE];
 	uint8_t				 hash[32];
 
-	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
-	    SCOPE_W(SCOPE_ADMIN)) == -1)
+	if (!authorised(p, ref, m->ticket, m->ticket_len,
+	    SCOPE_W(SCOPE_ADMIN), &t))
 		return;
 	if (ca_hash[0] == '\0') {
-		api_refuse(p, ref, "unavailable", "the server is starting");
+		refuse(p, ref, "unavailable", "the server is starting");
 		return;
 	}
 	if ((f = calloc(1, sizeof(*f))) == NULL)
@@ -89,19 +102,14 @@ on_runner_token_create(struct peer *p, uint64_t ref,
 	put.idem_key = m->idem_key;
 	put.idem_hash = m->idem_hash;
 	put.idem_hash_len = m->idem_hash_len;
-	if (ask_for(p, ref, PROC_STORAGED, MSG_RUNNER_TOKEN_PUT, &put,
-	    WRITE_SECONDS, created, f) == NULL) {
-		freezero(f, sizeof(*f));
-		api_refuse(p, ref, "unavailable", "too much is under way");
+	f->deed = deed_new(&t, "runner_token.create", id, m->request_id, "");
+	if ((a = ask_for(p, ref, PROC_STORAGED, MSG_RUNNER_TOKEN_PUT, &put,
+	    WRITE_SECONDS, created, f)) == NULL) {
+		fresh_free(f);
+		refuse(p, ref, "unavailable", "too much is under way");
 		return;
 	}
-	api_audit(&t, "runner_token.create", id, m->request_id);
-}
-
-static void
-read_done(struct ask *a, const struct answer *ans)
-{
-	api_answer(a, ans, 200);
+	a->late = 1;
 }
 
 void
@@ -111,14 +119,13 @@ on_runner_token_list(struct peer *p, uint64_t ref,
 	struct msg_runner_token_page	 page;
 	struct ticket			 t;
 
-	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
-	    SCOPE_R(SCOPE_ADMIN)) == -1)
+	if (!authorised(p, ref, m->ticket, m->ticket_len,
+	    SCOPE_R(SCOPE_ADMIN), &t))
 		return;
 	page.tenant = t.tenant;
 	page.query = m->query;
 	page.query_len = m->query_len;
-	api_query(p, ref, MSG_RUNNER_TOKEN_PAGE, &page, READ_SECONDS,
-	    read_done);
+	relay_read(p, ref, MSG_RUNNER_TOKEN_PAGE, &page);
 }
 
 void
@@ -128,14 +135,14 @@ on_runner_token_revoke(struct peer *p, uint64_t ref,
 	struct msg_runner_token_end	 end;
 	struct ticket			 t;
 
-	if (api_ticket(p, ref, &t, m->ticket, m->ticket_len,
-	    SCOPE_W(SCOPE_ADMIN)) == -1)
+	if (!authorised(p, ref, m->ticket, m->ticket_len,
+	    SCOPE_W(SCOPE_ADMIN), &t))
 		return;
 	end.tenant = t.tenant;
 	end.runner_token = m->runner_token;
 	end.reason = m->reason;
 	end.actor = t.name;
-	api_query(p, ref, MSG_RUNNER_TOKEN_END, &end, WRITE_SECONDS,
-	    read_done);
-	api_audit(&t, "runner_token.revoke", m->runner_token, m->request_id);
+	relay_write(p, ref, 200, MSG_RUNNER_TOKEN_END, &end,
+	    deed_new(&t, "runner_token.revoke", m->runner_token,
+	    m->request_id, m->reason));
 }

@@ -10,9 +10,7 @@
 
 /* A change under way: what its row said, kept until the answer. */
 struct change {
-	struct ticket	 who;
-	const char	*action;
-	char		 request_id[65];
+	struct deed	*deed;
 	char		 session[ID_SIZE];
 	char		 key_ref[ID_SIZE];	/* new with it, or "" */
 	uint32_t	 wait;
@@ -30,10 +28,8 @@ change_new(const struct ticket *t, const char *action, const char *session,
 
 	if ((c = calloc(1, sizeof(*c))) == NULL)
 		fatal("change");
-	c->who = *t;
-	c->action = action;
+	c->deed = deed_new(t, action, session, request_id, "");
 	strlcpy(c->session, session, sizeof(c->session));
-	strlcpy(c->request_id, request_id, sizeof(c->request_id));
 	c->status = status;
 	c->wait = wait;
 	c->goal = GOAL_WISH;
@@ -43,6 +39,7 @@ change_new(const struct ticket *t, const char *action, const char *session,
 static void
 change_free(struct change *c)
 {
+	free(c->deed);
 	free(c->doc);
 	free(c);
 }
@@ -103,6 +100,7 @@ change_answer(struct peer *p, uint64_t ref, struct change *c,
 		document(p, ref, c->status, replayed, doc, len);
 }
 
+/* Also called late, when the client was told that nobody knows. */
 static void
 changed(struct ask *a, const struct answer *ans)
 {
@@ -111,37 +109,40 @@ changed(struct ask *a, const struct answer *ans)
 	struct peer	*p = ask_client(a);
 	struct answer	 with = *ans;
 	int		 replayed = strcmp(ans->code, "replayed") == 0;
+	int		 unknown = strcmp(ans->code, "outcome_unknown") == 0;
 
+	deed_tell(c->deed, ans->code);
 	if (*ans->code != '\0' && !replayed) {
 		if (with.doc_len == 0 && c->doc != NULL) {
 			with.doc = c->doc;
 			with.doc_len = c->doc_len;
 		}
-		if (strcmp(ans->code, "outcome_unknown") != 0)
+		if (!unknown)
 			key_unwanted(c);
 		if (p != NULL)
 			refuse_answer(p, a->client_ref, &with);
 	} else {
 		if (replayed)
 			key_unwanted(c);
-		else
-			audit(&c->who, c->action, c->session, c->request_id,
-			    "");
 		change_answer(p, a->client_ref, c, ans, replayed);
 		if ((s = session_find(c->session)) != NULL)
 			session_settle(s);
 	}
-	change_free(c);
-	a->arg = NULL;
+	if (!unknown)
+		change_free(c);
 }
 
 static void
 change(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
     struct change *c)
 {
-	if (ask_for(p, ref, PROC_STORAGED, type, m, ASK_SECONDS, changed,
-	    c) != NULL)
+	struct ask	*a;
+
+	if ((a = ask_for(p, ref, PROC_STORAGED, type, m, ASK_SECONDS, changed,
+	    c)) != NULL) {
+		a->late = 1;
 		return;
+	}
 	key_unwanted(c);
 	change_free(c);
 	refuse(p, ref, "unavailable", "too much is waiting for the database; "

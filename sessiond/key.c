@@ -10,11 +10,17 @@
 
 struct making {
 	char		 token[TOKEN_SIZE];
-	struct ticket	 who;
-	char		 request_id[65];
-	char		 key[ID_SIZE];
+	struct deed	*deed;
 };
 
+static void
+making_free(struct making *mk)
+{
+	free(mk->deed);
+	freezero(mk, sizeof(*mk));
+}
+
+/* Also called late, when the client was told that nobody knows. */
 static void
 created(struct ask *a, const struct answer *ans)
 {
@@ -34,12 +40,11 @@ created(struct ask *a, const struct answer *ans)
 		m.body_len = ans->doc_len;
 		if (p != NULL)
 			send_key_created(p, a->client_ref, &m);
-		if (!replayed)
-			audit(&mk->who, "key.create", mk->key, mk->request_id,
-			    "");
 	}
-	freezero(mk, sizeof(*mk));
-	a->arg = NULL;
+	if (strcmp(ans->code, "outcome_unknown") == 0)
+		return;
+	deed_tell(mk->deed, ans->code);
+	making_free(mk);
 }
 
 void
@@ -47,7 +52,9 @@ on_key_create(struct peer *p, uint64_t ref, const struct msg_key_create *m)
 {
 	struct msg_key_put	 put;
 	struct making		*mk;
+	struct ask		*a;
 	struct ticket		 t;
+	char			 id[ID_SIZE];
 	uint8_t			 hash[32];
 	uint64_t		 bits;
 
@@ -61,12 +68,11 @@ on_key_create(struct peer *p, uint64_t ref, const struct msg_key_create *m)
 	}
 	if ((mk = calloc(1, sizeof(*mk))) == NULL)
 		fatal("key");
-	id_make(mk->key, "key");
+	id_make(id, "key");
 	token_make(mk->token, "mk", hash);
-	mk->who = t;
-	strlcpy(mk->request_id, m->request_id, sizeof(mk->request_id));
+	mk->deed = deed_new(&t, "key.create", id, m->request_id, "");
 	put.tenant = *m->tenant != '\0' ? m->tenant : t.tenant;
-	put.key = mk->key;
+	put.key = id;
 	put.name = m->name;
 	put.hash = hash;
 	put.hash_len = sizeof(hash);
@@ -76,12 +82,14 @@ on_key_create(struct peer *p, uint64_t ref, const struct msg_key_create *m)
 	put.idem_key = m->idem_key;
 	put.idem_hash = m->idem_hash;
 	put.idem_hash_len = m->idem_hash_len;
-	if (ask_for(p, ref, PROC_STORAGED, MSG_KEY_PUT, &put, ASK_SECONDS,
-	    created, mk) == NULL) {
-		freezero(mk, sizeof(*mk));
+	if ((a = ask_for(p, ref, PROC_STORAGED, MSG_KEY_PUT, &put,
+	    ASK_SECONDS, created, mk)) == NULL) {
+		making_free(mk);
 		refuse(p, ref, "unavailable", "too much is waiting for the "
 		    "database; try again");
+		return;
 	}
+	a->late = 1;
 }
 
 void
@@ -105,8 +113,9 @@ revoked(struct ask *a, const struct answer *ans)
 {
 	struct msg_auth_revoked	 m;
 	struct peer		*p = ask_client(a);
+	struct deed		*d = a->arg;
 
-	m.key = a->arg;
+	m.key = d->resource;
 	if (*ans->code == '\0') {
 		send_auth_revoked(peer_of(PROC_API), 0, &m);
 		send_auth_revoked(peer_of(PROC_ADMIN), 0, &m);
@@ -115,12 +124,10 @@ revoked(struct ask *a, const struct answer *ans)
 		refuse_answer(p, a->client_ref, ans);
 	else if (p != NULL)
 		document(p, a->client_ref, 200, 0, ans->doc, ans->doc_len);
-	if (strcmp(ans->code, "outcome_unknown") == 0) {
-		a->client = PROC_PARENT;	/* answered */
+	if (strcmp(ans->code, "outcome_unknown") == 0)
 		return;
-	}
-	free(a->arg);
-	a->arg = NULL;
+	deed_tell(d, ans->code);
+	free(d);
 }
 
 void
@@ -129,7 +136,7 @@ on_key_revoke(struct peer *p, uint64_t ref, const struct msg_key_revoke *m)
 	struct msg_key_end	 end;
 	struct ask		*a;
 	struct ticket		 t;
-	char			*key;
+	struct deed		*d;
 
 	if (!authorised(p, ref, m->ticket, m->ticket_len,
 	    SCOPE_W(SCOPE_ADMIN), &t))
@@ -138,15 +145,13 @@ on_key_revoke(struct peer *p, uint64_t ref, const struct msg_key_revoke *m)
 	end.key = m->key;
 	end.reason = m->reason;
 	end.actor = t.name;
-	if ((key = strdup(m->key)) == NULL)
-		fatal("key");
+	d = deed_new(&t, "key.revoke", m->key, m->request_id, m->reason);
 	if ((a = ask_for(p, ref, PROC_STORAGED, MSG_KEY_END, &end, ASK_SECONDS,
-	    revoked, key)) == NULL) {
-		free(key);
+	    revoked, d)) == NULL) {
+		free(d);
 		refuse(p, ref, "unavailable", "too much is waiting for the "
 		    "database; try again");
 		return;
 	}
 	a->late = 1;
-	audit(&t, "key.revoke", m->key, m->request_id, m->reason);
 }

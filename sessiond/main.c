@@ -49,6 +49,13 @@ secret(const char *name, const uint8_t *value, size_t len)
 }
 
 static void
+configured(int reload)
+{
+	web_key(env->ticket_key[PROC_SESSIOND]);
+	admin_configured(reload);
+}
+
+static void
 listener(const char *name, const char *address, int tls, int fd)
 {
 	(void)name;
@@ -150,7 +157,7 @@ static const struct worker sessiond = {
 	.option = option,
 	.secret = secret,
 	.listener = listener,
-	.configured = admin_configured,
+	.configured = configured,
 	.pre_jail = password_fork,
 	.post_jail = post_jail,
 	.peer_up = peer_up,

@@ -1,59 +1,9 @@
 /*
- * reply.c - answers to the web, and the check that stands before every request.
+ * reply.c - documents for the web.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "sessiond.h"
-
-/* Is this our ticket, with all of these scopes?  Otherwise it is refused. */
-int
-authorised(struct peer *p, uint64_t ref, const uint8_t *ticket, size_t len,
-    uint64_t scopes, struct ticket *t)
-{
-	char	 text[128];
-
-	if (ticket_open(t, ticket, len, env->ticket_key[PROC_SESSIOND],
-	    worker_now_ms() / 1000) == -1) {
-		refuse(p, ref, errno == ETIMEDOUT ? "token_expired" :
-		    "invalid_auth", "the credential is no longer valid");
-		return (0);
-	}
-	if ((t->scopes & scopes) != scopes) {
-		snprintf(text, sizeof(text), "this key lacks the scope %s",
-		    scope_name(scopes & ~t->scopes));
-		refuse(p, ref, "forbidden", text);
-		return (0);
-	}
-	return (1);
-}
-
-void
-refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
-{
-	struct msg_refused	 m = { 0 };
-
-	m.code = code;
-	m.text = text;
-	if (strcmp(code, "unavailable") == 0 ||
-	    strcmp(code, "rate_limited") == 0)
-		m.retry_after = 1;
-	send_refused(p, ref, &m);
-}
-
-void
-refuse_answer(struct peer *p, uint64_t ref, const struct answer *ans)
-{
-	struct msg_refused	 m;
-
-	m.code = ans->code;
-	m.text = ans->text;
-	m.retry_after = ans->retry_after;
-	m.body = ans->doc;
-	m.body_len = ans->doc_len;
-	send_refused(p, ref, &m);
-}
 
 /*
  * A session's document ends with its updated_at, which is its ETag; other
@@ -139,24 +89,4 @@ int
 relay(struct peer *p, uint64_t ref, enum msg_type type, const void *m)
 {
 	return (relay_as(p, ref, 200, type, m));
-}
-
-/* Who did what; never on the way of the answer. */
-void
-audit(const struct ticket *t, const char *action, const char *resource,
-    const char *request_id, const char *detail)
-{
-	struct msg_audit_put	 m;
-	char			 id[ID_SIZE];
-
-	id_make(id, "alog");
-	m.tenant = t->tenant;
-	m.action_log = id;
-	m.actor = t->name;
-	m.action = action;
-	m.resource = resource;
-	m.request_id = request_id;
-	m.success = 1;
-	m.detail = detail;
-	ask(PROC_STORAGED, MSG_AUDIT_PUT, &m, 0, NULL, NULL);
 }

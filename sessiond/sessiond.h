@@ -11,9 +11,11 @@
 #include <stdint.h>
 
 #include "ask.h"
+#include "deed.h"
 #include "id.h"
 #include "sessiond_msg.h"
 #include "ticket.h"
+#include "web.h"
 #include "worker.h"
 
 #define ASK_SECONDS	10	/* a client waits so long for the database */
@@ -78,17 +80,11 @@ struct sessiond {
 extern struct sessiond	*env;
 
 /* reply.c */
-int	 authorised(struct peer *, uint64_t, const uint8_t *, size_t,
-	    uint64_t, struct ticket *);
-void	 refuse(struct peer *, uint64_t, const char *, const char *);
-void	 refuse_answer(struct peer *, uint64_t, const struct answer *);
 void	 document(struct peer *, uint64_t, uint16_t, int, const uint8_t *,
 	    size_t);
 int	 relay(struct peer *, uint64_t, enum msg_type, const void *);
 int	 relay_as(struct peer *, uint64_t, uint16_t, enum msg_type,
 	    const void *);
-void	 audit(const struct ticket *, const char *, const char *,
-	    const char *, const char *);
 
 /* auth.c */
 void	 identity_welcome(struct peer *, uint64_t, const struct identity *);

@@ -9,6 +9,7 @@
 
 #include "log.h"
 #include "taskd.h"
+#include "web.h"
 #include "worker.h"
 
 static struct taskd	 self = { .suspend_after = 3600, .max_queued = 1000,
@@ -37,9 +38,12 @@ option(const char *name, const char *value)
 static void
 secret(const char *name, const uint8_t *value, size_t len)
 {
-	if (strcmp(name, "ticket") != 0 || len != sizeof(env->ticket_key))
+	static uint8_t	 ticket[TICKET_KEY_SIZE];
+
+	if (strcmp(name, "ticket") != 0 || len != sizeof(ticket))
 		fatalx("secret %s is not known or has a wrong size", name);
-	memcpy(env->ticket_key, value, len);
+	memcpy(ticket, value, len);
+	web_key(ticket);
 }
 
 static const int	 syscalls[] = { -1 };

@@ -102,7 +102,6 @@ struct task {
 };
 
 struct taskd {
-	uint8_t		 ticket_key[TICKET_KEY_SIZE];
 	uint32_t	 suspend_after, max_queued, lost_attempts;
 	int		 loaded;	/* tasks and permissions are known */
 	int		 told;		/* and so are the sessions */

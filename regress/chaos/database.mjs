@@ -4,26 +4,10 @@ import fs from "node:fs";
 import path from "node:path";
 import readline from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
-import { run } from "../lib/proc.mjs";
+import { psql, sql } from "../lib/database.mjs";
 import { until } from "../lib/wait.mjs";
 
 const ROWS_MS = 600000;		// of the longest run
-
-export const pgbin = fs.readdirSync("/usr/lib/postgresql")
-    .map((v) => `/usr/lib/postgresql/${v}/bin`).at(-1);
-
-async function psql(server, database, args, ms) {
-	const r = await run([`${pgbin}/psql`, "-XAtq", "-v", "ON_ERROR_STOP=1",
-	    "-h", `${server.dir}/r/postgres`, "-p", `${server.port ?? 5432}`,
-	    "-U", "marionette_owner", "-d", database, ...args], { ms });
-
-	if (r.code !== 0)
-		throw new Error(`psql: ${r.err}`);
-	return r.out;
-}
-
-export const sql = (server, text, database = "marionette") =>
-    psql(server, database, ["-c", text], 60000);
 
 // Whoever is connected is cut, and nobody can connect for so long.
 export async function deny(server, ms) {

@@ -10,11 +10,11 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after } from "node:test";
+import { pgbin, sql } from "../lib/database.mjs";
 import { free_port, servers, top } from "../lib/place.mjs";
 import { start } from "../lib/proc.mjs";
 import { is_root, Server } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
-import { pgbin, sql } from "./database.mjs";
 import { Line } from "./line.mjs";
 import { World } from "./world.mjs";
 

@@ -6,11 +6,11 @@ import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { after } from "node:test";
+import { sql } from "../lib/database.mjs";
 import { free_port, servers, top } from "../lib/place.mjs";
 import { run, start } from "../lib/proc.mjs";
 import { is_root, O, start_server } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
-import { sql } from "./database.mjs";
 import { Line } from "./line.mjs";
 
 export const WORKERS = ["api", "admin", "runner", "sessiond", "taskd",

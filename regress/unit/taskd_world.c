@@ -13,6 +13,7 @@
 static struct taskd	 self = { .suspend_after = 3600, .max_queued = 3,
 	.lost_attempts = 3 };
 struct taskd		*env = &self;
+const uint8_t		 ticket_key[TICKET_KEY_SIZE] = { 1 };
 
 void
 up(enum proc proc)
@@ -32,6 +33,7 @@ void
 begin(void)
 {
 	far_init(PROC_TASKD);
+	web_key(ticket_key);
 	up(PROC_API);
 	up(PROC_SESSIOND);
 	up(PROC_RUNNERD);
@@ -73,7 +75,7 @@ create(uint64_t scopes)
 	    .timeout = 3600, .continue_from = "" };
 
 	id_make(task, "task");
-	m.ticket_len = ticket_make(ticket, &who, env->ticket_key);
+	m.ticket_len = ticket_make(ticket, &who, ticket_key);
 	on_task_create(peer_of(PROC_API), ++client_ref, &m);
 }
 

@@ -30,6 +30,7 @@ union far_message {
 	struct msg_permission_answer	 permission_answer;
 };
 
+extern const uint8_t ticket_key[TICKET_KEY_SIZE];
 extern uint64_t	 client_ref;		/* of the last request */
 extern char	 task[ID_SIZE], run[ID_SIZE];
 

@@ -23,7 +23,7 @@ static EVP_PKEY	*ca_key, *other_key;
 static X509	*ca, *other_ca;
 
 void
-api_refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
+refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
 {
 	(void)p;
 	(void)ref;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api.h"
+#include "web.h"
 #include "journal.h"
 #include "runnerd.h"
 #include "watch.h"
@@ -54,20 +54,20 @@ worker_now_ms(void)
 }
 
 int
-api_ticket(struct peer *p, uint64_t ref, struct ticket *t, const uint8_t *b,
-    size_t len, uint64_t scope)
+authorised(struct peer *p, uint64_t ref, const uint8_t *ticket, size_t len,
+    uint64_t scopes, struct ticket *who)
 {
 	(void)p;
 	(void)ref;
-	(void)b;
+	(void)ticket;
 	(void)len;
-	(void)scope;
-	memset(t, 0, sizeof(*t));
-	return (0);
+	(void)scopes;
+	memset(who, 0, sizeof(*who));
+	return (1);
 }
 
 void
-api_refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
+refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
 {
 	(void)p;
 	(void)ref;

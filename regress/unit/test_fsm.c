@@ -203,7 +203,7 @@ permissions(void **state)
 	expect(PROC_STORAGED, MSG_TASK_WAIT);
 	assert_string_equal(got.task_wait.waiting_for, "permission");
 	assert_int_equal(task_find(task)->run.asking, 1);
-	d.ticket_len = ticket_make(ticket, &who, env->ticket_key);
+	d.ticket_len = ticket_make(ticket, &who, ticket_key);
 	on_permission_decide(peer_of(PROC_API), 77, &d);
 	refuses(PROC_RUNNERD, MSG_PERMISSION_ANSWER);
 	expect(PROC_STORAGED, MSG_PERMISSION_SETTLE);

@@ -32,19 +32,19 @@ hello_sealing_key(const char *runner)
 }
 
 int
-api_ticket(struct peer *p, uint64_t ref, struct ticket *t, const uint8_t *buf,
-    size_t len, uint64_t scope)
+authorised(struct peer *p, uint64_t ref, const uint8_t *ticket, size_t len,
+    uint64_t scopes, struct ticket *who)
 {
 	(void)p;
 	(void)ref;
-	(void)scope;
-	memset(t, 0, sizeof(*t));
-	memcpy(t->tenant, buf, len);
-	return (0);
+	(void)scopes;
+	memset(who, 0, sizeof(*who));
+	memcpy(who->tenant, ticket, len);
+	return (1);
 }
 
 void
-api_refuse(struct peer *p, uint64_t ref, const char *c, const char *text)
+refuse(struct peer *p, uint64_t ref, const char *c, const char *text)
 {
 	(void)p;
 	(void)ref;

@@ -33,7 +33,7 @@ hold_find(struct held *h, const char *tenant, const char *session,
 }
 
 void
-api_refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
+refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
 {
 	(void)p;
 	(void)ref;

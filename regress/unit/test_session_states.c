@@ -111,6 +111,7 @@ begin(const char *status, int wish, uint64_t epoch, const char *key)
 
 	if (first) {
 		far_init(PROC_SESSIOND);
+		web_key(env->ticket_key[PROC_SESSIOND]);
 		up(PROC_API);
 		up(PROC_TASKD);
 		up(PROC_RUNNERD);
