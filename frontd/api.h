@@ -89,6 +89,7 @@ int	 credential_page_may(const struct request *);
 #define P_READ	0		/* owner dies: 503 */
 #define P_WRITE	1		/* owner dies: 504 outcome_unknown */
 #define P_AGAIN	2		/* owner dies: asked again when it is back */
+#define P_LATER	3		/* also, asked then when it is away already */
 typedef void (*pending_done)(struct request *, enum msg_type, const void *,
 	    void *);
 struct expect {

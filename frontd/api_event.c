@@ -138,18 +138,12 @@ event_stream(struct request *req)
 	    event_types(req, want.types, sizeof(want.types)) == -1 ||
 	    event_labels(req, &want) == -1)
 		return;
-	if (!peer_is_up(peer_of(PROC_SESSIOND)) ||
-	    peer_is_full(peer_of(PROC_SESSIOND))) {
-		refuse(req, "unavailable",
-		    "a part of the server is restarting or busy, try again");
-		return;
-	}
 	f = follow_new(req, who, &event_kind);
 	strlcpy(f->after, want.after, sizeof(f->after));
 	strlcpy(f->types, want.types, sizeof(f->types));
 	memcpy(f->labels, want.labels, want.labels_len);
 	f->labels_len = want.labels_len;
-	event_start(f);
+	follow_ask(f);
 }
 
 /*

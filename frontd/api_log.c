@@ -92,17 +92,11 @@ log_stream(struct request *req)
 	    query_only(req, params) == -1 ||
 	    follow_position(req, after, sizeof(after), position_is) == -1)
 		return;
-	if (!peer_is_up(peer_of(PROC_RUNNERD)) ||
-	    peer_is_full(peer_of(PROC_RUNNERD))) {
-		refuse(req, "unavailable",
-		    "a part of the server is restarting or busy, try again");
-		return;
-	}
 	f = follow_new(req, who, &log_kind);
 	strlcpy(f->task, req->arg[0], sizeof(f->task));
 	strlcpy(f->after, after, sizeof(f->after));
 	f->given = *after != '\0';
-	log_start(f);
+	follow_ask(f);
 }
 
 /* Finished JSON objects, a newline after each; first is the number of one. */

@@ -237,9 +237,12 @@ auth_ask(struct request *req, const struct credential *c,
 					    .path = req->path,
 					    .origin = req->header[H_ORIGIN],
 					    .request_id = req->request_id };
+	/* Who asks for a stream waits, since a browser does not ask again. */
 	struct expect			 expect = {
 					    .want = MSG_AUTHENTICATED,
-					    .flags = P_AGAIN,
+					    .flags = (req->route->flags &
+					    R_WEBSOCKET) != 0 ? P_LATER :
+					    P_AGAIN,
 					    .done = auth_done,
 					    .arg_len = 32 };
 

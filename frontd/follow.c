@@ -4,7 +4,8 @@
  * queue is short, so a slow reader holds up nobody else and is never buffered
  * without bound.  When an owner dies its streams stay open and are asked for
  * again, from the last position sent, at its successor; so is what has not
- * begun, and if none comes while the head is held back that is 503.
+ * begun, or comes meanwhile, and if none comes while the head is held back that
+ * is 503.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -293,6 +294,14 @@ follow_wait(struct follow *f)
 	f->away = 1;
 	f->lost = 1;
 	f->begin_at = worker_mono_ms() + AWAY_MS;
+}
+
+void
+follow_ask(struct follow *f)
+{
+	follow_wait(f);
+	if (follow_may_resume(f))
+		follow_resume(f);
 }
 
 void

@@ -54,6 +54,8 @@ int		 follow_send(struct follow *, const char *, const char *,
 		    const char *, size_t);
 /* n of credit was used and all of it was sent. */
 void		 follow_used(struct follow *, uint32_t);
+/* What is wanted is filled in: the owner is asked, now or when it can be. */
+void		 follow_ask(struct follow *);
 /* The owner cannot be asked now: it is when it is back. */
 void		 follow_wait(struct follow *);
 void		 follow_end(struct follow *);	/* the stream too */

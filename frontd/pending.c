@@ -27,7 +27,7 @@ struct pending {
 	enum proc		 to;
 	enum msg_type		 type;
 	struct expect		 expect;
-	uint8_t			*body;		/* packed, P_AGAIN only */
+	uint8_t			*body;		/* packed, P_AGAIN, P_LATER */
 	size_t			 len;
 };
 
@@ -113,11 +113,12 @@ pending_send(struct pending *p, const void *m)
 	struct peer		*to = peer_of(p->to);
 	ssize_t			 len;
 
-	if (!peer_is_up(to) || peer_is_full(to)) {
+	if (peer_is_full(to) ||
+	    (!peer_is_up(to) && p->expect.flags != P_LATER)) {
 		errno = ENOTCONN;
 		return (-1);
 	}
-	if (p->expect.flags != P_AGAIN)
+	if (p->expect.flags != P_AGAIN && p->expect.flags != P_LATER)
 		return (peer_send(to, p->ref, p->type, m, -1));
 	if ((len = msg_size(d, m)) == -1)
 		return (-1);
@@ -125,6 +126,8 @@ pending_send(struct pending *p, const void *m)
 		fatal("question");
 	p->len = (size_t)len;
 	msg_pack(d, m, p->body);
+	if (!peer_is_up(to))
+		return (0);	/* pending_up() sends it */
 	return (peer_send_packed(to, p->ref, p->type, p->body, p->len));
 }
 
@@ -247,7 +250,7 @@ pending_down(struct peer *peer)
 
 	for (key.ref = 0; (p = RB_NFIND(pendings, &pendings, &key)) != NULL;) {
 		key.ref = p->ref + 1;
-		if (p->to != peer->proc || p->expect.flags == P_AGAIN)
+		if (p->to != peer->proc || p->body != NULL)
 			continue;
 		if (p->expect.flags == P_WRITE)
 			pending_unknown(p);

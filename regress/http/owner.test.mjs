@@ -2,12 +2,13 @@
 
 import http from "node:http";
 import net from "node:net";
-import { END_HEADERS, END_STREAM, T, connect, frame, frames, request, wait }
-    from "./frames.mjs";
+import { END_HEADERS, END_STREAM, T, connect, frame, frames, request, u32,
+    wait } from "./frames.mjs";
 import { failed, is, start, test } from "./world.mjs";
 
 const world = await start("api");
 const SILENT = { "X-Request-ID": "do-silent" };
+const TASK = "/api/v1/tasks/task_01234567890123456789012345";
 const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 
 // A request is made, and sessiond has been asked to let it follow.
@@ -21,6 +22,32 @@ async function following() {
 		await sleep(10);
 	}
 	return { got };
+}
+
+// A stream is asked for, and frontd has heard that.
+async function asked(path, key = "mk_good") {
+	const c = await connect(world.port);
+
+	c.write(Buffer.concat([frame(T.HEADERS, END_HEADERS | END_STREAM, 1,
+	    request("GET", path, key === null ? [] : [["authorization",
+	    `Bearer ${key}`]])), frame(T.PING, 0, 0, Buffer.alloc(8))]));
+	await wait(c, "the PING's answer", (f) => f.type === T.PING);
+	return c;
+}
+
+// Its answer begins with :status 200 (RFC 7541, index 8), or does not.
+async function is_ok(c, ms) {
+	const head = await wait(c, "a head", (f) => f.type === T.HEADERS, ms);
+
+	c.end();
+	return head.data[0] === 0x88;
+}
+
+// frontd knows it as well; whoever asks no stream is told at once.
+async function gone(proc) {
+	await world.say(`gone ${proc}`);
+	is(await status(proc === "runnerd" ? `${TASK}/logs` :
+	    "/api/v1/sessions"), 503);
 }
 
 // The status, or why there is none.
@@ -46,7 +73,12 @@ for (const [name, how, want] of [
 
 		await world.say(`${how} sessiond`);
 		try {
+			/* Nor do those wait for ever that come too late. */
+			const late = how === "gone" ? [asked("/api/v1/events"),
+			    asked("/api/v1/events?ticket=another", null)] : [];
 			is(await got, want);
+			for (const c of late)
+				is(await is_ok(await c, 20000), false);
 		} finally {
 			if (how === "gone")
 				await world.say("back sessiond");
@@ -62,6 +94,37 @@ await test("events: sessiond dies before it begins, and comes back late",
 	await sleep(2500);	// longer than a head is held back otherwise
 	await world.say("back sessiond");
 	is(await got, 200);
+});
+
+// Nor does one that comes while the owner is away, with a ticket that frontd may
+// have forgotten.
+for (const [proc, path, key] of [
+    ["sessiond", "/api/v1/events", "mk_good"],
+    ["sessiond", "/api/v1/events?ticket=good-ticket", null],
+    ["sessiond", `${TASK}/logs/stream?ticket=good-ticket`, null],
+    ["runnerd", `${TASK}/logs/stream`, "mk_good"]])
+	await test(`streams: ${path} is asked for while ${proc} is away`,
+	    async () => {
+		is(await status("/api/v1/me"), 200);
+		await gone(proc);
+		const c = await asked(path, key);
+		await world.say(`back ${proc}`);
+		is(await is_ok(c), true);
+	});
+
+await test("streams: who left is not asked for any more", async () => {
+	is(await status("/api/v1/me"), 200);
+	await gone("sessiond");
+	const n = +await world.say("count EVENT_FOLLOW");
+	const c = await asked("/api/v1/events");
+	c.write(Buffer.concat([frame(T.RST, 0, 1, u32(8)),
+	    frame(T.PING, 0, 0, Buffer.alloc(8, 1))]));
+	await wait(c, "the answer to the PING behind it", (f) =>
+	    f.type === T.PING && f.data[0] === 1);
+	await world.say("back sessiond");
+	is(await status("/api/v1/events"), 200);
+	is(+await world.say("count EVENT_FOLLOW") - n, 1);
+	c.end();
 });
 
 // More wrong keys than there is room for credentials.
