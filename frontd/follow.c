@@ -103,7 +103,22 @@ follow_drained(struct request *req)
 	f->kind->credit(f, n);
 }
 
-/* The key was revoked, or its tickets can be renewed no more. */
+/* It was asked for, and whoever it is to come from did not come. */
+static void
+follow_unavailable(struct follow *f)
+{
+	struct request	*req = follow_request(f);
+
+	follow_forget(f);
+	if (req != NULL)
+		refuse(req, "unavailable",
+		    "a part of the server is restarting or busy, try again");
+}
+
+/*
+ * The key was revoked, or its tickets can be renewed no more.  Which of these
+ * nobody can say while sessiond, for one, is away.
+ */
 static void
 follow_lease_over(struct lease *l)
 {
@@ -111,14 +126,16 @@ follow_lease_over(struct lease *l)
 			    offsetof(struct follow, lease));
 	struct request	*req = follow_request(f);
 
-	if (f->begun) {
+	if (f->begun)
 		follow_end(f);
-		return;
+	else if (f->away)
+		follow_unavailable(f);
+	else {
+		follow_forget(f);
+		if (req != NULL)
+			refuse(req, "token_expired", "the credential is not"
+			    " valid any more");
 	}
-	follow_forget(f);
-	if (req != NULL)
-		refuse(req, "token_expired", "the credential is not valid"
-		    " any more");
 }
 
 struct follow *
@@ -312,18 +329,6 @@ follow_down(struct peer *p)
 	RB_FOREACH(f, follows, &follows)
 		if (f->kind->owner == p->proc)
 			follow_wait(f);
-}
-
-/* As whoever comes while the owner is away. */
-static void
-follow_unavailable(struct follow *f)
-{
-	struct request	*req = follow_request(f);
-
-	follow_forget(f);
-	if (req != NULL)
-		refuse(req, "unavailable",
-		    "a part of the server is restarting or busy, try again");
 }
 
 /*

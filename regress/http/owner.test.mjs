@@ -112,6 +112,18 @@ for (const [proc, path, key] of [
 		is(await is_ok(c), true);
 	});
 
+// Nobody renews the tickets meanwhile; the key is as good as it was.
+await test("events: sessiond stays away for longer than a ticket lives",
+    async () => {
+	const short = { Authorization: "Bearer mk_short" };
+
+	is(await status("/api/v1/me", short), 200);
+	await gone("sessiond");
+	const got = await status("/api/v1/events", short);
+	await world.say("back sessiond");
+	is(got, 503);
+});
+
 await test("streams: who left is not asked for any more", async () => {
 	is(await status("/api/v1/me"), 200);
 	await gone("sessiond");

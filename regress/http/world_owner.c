@@ -95,13 +95,14 @@ describe(enum msg_type type, const void *m)
 }
 
 static void
-authenticated(struct chan *c, uint64_t ref, const char *scopes)
+authenticated(struct chan *c, uint64_t ref, const char *scopes,
+    unsigned int seconds)
 {
 	static const uint8_t		 t[8] = "ticket";
 	struct msg_authenticated	 m = { .key =
 		"key_01234567890123456789012345", .name = "tester",
 		.tenant = "t1", .scopes = scopes,
-		.expires = (uint64_t)time(NULL) + 60, .sessiond = t,
+		.expires = (uint64_t)time(NULL) + seconds, .sessiond = t,
 		.sessiond_len = 8, .taskd = t, .taskd_len = 8, .runnerd = t,
 		.runnerd_len = 8, .tunneld = t, .tunneld_len = 8,
 		.providerd = t, .providerd_len = 8 };
@@ -122,11 +123,13 @@ static void
 auth_key(struct chan *c, uint64_t ref, const struct msg_auth_key *m)
 {
 	if (is_hash(m, "mk_good"))
-		authenticated(c, ref, "*");
+		authenticated(c, ref, "*", 60);
 	else if (is_hash(m, "mk_admin"))
-		authenticated(c, ref, "admin:*");
+		authenticated(c, ref, "admin:*", 60);
+	else if (is_hash(m, "mk_short"))
+		authenticated(c, ref, "*", 8);
 	else if (is_hash(m, "mk_reader"))
-		authenticated(c, ref, "sessions:read");
+		authenticated(c, ref, "sessions:read", 60);
 	else
 		refused(c, ref, "invalid_auth");
 }
@@ -197,14 +200,14 @@ special(struct chan *c, uint64_t ref, enum msg_type type, const void *v)
 	case MSG_AUTH_PASSWORD:
 		if (strcmp(pw->user, "admin") == 0 && pw->password_len == 6 &&
 		    memcmp(pw->password, "secret", 6) == 0)
-			authenticated(c, ref, "admin:*");
+			authenticated(c, ref, "admin:*", 60);
 		else
 			refused(c, ref, "invalid_auth");
 		return (1);
 	case MSG_AUTH_STREAM:
 		if (st->token_len == 11 && memcmp(st->token, "good-ticket",
 		    11) == 0)
-			authenticated(c, ref, "*");
+			authenticated(c, ref, "*", 60);
 		else
 			refused(c, ref, "invalid_auth");
 		return (1);
@@ -212,7 +215,7 @@ special(struct chan *c, uint64_t ref, enum msg_type type, const void *v)
 		if (revoked)
 			refused(c, ref, "token_revoked");
 		else
-			authenticated(c, ref, "*");
+			authenticated(c, ref, "*", 60);
 		return (1);
 	case MSG_KEY_HOLD:
 		kh.key_ref = hold->key_ref;
