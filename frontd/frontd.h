@@ -140,6 +140,8 @@ struct grpc_stream {
 	struct grpc		*g;		/* the engine's */
 };
 
+#define G_QUIET	0x01	/* its first message may be long in coming */
+#define G_BULK	0x02	/* others' messages do not wait behind its */
 struct grpc_method {
 	const char	*path;		/* /package.Service/Method */
 	size_t		 message_max;
@@ -147,7 +149,7 @@ struct grpc_method {
 	void		(*message)(struct grpc_stream *, const uint8_t *, size_t);
 	void		(*half_closed)(struct grpc_stream *);
 	void		(*closed)(struct grpc_stream *);
-	int		 quiet;	/* its first message may be long in coming */
+	int		 flags;
 	/* message() may be called; NULL: always.  If not it waits. */
 	int		 (*takes)(const struct grpc_stream *);
 };

@@ -43,6 +43,8 @@ TAILQ_HEAD(grpc_queue, grpc);
 
 static struct grpc_streams	 streams = RB_INITIALIZER(&streams);
 static struct grpc_queue	 waiting = TAILQ_HEAD_INITIALIZER(waiting);
+static struct grpc_queue	 waiting_bulk =
+				    TAILQ_HEAD_INITIALIZER(waiting_bulk);
 static uint64_t			 last_id;
 
 static int
@@ -65,6 +67,12 @@ grpc_find(uint64_t id)
 
 /* ---- what is kept ---- */
 
+static struct grpc_queue *
+queue_of(const struct grpc *g)
+{
+	return ((g->s.method->flags & G_BULK) != 0 ? &waiting_bulk : &waiting);
+}
+
 static void
 grpc_keep(struct grpc *g, const uint8_t *p, size_t n)
 {
@@ -82,7 +90,7 @@ grpc_let_go(struct grpc *g)
 	struct buf	 all = g->msg;
 
 	if (g->waiting) {
-		TAILQ_REMOVE(&waiting, g, wait);
+		TAILQ_REMOVE(queue_of(g), g, wait);
 		limit_waited(all.len);
 		g->waiting = 0;
 	} else
@@ -111,7 +119,7 @@ grpc_may_deliver(struct grpc *g)
 	limit_wait(g->msg.len);
 	g->waiting = 1;
 	g->st->deadline = 0;
-	TAILQ_INSERT_TAIL(&waiting, g, wait);
+	TAILQ_INSERT_TAIL(queue_of(g), g, wait);
 	return (0);
 }
 
@@ -250,7 +258,7 @@ grpc_new(struct h2_stream *st, const struct grpc_method *m)
 	strlcpy(g->s.address, st->h2->c->name, sizeof(g->s.address));
 	st->g = g;
 	st->x = NULL;
-	if (m->quiet)
+	if ((m->flags & G_QUIET) != 0)
 		st->deadline = 0;
 	http_stats.grpc++;
 	RB_INSERT(grpc_streams, &streams, &g->s);
@@ -474,17 +482,14 @@ grpc_half(struct h2_stream *st)
 		g->s.method->half_closed(&g->s);
 }
 
-/*
- * Each turn: who waited longest goes first.  A queue that became empty without
- * an event is found by the next one, at the latest a second later.
- */
-void
-grpc_resume(void)
+/* Who waited longest goes first. */
+static void
+grpc_resume_some(struct grpc_queue *queue)
 {
 	struct grpc	*g;
 	struct buf	 all;
 
-	while ((g = TAILQ_FIRST(&waiting)) != NULL &&
+	while ((g = TAILQ_FIRST(queue)) != NULL &&
 	    g->s.method->takes(&g->s)) {
 		all = grpc_let_go(g);
 		grpc_take(g, buf_head(&all), all.len);
@@ -493,6 +498,17 @@ grpc_resume(void)
 		if (g->st->remote_end)
 			grpc_half(g->st);
 	}
+}
+
+/*
+ * Each turn.  A queue that became empty without an event is found by the next
+ * one, at the latest a second later.
+ */
+void
+grpc_resume(void)
+{
+	grpc_resume_some(&waiting);
+	grpc_resume_some(&waiting_bulk);
 }
 
 /* The stream is closed, by whomever. */

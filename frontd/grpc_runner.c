@@ -5,7 +5,8 @@
  * The stream's window goes back when runnerd says so.  Without runnerd every
  * stream ends with UNAVAILABLE and the agent comes back; so does, when runnerd's
  * queue is long, one that runnerd has said nothing on yet, which may be
- * anybody's.  The others wait then, all in one order.
+ * anybody's.  The others wait then; lines wait earlier, so that they leave room
+ * for a permission that is asked for.
  */
 #include <sys/queue.h>
 
@@ -22,6 +23,7 @@
 #define GRPC_UNAVAILABLE	14
 #define SMALL_MAX		(64 * 1024)
 #define CONNECT_MAX		1179648		/* a permission's whole input */
+#define LOGS_QUEUED		(PEER_QUEUE_SOFT / 2)
 
 /* One stream that runnerd knows; lives as long as the engine's. */
 struct link {
@@ -137,7 +139,8 @@ runner_takes(const struct grpc_stream *s)
 {
 	const struct link	*l = s->data;
 
-	return (l == NULL || !l->heard || !peer_is_full(runnerd()));
+	return (l == NULL || !l->heard || peer_queued(runnerd()) <=
+	    (l->logs ? LOGS_QUEUED : PEER_QUEUE_SOFT));
 }
 
 static void
@@ -302,6 +305,7 @@ const struct grpc_method	 grpc_methods[] = {
 	    runner_half_closed, runner_closed, 0, runner_takes },
 	/* A runner may have nothing to say for days. */
 	{ SERVICE "Logs", SMALL_MAX, logs_opened, runner_message,
-	    runner_half_closed, runner_closed, 1, runner_takes },
+	    runner_half_closed, runner_closed, G_QUIET | G_BULK,
+	    runner_takes },
 	{ NULL, 0, NULL, NULL, NULL, NULL, 0, NULL }
 };

@@ -211,8 +211,8 @@ rpc_takes(const struct grpc_stream *s)
 const struct grpc_method	 grpc_methods[] = {
 	{ "/t.E/Bidi", 1 << 20, rpc_opened, rpc_echo, rpc_half, rpc_closed, 0,
 	    rpc_takes },
-	{ "/t.E/Hold", 1 << 16, rpc_opened, rpc_hold, rpc_half, rpc_closed, 1,
-	    NULL },
+	{ "/t.E/Hold", 1 << 16, rpc_opened, rpc_hold, rpc_half, rpc_closed,
+	    G_QUIET, NULL },
 	{ NULL, 0, NULL, NULL, NULL, NULL, 0, NULL }
 };
 

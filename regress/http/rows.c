@@ -336,6 +336,6 @@ const struct grpc_method	 grpc_methods[] = {
 	{ "/test.Echo/Cert", 64 * 1024, rpc_opened, rpc_cert, rpc_half,
 	    rpc_closed, 0, NULL },
 	{ "/test.Echo/Quiet", 64 * 1024, rpc_opened, rpc_echo, rpc_half,
-	    rpc_closed, 1, NULL },
+	    rpc_closed, G_QUIET, NULL },
 	{ NULL, 0, NULL, NULL, NULL, NULL, 0, NULL }
 };

@@ -3,8 +3,8 @@
 
 import grpc from "@grpc/grpc-js";
 import { createHash } from "node:crypto";
-import { ACK, END_HEADERS, END_STREAM, T, connect, frame, frames, request, wait } from
-    "./frames.mjs";
+import { ACK, END_HEADERS, END_STREAM, T, connect, frame, frames, request, u32,
+    wait } from "./frames.mjs";
 import { failed, is, start, test } from "./world.mjs";
 
 const world = await start("runner");
@@ -141,53 +141,93 @@ await test("runner: who is unknown yet does not fill the way to runnerd",
 		throw new Error(world.log);
 });
 
+const post = (name) => request("POST", `/marionette.v1.RunnerService/${name}`,
+    [["content-type", "application/grpc"]]);
+const message = (n, len) => {
+	const b = Buffer.alloc(5 + len);
+	b.writeUInt32BE(len, 1);
+	b.writeUInt32BE(n, 9);
+	return b;
+};
+
+// A connection with so many streams of Logs that runnerd has answered.
+async function logs(n) {
+	const c = await connect(world.port,
+	    Buffer.from([0, 4, 0x7f, 0xff, 0xff, 0xff]));
+
+	await wait(c, "SETTINGS", (f) => f.type === T.SETTINGS);
+	c.write(Buffer.concat([frame(T.SETTINGS, ACK, 0),
+	    frame(T.WINDOW, 0, 0, u32(0x70000000))]));
+	for (let i = 0; i < n; i++) {
+		c.write(frame(T.HEADERS, END_HEADERS, 2 * i + 1, post("Logs")));
+		c.write(frame(T.DATA, 0, 2 * i + 1, message(0, 8)));
+	}
+	await c.wait("all are known", () => frames(c).filter((f) =>
+	    f.type === T.DATA).length === n);
+	return c;
+}
+
+// Messages 1 to 4, nearly a window, are the last of such a stream.
+function flood(c, i) {
+	const b = Buffer.concat([1, 2, 3, 4].map((n) => message(n, 60000)));
+
+	for (let at = 0, end; at < b.length; at = end) {
+		end = Math.min(at + 16384, b.length);
+		c.write(frame(T.DATA, end === b.length ? END_STREAM : 0,
+		    2 * i + 1, b.subarray(at, end)));
+	}
+}
+
+async function ping(c, n) {
+	c.write(frame(T.PING, 0, 0, Buffer.alloc(8, n)));
+	await wait(c, `the answer to PING ${n}`, (f) => f.type === T.PING &&
+	    f.data[0] === n, 20000);
+}
+
+// A permission is asked for while there are more lines than a queue holds, and
+// more of what other runners say, too.
+await test("runner: what Connect says does not wait behind lines",
+    async () => {
+	const N = 200, OTHERS = 40, ID = 2 * (N + OTHERS) + 1, ACKS = 13;
+	const c = await logs(N);
+	const said = () => frames(c).filter((f) => f.type === T.DATA &&
+	    f.id === ID);
+	for (let id = 2 * N + 1; id <= ID; id += 2)
+		c.write(frame(T.HEADERS, END_HEADERS, id, post("Connect")));
+	await c.wait("runnerd's hello", () => said().length === 1);
+	process.kill(world.child.pid, "SIGSTOP");
+	for (let i = 0; i < N + OTHERS; i++)
+		flood(c, i);
+	c.write(frame(T.DATA, 0, ID, message(7, 8)));
+	await ping(c, 1);
+	process.kill(world.child.pid, "SIGCONT");
+	await c.wait("the answer", () => said().length === 2, 20000);
+	const all = frames(c);
+	const before = all.slice(0, all.indexOf(all.findLast((f) =>
+	    f.type === T.DATA && f.id === ID)));
+	const acked = before.filter((f) => f.type === T.DATA && f.id < 2 * N)
+	    .reduce((n, f) => n + f.data.length / ACKS, 0) - N;
+	c.end();
+	if (acked > 4 * N / 2)
+		throw new Error(`behind ${acked} of ${4 * N} messages`);
+});
+
 // More than a queue holds, of streams that runnerd has answered: they wait, and
 // when too much waits their connections are not read.
 await test("runner: who is known waits for a runnerd that does not read",
     async () => {
-	const CONNS = 2, EACH = 256, MANY = 4, SIZE = 60000, cs = [];
+	const CONNS = 2, EACH = 256, MANY = 4, cs = [];
 	const acks = (c, id) => frames(c).filter((f) => f.type === T.DATA &&
 	    f.id === id).flatMap((f) => [...Array(f.data.length / 13).keys()]
 	    .map((i) => f.data.readUInt32BE(13 * i + 9)));
-	const message = (n, len) => {
-		const b = Buffer.alloc(5 + len);
-		b.writeUInt32BE(len, 1);
-		b.writeUInt32BE(n, 9);
-		return b;
-	};
-	const ping = (c, n) => c.write(frame(T.PING, 0, 0, Buffer.alloc(8, n)));
-	const pong = (c, n) => wait(c, `the answer to PING ${n}`, (f) =>
-	    f.type === T.PING && f.data[0] === n, 20000);
-	for (let k = 0; k < CONNS; k++) {
-		const c = await connect(world.port);
-		cs.push(c);
-		await wait(c, "SETTINGS", (f) => f.type === T.SETTINGS);
-		c.write(frame(T.SETTINGS, ACK, 0));
-		for (let i = 0; i < EACH; i++) {
-			c.write(frame(T.HEADERS, END_HEADERS, 2 * i + 1,
-			    request("POST", "/marionette.v1.RunnerService/Logs",
-			    [["content-type", "application/grpc"]])));
-			c.write(frame(T.DATA, 0, 2 * i + 1, message(0, 8)));
-		}
-		await c.wait("all are known", () => frames(c).filter((f) =>
-		    f.type === T.DATA).length === EACH);
-	}
+	for (let k = 0; k < CONNS; k++)
+		cs.push(await logs(EACH));
 	const t = talk("connect");
 	await t.until(1);
 	process.kill(world.child.pid, "SIGSTOP");
-	const flood = (c, i) => {
-		const b = Buffer.concat([1, 2, 3, 4].map((n) =>
-		    message(n, SIZE)));
-		for (let at = 0, end; at < b.length; at = end) {
-			end = Math.min(at + 16384, b.length);
-			c.write(frame(T.DATA, end === b.length ? END_STREAM : 0,
-			    2 * i + 1, b.subarray(at, end)));
-		}
-	};
 	for (let i = 0; i < 150; i++)
 		flood(cs[0], i);
-	ping(cs[0], 1);
-	await pong(cs[0], 1);
+	await ping(cs[0], 1);
 	t.s.write(Buffer.alloc(1048576, 7));
 	t.s.write(Buffer.from("more"));
 	t.s.end();
@@ -195,9 +235,8 @@ await test("runner: who is known waits for a runnerd that does not read",
 		flood(cs[0], i);
 	for (let i = 0; i < EACH; i++)
 		flood(cs[1], i);
-	ping(cs[1], 2);
 	let read = false;
-	const later = pong(cs[1], 2).then(() => read = true, () => {});
+	const later = ping(cs[1], 2).then(() => read = true, () => {});
 	await new Promise((ok) => setTimeout(ok, 1500));
 	const early = read;
 	process.kill(world.child.pid, "SIGCONT");
