@@ -16,7 +16,7 @@
 #define REQUEST_ARGS	4
 #define BODY_SMALL	(64 * 1024)
 #define BODY_PROMPT	(1024 * 1024)
-#define STREAM_HIGH	(256 * 1024)	/* stop sending above this, */
+#define STREAM_HIGH	(128 * 1024)	/* stop sending above this, */
 #define STREAM_LOW	(64 * 1024)	/* on_drained is called below this */
 #define STREAM_MAX	(4 * 1024 * 1024) /* a stream is cut above this */
 

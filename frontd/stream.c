@@ -11,6 +11,10 @@
 #include "engine.h"
 #include "worker.h"
 
+/* Who goes on at the low mark has room left for what is around each item. */
+_Static_assert(STREAM_LOW + STREAM_HIGH <= UNSENT_OWN / 4 * 3,
+    "one stream is within what its connection may always have");
+
 #define TOGETHER	(12 * 1024)	/* with one more line: a TLS record */
 
 TAILQ_HEAD(exchanges, exchange);

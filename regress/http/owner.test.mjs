@@ -2,8 +2,8 @@
 
 import http from "node:http";
 import net from "node:net";
-import { END_HEADERS, END_STREAM, T, connect, frame, frames, request, u32,
-    wait } from "./frames.mjs";
+import { END_HEADERS, END_STREAM, T, body, connect, frame, frames, request,
+    u32, wait } from "./frames.mjs";
 import { failed, is, start, test } from "./world.mjs";
 
 const world = await start("api");
@@ -287,6 +287,34 @@ await test("events: more streams than a queue holds are resumed", async () => {
 	cs.forEach((c) => c.end());
 	if (/queue is full/.test(world.log))
 		throw new Error(world.log);
+});
+
+// A reader that is slow, within what its stream may be sent, is not whom the
+// answers are to be protected from that nobody reads.
+await test("logs: who is slow is not cut when much is not read", async () => {
+	const N = 480, cs = [];
+	const path = `${TASK.slice(0, -1)}7/logs/stream`;
+	for (let k = 0; k < N; k++) {
+		const c = await connect(world.port,
+		    Buffer.from([0, 4, 0, 0, 0, 0]));
+		cs.push(c);
+		c.write(frame(T.HEADERS, END_HEADERS | END_STREAM, 1,
+		    request("GET", path, [["authorization", "Bearer mk_good"]])));
+	}
+	const cut = (c) => frames(c).some((f) => f.type === T.RST);
+	for (const c of cs)
+		await wait(c, "a head", (f) => f.type === T.HEADERS ||
+		    f.type === T.RST);
+	is(cs.filter(cut).length, 0);
+	for (const c of cs) {
+		c.write(Buffer.concat([frame(T.WINDOW, 0, 0, u32(0x70000000)),
+		    frame(T.WINDOW, 0, 1, u32(0x70000000))]));
+		const text = await body(c, 1);
+		const ids = [...text.matchAll(/^id: 1\.(\d+)$/gm)];
+		is(ids.length > 500 && ids.every((m, i) => +m[1] === i + 1) &&
+		    text.includes("event: end"), true);
+		c.end();
+	}
 });
 
 await world.stop();

@@ -12,6 +12,9 @@
 #include "text.h"
 #include "world.h"
 
+#define LOG_MAX		262144		/* of one message */
+#define LOG_LINE	180
+
 unsigned int	 counts[MSG_MAX];
 int		 revoked;
 uint64_t	 opened;
@@ -134,6 +137,25 @@ auth_key(struct chan *c, uint64_t ref, const struct msg_auth_key *m)
 		refused(c, ref, "invalid_auth");
 }
 
+/* As much as may be sent, of lines as they are; then the end. */
+static void
+log_all(uint64_t ref, const struct msg_log_follow *m)
+{
+	static char		 lines[LOG_MAX];
+	struct msg_log_lines	 l = { .attempt = 1, .first = 1,
+				    .lines = (const uint8_t *)lines };
+	struct msg_log_end	 e = { .task = m->task };
+
+	while (l.lines_len + LOG_LINE < m->credit &&
+	    l.lines_len + LOG_LINE < sizeof(lines)) {
+		l.count++;
+		l.lines_len += (size_t)sprintf(lines + l.lines_len,
+		    "{\"n\":\"%0*u\"}\n", LOG_LINE - 9, l.count);
+	}
+	frame(&bulk[PROC_RUNNERD], ref, MSG_LOG_LINES, &l, -1);
+	frame(&bulk[PROC_RUNNERD], ref, MSG_LOG_END, &e, -1);
+}
+
 static void
 log_follow(uint64_t ref, const struct msg_log_follow *m)
 {
@@ -146,6 +168,10 @@ log_follow(uint64_t ref, const struct msg_log_follow *m)
 
 	if (m->task[n - 1] == '9') {
 		refused(&ctl[PROC_RUNNERD], ref, "not_found");
+		return;
+	}
+	if (m->task[n - 1] == '7') {
+		log_all(ref, m);
 		return;
 	}
 	if (strcmp(m->after, "1.2") == 0) {
