@@ -6,6 +6,7 @@ import http from "node:http";
 import os from "node:os";
 import path from "node:path";
 import WebSocket from "ws";
+import { until } from "./engine.mjs";
 import { failed, is, like, start, test } from "./world.mjs";
 
 const id = (p, end = "5") => `${p}_0123456789012345678901234${end}`;
@@ -66,6 +67,12 @@ async function sent(want, message, fields, ...args) {
 	for (const [k, v] of Object.entries(fields))
 		is(r.json[k], v, k);
 	return r;
+}
+
+// An owner has been sent so many of these.
+function counted(message, n) {
+	return until(`${message} ${n}`, async () =>
+	    +await world.say(`count ${message}`) === n);
 }
 
 // ---- the public port ----
@@ -300,10 +307,10 @@ await test("api: an owner dies", async () => {
 	await refused(504, "outcome_unknown", null, "DELETE",
 	    `/api/v1/agent-configs/${id("acfg")}`, die);
 	await world.say("gone taskd");
-	await new Promise((ok) => setTimeout(ok, 100));
+	await until("frontd knows", async () => (await ask("GET",
+	    "/health/ready", { key: null })).status === 503);
 	await refused(503, "unavailable", null, "POST", "/api/v1/tasks",
 	    { body: { session_id: id("sess"), prompt: "x" } });
-	is((await ask("GET", "/health/ready", { key: null })).status, 503);
 	await world.say("back taskd");
 });
 
@@ -407,10 +414,9 @@ await test("logs: the stream outlives runnerd", async () => {
 	const got = sse(`/api/v1/tasks/${id("task", "5")}/logs/stream`,
 	    { until: "never" });
 
-	await new Promise((ok) => setTimeout(ok, 300));
+	await counted("LOG_FOLLOW", n + 1);
 	await world.say("kill runnerd");
-	await new Promise((ok) => setTimeout(ok, 300));
-	is(+await world.say("count LOG_FOLLOW") - n, 2);
+	await counted("LOG_FOLLOW", n + 2);
 	await world.say("revoke");
 	const r = await got;
 	is(r.events.map((e) => e.id), ["1.1", "1.2", "1.3"]);
@@ -448,11 +454,12 @@ await test("events: SSE, a ticket in the URL", async () => {
 });
 
 await test("events: go on where they were when sessiond dies", async () => {
+	const n = +await world.say("count EVENT_FOLLOW");
 	const got = sse("/api/v1/events", { until: "never" });
 
-	await new Promise((ok) => setTimeout(ok, 300));
+	await counted("EVENT_FOLLOW", n + 1);
 	await world.say("kill sessiond");
-	await new Promise((ok) => setTimeout(ok, 300));
+	await counted("EVENT_FOLLOW", n + 2);
 	await world.say("revoke");
 	is((await got).events.map((e) => e.id), ["7.2", "7.3"]);
 });
@@ -514,9 +521,11 @@ await test("admin: public paths, another tenant", async () => {
 
 await test("admin: status and metrics", async () => {
 	await world.say("report");
-	await new Promise((ok) => setTimeout(ok, 100));
-	const s = await ask("GET", "/admin/api/v1/status",
-	    { key: "mk_admin" });
+	const s = await until("frontd was told", async () => {
+		const r = await ask("GET", "/admin/api/v1/status",
+		    { key: "mk_admin" });
+		return r.json.items.length === 2 && r;
+	});
 	is(s.json.items.map((i) => [i.name, i.pid, i.jail, i.ready]),
 	    [["taskd", 7, "full", true], ["sessiond", 7, "full", true]]);
 	const m = await ask("GET", "/metrics", { key: "mk_admin" });

@@ -240,7 +240,8 @@ await test("attack: answers over HTTP/1.1 that nobody reads", async () => {
 			    "Host: localhost\r\n\r\n");
 		await until("all are asked for", async () =>
 		    (await stats(e)).opened - before === cs.length);
-		await new Promise((r) => setTimeout(r, 2000));
+		await until("all are answered", async () =>
+		    (await stats(e)).late === 0);
 	});
 	if (grown > 330 * MB)
 		throw new Error(`${grown} KB more`);

@@ -14,7 +14,7 @@
 #define LATE_MS		30
 #define ROW_TEXT	512
 
-static uint64_t	 closed_count, opened_count;
+static uint64_t	 closed_count, opened_count, late_count;
 
 /* ---- REST ---- */
 
@@ -87,6 +87,7 @@ late_reply(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if ((req = request_find(l->id)) != NULL)
 		l->reply(req);
+	late_count--;
 	free(l);
 }
 
@@ -115,6 +116,7 @@ later(struct request *req, void (*reply)(struct request *))
 		err(1, NULL);
 	l->id = req->id;
 	l->reply = reply;
+	late_count++;
 	event_base_once(worker_base(), -1, EV_TIMEOUT, late_reply, l, &tv);
 }
 
@@ -140,9 +142,10 @@ stats(struct request *req)
 	int	 n;
 
 	n = snprintf(body, sizeof(body), "{\"opened\":%" PRIu64 ",\"closed\":%"
-	    PRIu64 ",\"conns\":%zu,\"bodies\":%zu,\"refused\":%" PRIu64 "}",
-	    opened_count, closed_count, http_stats.conns, http_stats.bodies,
-	    http_stats.refused);
+	    PRIu64 ",\"late\":%" PRIu64 ",\"conns\":%zu,\"bodies\":%zu,"
+	    "\"refused\":%" PRIu64 "}",
+	    opened_count, closed_count, late_count, http_stats.conns,
+	    http_stats.bodies, http_stats.refused);
 	reply_json(req, 200, body, (size_t)n);
 }
 

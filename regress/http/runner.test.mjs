@@ -5,6 +5,7 @@ import grpc from "@grpc/grpc-js";
 import { createHash } from "node:crypto";
 import { ACK, END_HEADERS, END_STREAM, T, connect, frame, frames, request, u32,
     wait } from "./frames.mjs";
+import { until } from "./engine.mjs";
 import { failed, is, start, test } from "./world.mjs";
 
 const world = await start("runner");
@@ -95,9 +96,11 @@ await test("runner: runnerd dies: UNAVAILABLE, then again", async () => {
 	is([(await c.status).code, (await l.status).code], [14, 14]);
 	is((await talk("connect").status).code, 14);
 	await world.say("back runnerd");
-	await new Promise((ok) => setTimeout(ok, 100));
-	const again = talk("connect");
-	await again.until(1);
+	const again = await until("runnerd is back", () => {
+		const t = talk("connect");
+		return Promise.race([t.until(1).then(() => t),
+		    t.status.then(() => null)]);
+	});
 	again.s.cancel();
 	await again.status;
 });
