@@ -4,9 +4,10 @@
  *
  * Two statements that name the same id keep their order, so that what was asked
  * first happens first; only such may be told apart by their order, since every
- * statement names what it is about.  In one call all happen at once, so there
- * nothing is named that another of the call is itself about (its first id):
- * tasks of one session may be made together, a run cannot end and be taken.
+ * statement names what it is about, and one of a run its task too.  In one call
+ * all happen at once, so there nothing is named that another of the call is
+ * itself about (its first id): tasks of one session may be made together, a run
+ * cannot end and be taken.
  */
 #include <stdlib.h>
 #include <string.h>

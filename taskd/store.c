@@ -133,6 +133,7 @@ store_begin(struct task *t, const struct msg_run_started *s, uint64_t ref)
 	o->ref = ref;
 	m.tenant = t->tenant;
 	m.run = t->run.id;
+	m.task = t->id;
 	m.attempt = t->run.attempt;
 	m.time_ms = s->time_ms;
 	store_ask(MSG_RUN_BEGIN, &m, begin_done, o);
@@ -196,6 +197,7 @@ end_ask(struct task *t, struct op *o, const struct msg_run_completed *r)
 
 	m.tenant = t->tenant;
 	m.run = t->run.id;
+	m.task = t->id;
 	m.attempt = t->run.attempt;
 	m.session = t->session->id;
 	m.status = o->fate.status;

@@ -285,14 +285,14 @@ SELECT pg_temp.ok(rows = 0, 'RUN_UNASSIGN again') FROM
 SELECT mn.run_assign('a', 'run_00000000000000000000000001',
     'task_0000000000000000000000001', 'sess_0000000000000000000000001',
     'rnr_00000000000000000000000001', 1) \g /dev/null
-SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001', 2,
-    1) = 0, 'RUN_BEGIN of another attempt');
-SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001', 1,
-    1) = 1, 'RUN_BEGIN');
+SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001',
+    'task_0000000000000000000000001', 2, 1) = 0, 'RUN_BEGIN of another attempt');
+SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001',
+    'task_0000000000000000000000001', 1, 1) = 1, 'RUN_BEGIN');
 SELECT pg_temp.ok(doc::json->>'status' = 'running', 'the task is running')
     FROM pg_temp.task_read('a', 'task_0000000000000000000000001');
-SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001', 1,
-    1) = 0, 'RUN_BEGIN again');
+SELECT pg_temp.ok(pg_temp.run_begin('a', 'run_00000000000000000000000001',
+    'task_0000000000000000000000001', 1, 1) = 0, 'RUN_BEGIN again');
 SELECT pg_temp.ok(rows = 1, 'RUN_STEP') FROM
     mn.run_step('a', 'run_00000000000000000000000001', 40, 'half');
 SELECT pg_temp.ok(rows = 1, 'TASK_WAIT') FROM
@@ -437,7 +437,8 @@ SELECT pg_temp.ok(rows = 1, 'PERMISSION_CANCEL') FROM
     mn.permission_cancel('a', 'run_00000000000000000000000011', 'q5');
 
 -- A suspended run: its question stays open, the late answer is kept.
-SELECT pg_temp.run_begin('a', 'run_00000000000000000000000011', 2, 1) \g /dev/null
+SELECT pg_temp.run_begin('a', 'run_00000000000000000000000011',
+    'task_0000000000000000000000001', 2, 1) \g /dev/null
 SELECT pg_temp.ok(rows = 1, 'RUN_END suspended') FROM
     pg_temp.run_end('a', 'run_00000000000000000000000011', 2, 'suspended', 0, '',
     '', '', 0, 0, 0, 0, '', 'pending', 'run_00000000000000000000000012', 0);
@@ -494,7 +495,8 @@ SELECT pg_temp.ok(code = '' AND status = 'canceled'
 SELECT mn.run_assign('a', 'run_00000000000000000000000002',
     'task_0000000000000000000000002', 'sess_0000000000000000000000001',
     'rnr_00000000000000000000000001', 1) \g /dev/null
-SELECT pg_temp.run_begin('a', 'run_00000000000000000000000002', 1, 1) \g /dev/null
+SELECT pg_temp.run_begin('a', 'run_00000000000000000000000002',
+    'task_0000000000000000000000002', 1, 1) \g /dev/null
 SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'failed'
     AND doc::json->'error'->>'code' = 'timeout', 'RUN_END timeout') FROM
     pg_temp.run_end('a', 'run_00000000000000000000000002', 1, 'timeout', 0, '',
@@ -514,7 +516,8 @@ SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'pending' AND
 SELECT mn.run_assign('a', 'run_00000000000000000000000016',
     'task_0000000000000000000000002', 'sess_0000000000000000000000001',
     'rnr_00000000000000000000000001', 1) \g /dev/null
-SELECT pg_temp.run_begin('a', 'run_00000000000000000000000016', 3, 1) \g /dev/null
+SELECT pg_temp.run_begin('a', 'run_00000000000000000000000016',
+    'task_0000000000000000000000002', 3, 1) \g /dev/null
 SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'completed' AND
     doc::json->>'result' = 'done' AND doc::json->>'error' IS NULL,
     'RUN_END completed') FROM

@@ -53,7 +53,8 @@ FROM (
 	UNION ALL SELECT 'RUN_PAGE', r.rows, r.code
 	FROM mn.run_page('a', 'task_0000000000000000000000001') r
 	UNION ALL SELECT 'RUN_BEGIN', r, ''
-	FROM pg_temp.run_begin('a', 'run_00000000000000000000000016', 3, 1) r
+	FROM pg_temp.run_begin('a', 'run_00000000000000000000000016',
+	    'task_0000000000000000000000002', 3, 1) r
 	UNION ALL SELECT 'RUN_STEP', r.rows, r.code
 	FROM mn.run_step('a', 'run_00000000000000000000000016', 3, '') r
 	UNION ALL SELECT 'RUN_UNASSIGN', r.rows, r.code

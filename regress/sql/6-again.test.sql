@@ -13,11 +13,11 @@ SELECT pg_temp.task_put('r', 'task_1', 'run_1', 'sess_1', 'x', 10, 0, 0, '', '',
     '', 'me', '', '', 'rnr_1', 1) \g /dev/null
 SELECT pg_temp.task_put('r', 'task_2', 'run_2', 'sess_1', 'x', 10, 0, 0, '', '',
     '', 'me', '', '') \g /dev/null
-PREPARE ending AS SELECT * FROM mn.run_end('r', ARRAY['run_1'], ARRAY[1],
-    ARRAY['sess_1'], ARRAY['completed'], ARRAY[0], ARRAY[''], ARRAY[''],
-    ARRAY['done'], ARRAY[0], ARRAY[0], ARRAY[0], ARRAY[0], ARRAY[''],
-    ARRAY['completed'], ARRAY[''], ARRAY[0], ARRAY['run_2'], ARRAY['task_2'],
-    ARRAY['rnr_1'], ARRAY[1]);
+PREPARE ending AS SELECT * FROM mn.run_end('r', ARRAY['run_1'],
+    ARRAY['task_1'], ARRAY[1], ARRAY['sess_1'], ARRAY['completed'], ARRAY[0],
+    ARRAY[''], ARRAY[''], ARRAY['done'], ARRAY[0], ARRAY[0], ARRAY[0],
+    ARRAY[0], ARRAY[''], ARRAY['completed'], ARRAY[''], ARRAY[0],
+    ARRAY['run_2'], ARRAY['task_2'], ARRAY['rnr_1'], ARRAY[1]);
 CREATE TEMPORARY TABLE first AS EXECUTE ending;
 CREATE TEMPORARY TABLE again AS EXECUTE ending;
 SELECT pg_temp.ok(count(*) = 1 AND bool_and(run = 'run_2' AND epoch = 1 AND
@@ -25,7 +25,7 @@ SELECT pg_temp.ok(count(*) = 1 AND bool_and(run = 'run_2' AND epoch = 1 AND
     FROM first;
 SELECT pg_temp.ok(count(*) = 1 AND bool_and(f = a),
     'RUN_END again, its answer lost: the same answer') FROM first f, again a;
-SELECT pg_temp.run_begin('r', 'run_2', 1, 0) \g /dev/null
+SELECT pg_temp.run_begin('r', 'run_2', 'task_2', 1, 0) \g /dev/null
 CREATE TEMPORARY TABLE late AS EXECUTE ending;
 SELECT pg_temp.ok(count(*) = 0,
     'RUN_END again when that run has begun: it is not given twice') FROM late;
@@ -42,7 +42,7 @@ SELECT pg_temp.log_append('r', 'run_3', 'task_3', 1, 1, 1,
 SELECT pg_temp.ok(string_agg(lines, '') LIKE '%"one"%',
     'lines written when the clock is behind the task''s day are read')
     FROM mn.log_read('r', 'task_3', 1, 0, 1000);
-SELECT pg_temp.run_begin('r', 'run_3', 1, 0) \g /dev/null
+SELECT pg_temp.run_begin('r', 'run_3', 'task_3', 1, 0) \g /dev/null
 SELECT pg_temp.ok(bool_and(doc::json->>'attempt' = '2'), 'it is tried again')
     FROM pg_temp.run_end('r', 'run_3', 1, 'lost', 0, '',
     '', '', 0, 0, 0, 0, '', 'pending', 'run_4', 0);

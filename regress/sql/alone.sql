@@ -27,10 +27,10 @@ CREATE FUNCTION pg_temp.permission_read(a text, b text) RETURNS SETOF mn.found
 LANGUAGE sql AS $$ SELECT * FROM mn.permission_read(a, ARRAY[b]) $$;
 CREATE FUNCTION pg_temp.runner_read(a text, b text) RETURNS SETOF mn.found
 LANGUAGE sql AS $$ SELECT * FROM mn.runner_read(a, ARRAY[b]) $$;
-CREATE FUNCTION pg_temp.run_begin(a text, b text, c bigint, d bigint)
+CREATE FUNCTION pg_temp.run_begin(a text, b text, c text, d bigint, e bigint)
 RETURNS bigint LANGUAGE sql AS $$
-	SELECT count(*) FROM mn.run_begin(a, ARRAY[b], ARRAY[c], ARRAY[d])
-	WHERE rows = 1
+	SELECT count(*) FROM mn.run_begin(a, ARRAY[b], ARRAY[c], ARRAY[d],
+	    ARRAY[e]) WHERE rows = 1
 $$;
 CREATE FUNCTION pg_temp.log_append(a text, b text, c text, d bigint,
     e bigint, f bigint, g text)
@@ -53,8 +53,8 @@ DECLARE
 BEGIN
 	SELECT session, task, status INTO v_session, v_task, v_was
 	FROM mn.run_find(b) WHERE tenant = a AND attempt = c;
-	SELECT r.run INTO v_taken FROM mn.run_end(a, ARRAY[b], ARRAY[c],
-	    ARRAY[v_session], ARRAY[d], ARRAY[e], ARRAY[f], ARRAY[g],
+	SELECT r.run INTO v_taken FROM mn.run_end(a, ARRAY[b], ARRAY[v_task],
+	    ARRAY[c], ARRAY[v_session], ARRAY[d], ARRAY[e], ARRAY[f], ARRAY[g],
 	    ARRAY[h], ARRAY[i], ARRAY[j], ARRAY[k], ARRAY[l], ARRAY[m],
 	    ARRAY[n], ARRAY[o], ARRAY[p::bigint], ARRAY[then_run],
 	    ARRAY[then_task], ARRAY[then_runner], ARRAY[then_epoch]) r;

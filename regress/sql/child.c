@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,20 @@ sql(const char *text)
 	snprintf(buf, sizeof(buf), "%s -c \"%s\" >/dev/null", env("PSQL"),
 	    text);
 	return (shell(buf));
+}
+
+int
+holds(const char *fmt, ...)
+{
+	char	 cond[1024], buf[2048];
+	va_list	 ap;
+
+	va_start(ap, fmt);
+	vsnprintf(cond, sizeof(cond), fmt, ap);
+	va_end(ap);
+	snprintf(buf, sizeof(buf), "%s -At -c \"SET mn.tenant = '*'; SELECT "
+	    "%s\" | grep -qx t", env("PSQL"), cond);
+	return (shell(buf) == 0);
 }
 
 /* ---- frames -------------------------------------------------------------- */

@@ -36,6 +36,8 @@ const char *env(const char *);
 int	 shell(const char *);
 /* SQL as the owner of the database; its status. */
 int	 sql(const char *);
+/* Is this, what follows a SELECT, true in the database? */
+int	 holds(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 void	 say(struct chan *, enum msg_type, uint64_t ref, const void *);
 /* The next message within ms, in `body'; MSG_NONE when there is none. */

@@ -3,6 +3,9 @@
  * one batch: each statement has its own answer, those about one thing keep
  * their order, and one that cannot be stored harms no other.
  */
+#include <sys/wait.h>
+
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,10 +42,13 @@ task_put(struct child *ch, uint64_t ref, int i, const char *session)
 static void
 run_begin(struct child *ch, uint64_t ref, int i)
 {
-	struct msg_run_begin	 m = { "t1", of[i].run, 1, 1 };
+	struct msg_run_begin	 m = { "t1", of[i].run, of[i].task, 1, 1 };
 
 	say(&ch->control[PROC_TASKD], MSG_RUN_BEGIN, ref, &m);
 }
+
+/* then: the run that follows it in its session, or one of these. */
+enum { NONE = -1, FAILED = -2 };
 
 static void
 run_end(struct child *ch, uint64_t ref, int i, int then)
@@ -51,9 +57,10 @@ run_end(struct child *ch, uint64_t ref, int i, int then)
 
 	m.tenant = "t1";
 	m.run = of[i].run;
+	m.task = of[i].task;
 	m.attempt = 1;
 	m.session = of[i].session;
-	m.status = m.task_status = "completed";
+	m.status = m.task_status = then == FAILED ? "failed" : "completed";
 	m.result = "done";
 	if (then >= 0) {
 		m.then_run = of[then].run;
@@ -171,7 +178,7 @@ test_ended(struct child *ch)
 	rc = stored(&ch->control[PROC_RUNNERD], 4000, MANY, 1);
 	ok(rc == MANY - 2, "lines are stored together, and one is poison");
 	for (i = 0; i < MANY; i++)
-		run_end(ch, 5000 + (uint64_t)i, i, -1);
+		run_end(ch, 5000 + (uint64_t)i, i, NONE);
 	ok(stored(&ch->control[PROC_TASKD], 5000, MANY, 0) == MANY,
 	    "runs end together");
 	log_append(ch, 4500, 0, 1, "{}\n");
@@ -200,7 +207,7 @@ test_order(struct child *ch)
 	run_begin(ch, 6200, 0);
 	run_end(ch, 6300, 0, 1);
 	run_begin(ch, 6201, 1);
-	run_end(ch, 6301, 1, -1);
+	run_end(ch, 6301, 1, NONE);
 	task_put(ch, 6102, 2, of[0].session);
 	ok(task_is(ch, 6101, "pending"), "another task has to wait");
 	ok(stored(&ch->control[PROC_TASKD], 6300, 1, 1) == 1,
@@ -208,6 +215,78 @@ test_order(struct child *ch)
 	ok(stored(&ch->control[PROC_TASKD], 6301, 1, 0) == 1, "it ends too");
 	ok(task_is(ch, 6102, "assigned"), "and the third has it at once");
 	(void)answer(&ch->control[PROC_TASKD], 6102, 5000, NULL);
+}
+
+/* All that is said in between is read in one turn, and so is one batch. */
+static void
+hold(struct child *ch)
+{
+	kill(ch->pid, SIGSTOP);
+	waitpid(ch->pid, NULL, WUNTRACED);
+}
+
+static void
+run_anew(struct child *ch, uint64_t ref, int i, const char *run)
+{
+	struct msg_task_again	 m = { 0 };
+
+	m.tenant = "t1";
+	m.task = of[i].task;
+	m.run = run;
+	m.actor = "me";
+	m.idem_key = "";
+	say(&ch->control[PROC_TASKD], MSG_TASK_AGAIN, ref, &m);
+}
+
+static void
+task_wait(struct child *ch, uint64_t ref, int i)
+{
+	struct msg_task_wait	 m = { "t1", of[i].task, "credential" };
+
+	say(&ch->control[PROC_TASKD], MSG_TASK_WAIT, ref, &m);
+}
+
+/*
+ * What names only a task keeps its place among what names its run, also where
+ * others of the same kind went before: a task is not tried again before it
+ * ended, and one that works waits for nothing.
+ */
+static void
+test_task(struct child *ch)
+{
+	struct chan	*c = &ch->control[PROC_TASKD];
+	char		 run[ID_SIZE];
+	const char	*code;
+	int		 i, good = 0;
+
+	id_make(run, "run");
+	for (i = 10; i < 14; i++) {
+		id_make(of[i].task, "task");
+		id_make(of[i].run, "run");
+		task_put(ch, 7000 + (uint64_t)i, i, of[i].session);
+	}
+	for (i = 10; i < 14; i++)
+		good += task_is(ch, 7000 + (uint64_t)i, "assigned");
+	ok(good == 4, "four sessions take a run each");
+	(void)answer(c, 7013, 5000, NULL);
+	hold(ch);
+	run_end(ch, 7100, 10, NONE);
+	run_begin(ch, 7101, 11);
+	run_anew(ch, 7102, 12, run);
+	task_wait(ch, 7103, 13);
+	run_end(ch, 7104, 12, FAILED);
+	run_begin(ch, 7105, 13);
+	kill(ch->pid, SIGCONT);
+	code = answer(c, 7102, 5000, NULL);
+	ok(code != NULL && strcmp(code, "invalid_state") == 0,
+	    "a task that has not ended is not tried again");
+	ok(stored(c, 7103, 1, 1) == 1 && stored(c, 7104, 1, 0) == 1 &&
+	    stored(c, 7105, 1, 1) == 1, "it ends, and another begins");
+	ok(holds("count(*) = 1 FROM mn_data.task WHERE status = 'failed' AND "
+	    "run_id = '%s'", of[12].run), "the one stays as it ended");
+	ok(holds("count(*) = 1 FROM mn_data.task WHERE status = 'running' AND "
+	    "waiting_for IS NULL AND run_id = '%s'", of[13].run),
+	    "the other waits for nothing");
 }
 
 void
@@ -221,4 +300,5 @@ test_together(struct child *ch)
 	ok(sql("ALTER TABLE mn_data.log DROP CONSTRAINT trap") == 0,
 	    "and taken away");
 	test_order(ch);
+	test_task(ch);
 }

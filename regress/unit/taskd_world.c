@@ -163,6 +163,7 @@ started(void)
 	on_run_started(peer_of(PROC_RUNNERD), 7001, &m);
 	refuses(PROC_RUNNERD, MSG_RUN_NOTED);
 	expect(PROC_STORAGED, MSG_RUN_BEGIN);
+	assert_string_equal(got.run_begin.task, task);
 	stored(got_ref, "");
 	expect(PROC_RUNNERD, MSG_RUN_NOTED);
 	assert_int_equal(got_ref, 7001);

@@ -18,6 +18,7 @@ union far_message {
 	struct msg_task_put		 task_put;
 	struct msg_run_assign		 run_assign;
 	struct msg_run_start		 run_start;
+	struct msg_run_begin		 run_begin;
 	struct msg_run_end		 run_end;
 	struct msg_run_kill		 run_kill;
 	struct msg_task_wait		 task_wait;

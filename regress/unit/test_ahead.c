@@ -73,6 +73,7 @@ ends_for(const struct both *first, const struct both *second)
 	completed(61, "completed");
 	expect(PROC_STORAGED, MSG_RUN_END);
 	assert_string_equal(got.run_end.run, first->run);
+	assert_string_equal(got.run_end.task, first->task);
 	assert_string_equal(got.run_end.session, SESS);
 	assert_string_equal(got.run_end.then_run, second->run);
 	assert_string_equal(got.run_end.then_task, second->task);

@@ -63,7 +63,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION mn.run_begin(p_tenant text, p_run text[],
+CREATE FUNCTION mn.run_begin(p_tenant text, p_run text[], p_task text[],
     p_attempt bigint[], p_time_ms bigint[])
 RETURNS TABLE (n bigint, rows integer)
 LANGUAGE plpgsql VOLATILE AS $$
@@ -78,6 +78,7 @@ BEGIN
 			1000.0) ELSE v_now END)
 		FROM mn.places(p_run) AS q
 		WHERE r.id = q.id AND r.tenant_id = p_tenant
+		    AND r.task_id = p_task[n]
 		    AND r.attempt = p_attempt[n] AND r.status = 'assigned'
 		RETURNING n, r.id, r.task_id, r.started_at,
 		    mn.run_data(r) AS data
@@ -128,8 +129,8 @@ $$;
 -- those runs, and the events.  A row for each run that ended and in which a
 -- permission was asked (ended), and for each that follows the n-th (taken).  An
 -- attempt is never queued before the one it follows, whatever the clock says.
-CREATE FUNCTION mn.run_ends(p_tenant text, p_run text[], p_attempt bigint[],
-    p_session text[], p_status text[], p_exit_code bigint[],
+CREATE FUNCTION mn.run_ends(p_tenant text, p_run text[], p_task text[],
+    p_attempt bigint[], p_session text[], p_status text[], p_exit_code bigint[],
     p_error_code text[], p_error text[], p_result text[],
     p_tokens_input bigint[], p_tokens_output bigint[], p_cost bigint[],
     p_duration bigint[], p_conversation text[], p_task_status text[],
@@ -155,7 +156,7 @@ BEGIN
 		    ended_at = v_now
 		FROM mn.places(p_run) AS q
 		WHERE r.id = q.id AND r.tenant_id = p_tenant
-		    AND r.attempt = p_attempt[n]
+		    AND r.task_id = p_task[n] AND r.attempt = p_attempt[n]
 		    AND r.session_id = p_session[n]
 		    AND (r.status IN ('assigned', 'running') OR
 			(r.status = 'pending' AND p_status[n] = 'canceled'))
@@ -256,8 +257,8 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION mn.run_end(p_tenant text, p_run text[], p_attempt bigint[],
-    p_session text[], p_status text[], p_exit_code bigint[],
+CREATE FUNCTION mn.run_end(p_tenant text, p_run text[], p_task text[],
+    p_attempt bigint[], p_session text[], p_status text[], p_exit_code bigint[],
     p_error_code text[], p_error text[], p_result text[],
     p_tokens_input bigint[], p_tokens_output bigint[], p_cost bigint[],
     p_duration bigint[], p_conversation text[], p_task_status text[],
@@ -275,11 +276,12 @@ BEGIN
 		RAISE invalid_parameter_value USING MESSAGE =
 		    'status or task_status of no meaning';
 	END IF;
-	FOR e IN SELECT * FROM mn.run_ends(p_tenant, p_run, p_attempt,
-	    p_session, p_status, p_exit_code, p_error_code, p_error, p_result,
-	    p_tokens_input, p_tokens_output, p_cost, p_duration,
-	    p_conversation, p_task_status, p_next_run, p_counted, p_then_run,
-	    p_then_task, p_then_runner, p_then_epoch) LOOP
+	FOR e IN SELECT * FROM mn.run_ends(p_tenant, p_run, p_task,
+	    p_attempt, p_session, p_status, p_exit_code, p_error_code,
+	    p_error, p_result, p_tokens_input, p_tokens_output, p_cost,
+	    p_duration, p_conversation, p_task_status, p_next_run,
+	    p_counted, p_then_run, p_then_task, p_then_runner,
+	    p_then_epoch) LOOP
 		IF e.ended IS NOT NULL THEN
 			PERFORM mn.permission_run_end(r, p_status[e.n])
 			FROM run r WHERE r.id = e.ended;
