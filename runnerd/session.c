@@ -18,6 +18,7 @@ struct claim {				/* SESSION_ATTACH or _DETACH */
 	char		 session[ID_SIZE], runner[ID_SIZE];
 	char		 to[17];
 	uint64_t	 epoch;
+	int		 taken;		/* the runner is not free */
 };
 
 RB_HEAD(sessions, session);
@@ -206,6 +207,18 @@ on_attach_row(struct peer *p, uint64_t ref, const struct msg_attach_row *m)
 		return;
 	c = a->arg;
 	c->epoch = m->epoch;
+	c->taken = m->epoch == 0;
+}
+
+/* Only who is not free there, whatever we know of it, comes after the others. */
+static void
+unclaimed(const struct claim *c, struct runner *r, const struct answer *ans)
+{
+	if (c->taken)
+		r->refused = r->freed = worker_mono_ms();
+	unplaced(c->session, ans->text[0] != '\0' ? ans->text : c->taken ?
+	    "the runner was taken by another session" :
+	    "the session was about to change; tried again shortly");
 }
 
 static void
@@ -222,9 +235,7 @@ attached(struct ask *a, const struct answer *ans)
 	if (s == NULL || r == NULL)
 		log_warnx("session %s: claimed and forgotten", c->session);
 	else if (c->epoch == 0 || ans->code[0] != '\0') {
-		r->refused = r->freed = worker_mono_ms();
-		unplaced(c->session, ans->text[0] != '\0' ? ans->text :
-		    "the runner was taken by another session");
+		unclaimed(c, r, ans);
 		if (!s->attached)
 			session_free(s);
 	} else {

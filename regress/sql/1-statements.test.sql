@@ -206,7 +206,8 @@ SELECT pg_temp.ok(doc::json->>'status' = 'revoked', 'RUNNER_TOKEN_END')
     FROM mn.runner_token_end('a', 'rtk_00000000000000000000000001', '', 'me');
 
 -- ---- attach ----------------------------------------------------------------
-SELECT pg_temp.ok(count(*) = 0, 'SESSION_ATTACH to an offline runner') FROM
+SELECT pg_temp.ok(count(*) = 1 AND max(epoch) = 0,
+    'SESSION_ATTACH to an offline runner') FROM
     mn.session_attach('a', 'sess_0000000000000000000000001',
     'rnr_00000000000000000000000002');
 SELECT pg_temp.ok(count(*) = 1 AND max(epoch) = 1, 'SESSION_ATTACH') FROM
@@ -215,8 +216,11 @@ SELECT pg_temp.ok(count(*) = 1 AND max(epoch) = 1, 'SESSION_ATTACH') FROM
 SELECT pg_temp.ok(count(*) = 1 AND max(epoch) = 1, 'the same again') FROM
     mn.session_attach('a', 'sess_0000000000000000000000001',
     'rnr_00000000000000000000000001');
-SELECT pg_temp.ok(count(*) = 0, 'a runner has one session') FROM
-    mn.session_attach('a', 'sess_0000000000000000000000002',
+SELECT pg_temp.ok(count(*) = 1 AND max(epoch) = 0, 'a runner has one session')
+    FROM mn.session_attach('a', 'sess_0000000000000000000000002',
+    'rnr_00000000000000000000000001');
+SELECT pg_temp.ok(count(*) = 0, 'a session that has ended has no runner') FROM
+    mn.session_attach('a', 'sess_0000000000000000000000003',
     'rnr_00000000000000000000000001');
 SELECT pg_temp.ok(doc::json->>'status' = 'busy' AND doc::json->>'session_id'
     = 'sess_0000000000000000000000001', 'RUNNER_READ') FROM

@@ -2,8 +2,8 @@
 /*
  * What there was no room to ask is asked later: a runner that came back while
  * the database stood still is not offline there for ever, and one that cannot
- * be claimed does not keep a session from the others.  And a runner that is away
- * takes no room.
+ * be claimed does not keep a session from the others; that a session cannot be is
+ * held against no runner.  And a runner that is away takes no room.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,6 +29,7 @@ union far_message {
 	struct msg_runner_state		 state;
 	struct msg_hello_verify		 verify;
 	struct msg_session_attach	 attach;
+	struct msg_session_unplaced	 unplaced;
 };
 
 static void
@@ -190,14 +191,34 @@ place(void)
 	return (got_ref);
 }
 
+/* It is not for the runner that the session is not claimed. */
+static void
+unclaimed(const char *who, const char *code)
+{
+	struct msg_refused	 m = { .code = code, .text = "x" };
+	uint64_t		 ref = place();
+
+	assert_string_equal(got.attach.runner, who);
+	if (code[0] != '\0')
+		on_refused(peer_of(PROC_STORAGED), ref, &m);
+	else
+		stored(ref, 0);
+	expect(PROC_SESSIOND, MSG_SESSION_UNPLACED);
+	assert_null(strstr(got.unplaced.reason, "taken by another session"));
+	time_passes(30000);
+}
+
 static void
 refused(const char *who)
 {
-	uint64_t	 ref = place();
+	struct msg_attach_row	 m = { S, who, 0 };
+	uint64_t		 ref = place();
 
 	assert_string_equal(got.attach.runner, who);
-	stored(ref, 0);
+	on_attach_row(peer_of(PROC_STORAGED), ref, &m);
+	stored(ref, 1);
 	expect(PROC_SESSIOND, MSG_SESSION_UNPLACED);
+	assert_non_null(strstr(got.unplaced.reason, "taken by another session"));
 	time_passes(30000);
 }
 
@@ -209,6 +230,8 @@ test_claim(void **state)
 	verified(hello(R2, 2), R2);
 	verified(hello(R3, 3), R3);
 	hush();
+	unclaimed(R1, "");
+	unclaimed(R1, "internal_error");
 	refused(R1);
 	refused(R2);
 	refused(R3);

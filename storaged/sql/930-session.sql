@@ -460,7 +460,8 @@ $$;
 CREATE TYPE mn.attach_row AS (session text, runner text, epoch bigint);
 
 -- Two servers may try: whoever locks the session first has it, the other goes
--- away empty.  Asked again by the winner, it answers the same.
+-- away empty.  Asked again by the winner, it answers the same.  Epoch 0: the
+-- session would have it, but the runner is not free.
 CREATE FUNCTION mn.session_attach(p_tenant text, p_session text,
     p_runner text) RETURNS SETOF mn.attach_row
 LANGUAGE plpgsql VOLATILE AS $$
@@ -483,6 +484,7 @@ BEGIN
 		    AND session_id IS NULL AND NOT tainted
 		    AND removed_at IS NULL FOR UPDATE SKIP LOCKED);
 		IF NOT FOUND THEN
+			RETURN QUERY SELECT s.id, p_runner, 0::bigint;
 			RETURN;
 		END IF;
 		UPDATE session SET status = 'active', runner_id = p_runner,
