@@ -83,17 +83,22 @@ sql(const char *text)
 }
 
 int
-holds(const char *fmt, ...)
+holds(int ms, const char *fmt, ...)
 {
-	char	 cond[1024], buf[2048];
-	va_list	 ap;
+	uint64_t	 end = now_ms() + (uint64_t)ms;
+	char		 cond[1024], buf[2048];
+	va_list		 ap;
+	int		 is;
 
 	va_start(ap, fmt);
 	vsnprintf(cond, sizeof(cond), fmt, ap);
 	va_end(ap);
 	snprintf(buf, sizeof(buf), "%s -At -c \"SET mn.tenant = '*'; SELECT "
 	    "%s\" | grep -qx t", env("PSQL"), cond);
-	return (shell(buf) == 0);
+	do {
+		is = shell(buf) == 0;
+	} while (!is && now_ms() < end);
+	return (is);
 }
 
 /* ---- frames -------------------------------------------------------------- */
@@ -221,6 +226,14 @@ hear(struct chan *c, int ms, uint64_t *ref)
 	return ((enum msg_type)f.type);
 }
 
+int
+is_told(const struct chan *c, int ms)
+{
+	struct pollfd	 pfd = { .fd = c->fd, .events = POLLIN };
+
+	return (poll(&pfd, 1, ms) == 1);
+}
+
 static void
 chan_open(struct chan *c, int fd)
 {
@@ -344,6 +357,53 @@ child_end(struct child *ch, int sig)
 		chan_close(&ch->bulk[i]);
 	}
 	return (status);
+}
+
+void
+child_stop(struct child *ch)
+{
+	kill(ch->pid, SIGSTOP);
+	waitpid(ch->pid, NULL, WUNTRACED);
+}
+
+void
+child_go_on(struct child *ch)
+{
+	kill(ch->pid, SIGCONT);
+}
+
+uint64_t
+metric(struct child *ch, const char *name)
+{
+	struct msg_proc_ping	 ping = { 0 };
+	struct msg_proc_pong	 pong;
+	enum msg_type		 t;
+	char			 text[8192], *at;
+	uint64_t		 ref;
+
+	say(&ch->parent, MSG_PROC_PING, 0, &ping);
+	do {
+		t = hear(&ch->parent, 5000, &ref);
+	} while (t != MSG_NONE && t != MSG_PROC_PONG);
+	if (t == MSG_NONE)
+		return (UINT64_MAX);
+	memcpy(&pong, &body, sizeof(pong));
+	snprintf(text, sizeof(text), "%.*s", (int)pong.metrics_len,
+	    (const char *)pong.metrics);
+	if ((at = strstr(text, name)) == NULL)
+		return (UINT64_MAX);
+	return (strtoull(at + strlen(name), NULL, 10));
+}
+
+int
+metric_is(struct child *ch, const char *name, uint64_t want, int ms)
+{
+	uint64_t	 end = now_ms() + (uint64_t)ms;
+
+	while (metric(ch, name) != want)
+		if (now_ms() >= end)
+			return (0);
+	return (1);
 }
 
 /* ---- what the owners say ------------------------------------------------- */

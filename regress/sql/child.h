@@ -36,8 +36,9 @@ const char *env(const char *);
 int	 shell(const char *);
 /* SQL as the owner of the database; its status. */
 int	 sql(const char *);
-/* Is this, what follows a SELECT, true in the database? */
-int	 holds(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Is this, what follows a SELECT, true in the database, within ms? */
+int	 holds(int ms, const char *fmt, ...)
+	    __attribute__((format(printf, 2, 3)));
 
 void	 say(struct chan *, enum msg_type, uint64_t ref, const void *);
 /* The next message within ms, in `body'; MSG_NONE when there is none. */
@@ -47,6 +48,8 @@ union body {
 	uint64_t	 align;
 };
 extern union body	 body;
+/* Is there something to hear within ms?  It is left there. */
+int	 is_told(const struct chan *, int ms);
 /* What was heard last is gone: its channel may be closed. */
 void	 drop_used(void);
 /* Waits for STORED or REFUSED of ref: the code, NULL without an answer. */
@@ -56,6 +59,11 @@ void	 child_start(struct child *);
 int	 child_ready(struct child *, int ms);
 /* Ends it, with a signal or by closing its channel: the status. */
 int	 child_end(struct child *, int sig);
+/* What is said while it stands still it reads in one turn, and in one batch. */
+void	 child_stop(struct child *), child_go_on(struct child *);
+/* A metric of its own by its name, and whether it is this within ms. */
+uint64_t metric(struct child *, const char *name);
+int	 metric_is(struct child *, const char *name, uint64_t, int ms);
 /* A new life of that peer. */
 void	 peer_connect(struct child *, enum proc, uint32_t generation);
 

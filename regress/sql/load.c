@@ -85,12 +85,14 @@ test_batch(struct child *ch)
 
 	m.tenant = "t1";
 	m.permission = id;
+	child_stop(ch);
 	for (i = 1; i <= ASKED; i++) {
 		snprintf(id, sizeof(id), "perm_%026d", (int)i);
 		say(c, MSG_PERMISSION_SETTLE, 100 + i, &m);
 	}
-	usleep(500000);
-	ok(is_answered(ch, PROC_RUNNERD, 1),
+	child_go_on(ch);
+	/* It is told as much as there is room for, in one turn. */
+	ok(is_told(c, LONG) && is_answered(ch, PROC_RUNNERD, 1),
 	    "who does not read its answers holds up nobody else");
 	for (i = 1; i <= ASKED; i++) {
 		if (hear(c, LONG, &ref) != MSG_PERMISSION_ROW)
@@ -116,7 +118,7 @@ test_runners(struct child *ch)
 	unsigned int		 n = 0;
 
 	say(c, MSG_RUNNER_LOAD, 1, &m);
-	sleep(3);
+	ok(is_told(c, LONG), "runners are loaded");
 	id_make(id, "alog");
 	audit(ch, PROC_RUNNERD, 2, id, "load");
 	ok(is_answered(ch, PROC_TASKD, 3),
@@ -143,7 +145,8 @@ test_death(struct child *ch)
 	struct msg_runner_load	 m = { 0 };
 
 	say(&ch->control[PROC_RUNNERD], MSG_RUNNER_LOAD, 1, &m);
-	sleep(3);
+	ok(is_told(&ch->control[PROC_RUNNERD], LONG),
+	    "they are loaded once more");
 	drop_used();
 	close(ch->control[PROC_RUNNERD].fd);
 	close(ch->bulk[PROC_RUNNERD].fd);

@@ -10,9 +10,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "child.h"
+
+#define CALLS	"marionette_sql_calls_total "
+#define SLEEPS	" FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 
 /* Many statements at once: all answered, in few commits. */
 static void
@@ -94,7 +96,8 @@ test_gone(struct child *ch)
 	uint64_t	 t0;
 
 	ok(shell(env("KILL")) == 0, "PostgreSQL is killed");
-	usleep(500000);
+	ok(metric_is(ch, "marionette_sql_connected ", 0, 5000),
+	    "which is noticed");
 	t0 = now_ms();
 	id_make(id, "alog");
 	audit(ch, PROC_TASKD, 900, id, "gone");
@@ -142,16 +145,18 @@ test_events(struct child *ch)
 
 	snprintf(cmd, sizeof(cmd), "%s -c \"SET mn.tenant = '*'; BEGIN; SELECT "
 	    "mn.event_put('t9', 'runner.online', 'runner', 'r', NULL, NULL, "
-	    "'{}', '{}'); SELECT pg_sleep(2); COMMIT\" >/dev/null &",
+	    "'{}', '{}'); DO 'BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN "
+	    "query_canceled THEN NULL; END'; COMMIT\" >/dev/null &",
 	    env("PSQL"));
-	ok(shell(cmd) == 0, "a slow transaction makes an event");
-	usleep(500000);
+	ok(shell(cmd) == 0 && holds(10000, "count(*) = 1" SLEEPS),
+	    "a slow transaction makes an event");
 	for (i = 1; i <= 10; i++) {
 		id_make(id, "sess");
 		session_put(ch, (uint64_t)i, id);
 	}
 	n = events(ch, 700);
 	ok(n == 0, "events behind it are held back");
+	ok(sql("SELECT pg_cancel_backend(pid)" SLEEPS) == 0, "it commits");
 	n = events(ch, 3000);
 	ok(n == 11, "then all come, each once, in order");
 }
@@ -186,11 +191,13 @@ test_generation(struct child *ch)
 	struct msg_session_read	 m = { 0 };
 	char			 id[ID_SIZE];
 	const char		*code;
+	uint64_t		 calls;
 	uint32_t		 rows = 0;
 
+	calls = metric(ch, CALLS);
 	id_make(id, "sess");
 	session_put(ch, 50, id);
-	usleep(100000);
+	ok(metric_is(ch, CALLS, calls + 1, 5000), "an owner writes, and dies");
 	peer_connect(ch, PROC_SESSIOND, 2);
 	m.tenant = "t1";
 	m.session = id;

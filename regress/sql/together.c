@@ -3,9 +3,6 @@
  * one batch: each statement has its own answer, those about one thing keep
  * their order, and one that cannot be stored harms no other.
  */
-#include <sys/wait.h>
-
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -217,14 +214,6 @@ test_order(struct child *ch)
 	(void)answer(&ch->control[PROC_TASKD], 6102, 5000, NULL);
 }
 
-/* All that is said in between is read in one turn, and so is one batch. */
-static void
-hold(struct child *ch)
-{
-	kill(ch->pid, SIGSTOP);
-	waitpid(ch->pid, NULL, WUNTRACED);
-}
-
 static void
 run_anew(struct child *ch, uint64_t ref, int i, const char *run)
 {
@@ -269,23 +258,23 @@ test_task(struct child *ch)
 		good += task_is(ch, 7000 + (uint64_t)i, "assigned");
 	ok(good == 4, "four sessions take a run each");
 	(void)answer(c, 7013, 5000, NULL);
-	hold(ch);
+	child_stop(ch);
 	run_end(ch, 7100, 10, NONE);
 	run_begin(ch, 7101, 11);
 	run_anew(ch, 7102, 12, run);
 	task_wait(ch, 7103, 13);
 	run_end(ch, 7104, 12, FAILED);
 	run_begin(ch, 7105, 13);
-	kill(ch->pid, SIGCONT);
+	child_go_on(ch);
 	code = answer(c, 7102, 5000, NULL);
 	ok(code != NULL && strcmp(code, "invalid_state") == 0,
 	    "a task that has not ended is not tried again");
 	ok(stored(c, 7103, 1, 1) == 1 && stored(c, 7104, 1, 0) == 1 &&
 	    stored(c, 7105, 1, 1) == 1, "it ends, and another begins");
-	ok(holds("count(*) = 1 FROM mn_data.task WHERE status = 'failed' AND "
-	    "run_id = '%s'", of[12].run), "the one stays as it ended");
-	ok(holds("count(*) = 1 FROM mn_data.task WHERE status = 'running' AND "
-	    "waiting_for IS NULL AND run_id = '%s'", of[13].run),
+	ok(holds(0, "count(*) = 1 FROM mn_data.task WHERE status = 'failed' "
+	    "AND run_id = '%s'", of[12].run), "the one stays as it ended");
+	ok(holds(0, "count(*) = 1 FROM mn_data.task WHERE status = "
+	    "'running' AND waiting_for IS NULL AND run_id = '%s'", of[13].run),
 	    "the other waits for nothing");
 }
 
