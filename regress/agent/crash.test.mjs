@@ -6,8 +6,7 @@ import fs from "node:fs";
 import { test } from "node:test";
 import { until } from "../lib/wait.mjs";
 import { Relay } from "../lib/relay.mjs";
-import { run } from "../lib/proc.mjs";
-import { processes, program, scene } from "./harness.mjs";
+import { fill_disk, on_disk, processes, program, scene } from "./harness.mjs";
 
 test("the server dies with a permission pending", async (t) => {
 	const s = await scene(t);
@@ -288,52 +287,35 @@ test("the line is cut again and again: all lines, once", async (t) => {
 });
 
 test("a full disk: waits, says so, loses nothing", async (t) => {
-	if (process.getuid() !== 0)
-		return t.skip("not root");
 	const s = await scene(t, { enrol: false });
 	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
 	    "seq 1 100000\n");
-	fs.mkdirSync(s.state);
-	const mounted = await run(["mount", "-t", "tmpfs", "-o",
-	    "size=3m,mode=0700", "tmpfs", s.state]);
-	if (mounted.code !== 0)
-		return t.skip("cannot mount");
-	try {
+
+	await on_disk(s, 12, async () => {
 		s.server.o.log_ack = false;
 		s.start(["--agent", `custom:p=${at}`]);
 		await s.server.connected(1);
 		await s.server.attach("sess_a", "custom:p");
-		fs.writeFileSync(`${s.state}/ballast`, Buffer.alloc(2500000));
+		const empty = fill_disk(s, 500000);
 		s.server.execute("run_1", "sess_a", "x");
 		await s.agent.says(/its output waits until there is room/);
-		fs.unlinkSync(`${s.state}/ballast`);
-		await run(["mount", "-o", "remount,size=30m", s.state]);
+		empty();
 		const log = await s.server.log("run_1");
 		assert.deepEqual(log.filter((l) => l.stream === "stdout")
 		    .map((l) => l.content),
 		    Array.from({ length: 100000 }, (_, i) => `${i + 1}`));
 		assert.ok(log.some((l) => /disk was full/.test(l.content)));
 		assert.deepEqual(s.server.errors, []);
-	} finally {
-		await s.agent?.stop();
-		await run(["umount", "-l", s.state]);
-	}
-	return undefined;
+	});
 });
 
 test("a disk smaller than the log: what is acknowledged makes room",
     async (t) => {
-	if (process.getuid() !== 0)
-		return t.skip("not root");
 	const s = await scene(t, { enrol: false });
 	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
 	    "seq 1 300000\n");
-	fs.mkdirSync(s.state);
-	const mounted = await run(["mount", "-t", "tmpfs", "-o",
-	    "size=6m,mode=0700", "tmpfs", s.state]);
-	if (mounted.code !== 0)
-		return t.skip("cannot mount");
-	try {
+
+	await on_disk(s, 10, async () => {
 		s.start(["--agent", `custom:p=${at}`]);
 		await s.server.connected(1);
 		await s.server.attach("sess_a", "custom:p");
@@ -344,9 +326,5 @@ test("a disk smaller than the log: what is acknowledged makes room",
 		    .map((l) => l.content),
 		    Array.from({ length: 300000 }, (_, i) => `${i + 1}`));
 		assert.deepEqual(s.server.errors, []);
-	} finally {
-		await s.agent?.stop();
-		await run(["umount", "-l", s.state]);
-	}
-	return undefined;
+	});
 });

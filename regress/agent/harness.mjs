@@ -1,9 +1,10 @@
 // One server, one agent, a directory: what each test of the agent starts from.
 
+import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { temp_dir, top } from "../lib/place.mjs";
-import { start } from "../lib/proc.mjs";
+import { run, start } from "../lib/proc.mjs";
 import { until } from "../lib/wait.mjs";
 import { Server } from "./server.mjs";
 
@@ -56,6 +57,33 @@ export async function scene(t, o = {}) {
 		await server.connected(1);
 	}
 	return s;
+}
+
+// What fn does, with a state directory on a disk of that many MiB: netns.sh lets
+// a test mount.  Without it such a test would say nothing, so it fails.
+export async function on_disk(s, mib, fn) {
+	fs.mkdirSync(s.state, { recursive: true });
+	const mounted = await run(["mount", "-t", "tmpfs", "-o",
+	    `size=${mib}m,mode=0700`, "tmpfs", s.state]);
+
+	assert.equal(mounted.code, 0, "no small disk can be mounted here: " +
+	    mounted.err);
+	try {
+		await fn();
+		await s.agent.stop();
+	} finally {
+		// Lazily: an agent that does not stop goes with the test.
+		await run(["umount", "-l", s.state]);
+	}
+}
+
+// Takes all room of the state directory but so many bytes.
+export function fill_disk(s, but) {
+	const at = `${s.state}/ballast`, d = fs.statfsSync(s.state);
+
+	fs.writeFileSync(at, Buffer.alloc(Math.max(0,
+	    d.bavail * d.bsize - but)));
+	return () => fs.unlinkSync(at);
 }
 
 // Processes that have the text in their command line.
