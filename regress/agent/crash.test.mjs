@@ -67,7 +67,8 @@ test("a run ends while the server is away: told later", async (t) => {
 for (const what of ["while it runs", "when it has ended"]) {
 	test(`away from its server, then killed ${what}: no line is missing`,
 	    async (t) => {
-		const s = await scene(t, { enrol: false });
+		const s = await scene(t, { enrol: false, server:
+		    { heartbeat: 1 } });
 		const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
 		    "seq 1 10\nwhile [ ! -e go ]; do sleep 0.05; done\n" +
 		    "seq 11 1010\n" +
@@ -80,7 +81,7 @@ for (const what of ["while it runs", "when it has ended"]) {
 		server.execute("run_1", "sess_a", "x");
 		await until("ten lines", () =>
 		    server.logs.get("run_1")?.length === 10);
-		await new Promise((r) => setTimeout(r, 300));
+		await server.log_acked();
 		server.stop();
 		const few = spool();
 		fs.writeFileSync(s.work("sess_a", "go"), "");

@@ -53,7 +53,7 @@ export class Server {
 		this.hellos = [];
 		this.up = [];		// numbered messages, once each
 		this.again = 0;		// how many came more than once
-		this.beats = 0;
+		this.beats = [];	// heartbeats
 		this.logs = new Map();	// run id -> lines
 		this.lost = [];
 		this.errors = [];
@@ -177,7 +177,7 @@ export class Server {
 		if (call !== this.stream)
 			return this.wrong(`${m.body} before hello`);
 		if (m.body === "heartbeat") {
-			this.beats++;
+			this.beats.push(m.heartbeat);
 			return undefined;
 		}
 		if (m.number <= this.up.length) {
@@ -251,6 +251,15 @@ export class Server {
 	connected(n = this.hellos.length + 1, ms = 30000) {
 		return until("a hello", () => this.hellos.length >= n &&
 		    this.stream, ms);
+	}
+
+	// All lines up to now are acknowledged, and the agent has read that: the
+	// first heartbeat to come may have been sent before the last of them.
+	async log_acked() {
+		const n = this.beats.length;
+
+		return until("a heartbeat with no line queued", () =>
+		    this.beats.slice(n + 1).some((b) => b.log_queued === 0));
 	}
 
 	send(command) {
