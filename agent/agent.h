@@ -91,9 +91,10 @@ void	 enroll(void);
 typedef void	(*journal_replay)(int type, const uint8_t *, size_t);
 void	 journal_open(journal_replay);
 void	 journal_put(int type, const void *, size_t);
-int	 journal_sync(void);		/* 0 durable, -1 not (said once) */
-/* Rewrites itself when it is mostly history: puts comes from the owners. */
-void	 journal_compact(void (*puts)(void));
+/* 0 durable, -1 not (said once).  A rewrite asks the owners for all: puts. */
+int	 journal_sync(void (*puts)(void));
+/* Rewrites itself when it is mostly history; sooner when the disk is full. */
+void	 journal_compact(void (*puts)(void), int full);
 
 /* outbox.c: numbered messages up, until acknowledged */
 void	 outbox_load(const uint8_t *, size_t);

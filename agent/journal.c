@@ -2,8 +2,11 @@
  * journal.c - the file `journal' in the state directory: records appended in a
  * turn and made durable by one fdatasync before anything that depends on them
  * is sent or started.  A record is length, checksum, type and bytes; a torn
- * tail (power cut) is cut off at the start.  A full disk is said once, tried
- * again each second, and nothing is sent meanwhile.
+ * tail (power cut) is cut off at the start.  Mostly history, or refused by the
+ * disk, it is rewritten into `journal.next', which becomes the journal.  Both
+ * hold room ahead while there is some, so that a disk that others fill refuses
+ * neither.  What is refused all the same is said once, tried again each second,
+ * and nothing is sent meanwhile.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,15 +26,20 @@
 #define JOURNAL_RECORD_MAX	(4 * 1024 * 1024)
 #define JOURNAL_HEAD		(4 + crypto_shorthash_BYTES)
 #define JOURNAL_COMPACT		(8 * 1024 * 1024)
+#define JOURNAL_STEP		(1024 * 1024)	/* more than any letter */
+#define JOURNAL_NEXT		"journal.next"
 
 static struct {
 	struct evbuffer	*buf;		/* not yet written */
 	off_t		 end;		/* of what is durable */
 	off_t		 floor;		/* size after the last rewrite */
+	off_t		 held;		/* room of each of the two files */
 	int		 fd;
+	int		 next;		/* -1: it could not be made yet */
 	int		 renamed;	/* the directory is not yet durable */
+	int		 rewriting;
 	int		 failing;
-} journal = { .fd = -1 };
+} journal;
 
 static void
 journal_sum(uint8_t out[crypto_shorthash_BYTES], const uint8_t *p, size_t len)
@@ -83,6 +91,23 @@ journal_read(FILE *f, journal_replay replay)
 	return (end);
 }
 
+/* A rewrite is hardly larger than what was appended: both get as much. */
+static void
+journal_hold(void)
+{
+	off_t	 room = (journal.end / JOURNAL_STEP + 2) * JOURNAL_STEP;
+
+	if (journal.held == room)
+		return;
+	if (journal.next == -1)
+		journal.next = openat(env->state_fd, JOURNAL_NEXT, O_RDWR |
+		    O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (journal.next != -1 &&
+	    fallocate(journal.fd, FALLOC_FL_KEEP_SIZE, 0, room) == 0 &&
+	    fallocate(journal.next, FALLOC_FL_KEEP_SIZE, 0, room) == 0)
+		journal.held = room;
+}
+
 void
 journal_open(journal_replay replay)
 {
@@ -105,9 +130,12 @@ journal_open(journal_replay replay)
 			fatal("journal");
 	}
 	journal.floor = journal.end;
+	journal.held = 0;
 	journal.fd = fd;
+	journal.next = -1;
 	if ((journal.buf = evbuffer_new()) == NULL)
 		fatalx("memory: journal");
+	journal_hold();
 }
 
 void
@@ -123,7 +151,8 @@ journal_put(int type, const void *data, size_t len)
 	    evbuffer_add(journal.buf, p, len + 1) == -1)
 		fatalx("memory: journal");
 	free(p);
-	turn_want();
+	if (!journal.rewriting)
+		turn_want();
 }
 
 /* A rewritten journal: the next agent must find this one by its name. */
@@ -136,58 +165,96 @@ journal_named(void)
 	return (0);
 }
 
-int
-journal_sync(void)
+static int
+journal_append(void)
 {
-	uint8_t	*p;
-	size_t	 len;
+	uint8_t	*p = evbuffer_pullup(journal.buf, -1);
+	size_t	 len = evbuffer_get_length(journal.buf);
 
-	if ((len = evbuffer_get_length(journal.buf)) == 0)
-		return (journal_named());
-	p = evbuffer_pullup(journal.buf, -1);
-	if (journal_named() == -1 ||
-	    lseek(journal.fd, journal.end, SEEK_SET) == -1 ||
+	if (lseek(journal.fd, journal.end, SEEK_SET) == -1 ||
 	    write_all(journal.fd, p, len) == -1 ||
 	    fdatasync(journal.fd) == -1) {
-		if (!journal.failing)
-			log_warn("journal in %s cannot be written, nothing is "
-			    "started or reported until it can", env->state_dir);
-		journal.failing = 1;
 		/* Half a record must not stand before the next try. */
 		if (ftruncate(journal.fd, journal.end) == -1)
 			log_warn("journal");
+		journal.held = 0;
 		return (-1);
 	}
-	if (journal.failing)
-		log_info("journal can be written again");
-	journal.failing = 0;
 	journal.end += (off_t)len;
 	evbuffer_drain(journal.buf, len);
 	return (0);
 }
 
-void
-journal_compact(void (*puts)(void))
+static int
+journal_replace(const uint8_t *p, size_t len)
 {
-	uint8_t	*p;
-	size_t	 len;
-	int	 fd;
+	/* Cut: a longer try may have left something, and held is too much. */
+	if (journal.next == -1 || lseek(journal.next, 0, SEEK_SET) == -1 ||
+	    write_all(journal.next, p, len) == -1 ||
+	    ftruncate(journal.next, (off_t)len) == -1 ||
+	    fsync(journal.next) == -1)
+		return (-1);
+	return (renameat(env->state_fd, JOURNAL_NEXT, env->state_fd,
+	    "journal"));
+}
 
-	if (journal.end < JOURNAL_COMPACT + 2 * journal.floor ||
-	    journal_sync() == -1)
-		return;
+/* What waits to be written is in what the owners put, or is over. */
+static int
+journal_rewrite(void (*puts)(void))
+{
+	size_t	 len;
+
+	evbuffer_drain(journal.buf, evbuffer_get_length(journal.buf));
+	journal.rewriting = 1;
 	puts();
+	journal.rewriting = 0;
 	len = evbuffer_get_length(journal.buf);
-	p = evbuffer_pullup(journal.buf, -1);
-	if ((fd = file_replace(env->state_fd, "journal", p, len, 0600)) == -1) {
-		/* The old one goes on; what was put again does no harm. */
-		log_warn("journal not rewritten");
-		journal.floor = journal.end;
-		return;
-	}
+	/* The old one goes on; what was put again does no harm. */
+	if (journal_replace(evbuffer_pullup(journal.buf, -1), len) == -1)
+		return (-1);
 	close(journal.fd);
-	journal.fd = fd;
+	journal.fd = journal.next;
+	journal.next = -1;
 	journal.renamed = 1;
 	journal.end = journal.floor = (off_t)len;
+	journal.held = 0;
+	journal_hold();
 	evbuffer_drain(journal.buf, len);
+	return (0);
+}
+
+int
+journal_sync(void (*puts)(void))
+{
+	if (evbuffer_get_length(journal.buf) == 0)
+		return (journal_named());
+	if (journal_named() == -1 || (journal_append() == -1 &&
+	    (journal_rewrite(puts) == -1 || journal_named() == -1))) {
+		if (!journal.failing)
+			log_warn("journal in %s cannot be written, nothing is "
+			    "started or reported until it can", env->state_dir);
+		journal.failing = 1;
+		journal_hold();
+		return (-1);
+	}
+	if (journal.failing)
+		log_info("journal can be written again");
+	journal.failing = 0;
+	journal_hold();
+	return (0);
+}
+
+void
+journal_compact(void (*puts)(void), int full)
+{
+	off_t	 history = full ? JOURNAL_STEP : JOURNAL_COMPACT;
+
+	if (journal.end < history + 2 * journal.floor)
+		return;
+	if (journal_rewrite(puts) == -1) {
+		log_warn("journal not rewritten");
+		journal.floor = journal.end;
+	}
+	/* Its name, or what was put again, is not yet durable. */
+	turn_want();
 }

@@ -198,6 +198,21 @@ spool_number(const struct spool *s)
 	return (s->last);
 }
 
+static void
+spool_note(struct spool *s)
+{
+	json_t	*j;
+	char	*text;
+
+	j = json_pack("{s:s, s:I, s:I}", "run", s->run_id, "line",
+	    (json_int_t)s->acked, "offset", (json_int_t)s->acked_off);
+	if ((text = json_dumps(j, JSON_COMPACT)) != NULL)
+		journal_put('L', text, strlen(text));
+	free(text);
+	json_decref(j);
+	s->noted_off = s->acked_off;
+}
+
 static int
 spool_write(struct spool *s)
 {
@@ -241,6 +256,11 @@ spool_write_all(void)
 	TAILQ_FOREACH(s, &spools, entry)
 		if (spool_write(s) == -1)
 			rv = -1;
+	/* On a full disk every bit of room counts. */
+	if (rv == -1)
+		TAILQ_FOREACH(s, &spools, entry)
+			if (s->acked_off != s->noted_off)
+				spool_note(s);
 	return (rv);
 }
 
@@ -285,21 +305,6 @@ spool_finish(const char *run_id, uint64_t last)
 	spool_maybe_free(s);
 }
 
-static void
-spool_note(struct spool *s)
-{
-	json_t	*j;
-	char	*text;
-
-	j = json_pack("{s:s, s:I, s:I}", "run", s->run_id, "line",
-	    (json_int_t)s->acked, "offset", (json_int_t)s->acked_off);
-	if ((text = json_dumps(j, JSON_COMPACT)) != NULL)
-		journal_put('L', text, strlen(text));
-	free(text);
-	json_decref(j);
-	s->noted_off = s->acked_off;
-}
-
 void
 spool_puts(void)
 {
@@ -342,8 +347,7 @@ spool_ack(const char *run_id, uint64_t up_to)
 	}
 	if (up_to >= s->want && s->finished && s->sent >= s->last)
 		s->acked = up_to;	/* Those that are lost, too. */
-	/* On a full disk every bit of room counts. */
-	if (s->acked_off - s->noted_off > (s->failing ? 0 : SPOOL_NOTE))
+	if (s->acked_off - s->noted_off > SPOOL_NOTE)
 		spool_note(s);
 	if (full && env->run != NULL && env->run->spool == s)
 		run_resume(env->run);

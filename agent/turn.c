@@ -14,7 +14,7 @@ static struct event	*turn_ev;
 static struct event	*turn_later;
 
 static void
-turn_compact(void)
+turn_puts(void)
 {
 	outbox_puts();
 	record_puts();
@@ -32,7 +32,7 @@ turn_end(int fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	ok = spool_write_all() == 0;
-	if (journal_sync() == -1) {
+	if (journal_sync(turn_puts) == -1) {
 		evtimer_add(turn_later, &second);
 		return;
 	}
@@ -42,7 +42,7 @@ turn_end(int fd, short what, void *arg)
 	run_go();
 	outbox_flush();
 	spool_send_all();
-	journal_compact(turn_compact);
+	journal_compact(turn_puts, !ok);
 }
 
 void

@@ -152,8 +152,7 @@ write_all(int fd, const void *buf, size_t len)
 }
 
 int
-file_replace(int dirfd, const char *name, const void *buf, size_t len,
-    int mode)
+file_write(int dirfd, const char *name, const void *buf, size_t len, int mode)
 {
 	char	 tmp[128];
 	int	 fd = -1, save;
@@ -164,7 +163,7 @@ file_replace(int dirfd, const char *name, const void *buf, size_t len,
 	}
 	if (unlinkat(dirfd, tmp, 0) == -1 && errno != ENOENT)
 		return (-1);
-	fd = openat(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC |
+	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC |
 	    O_NOFOLLOW, (mode_t)mode);
 	if (fd == -1)
 		return (-1);
@@ -176,16 +175,6 @@ file_replace(int dirfd, const char *name, const void *buf, size_t len,
 		errno = save;
 		return (-1);
 	}
-	return (fd);
-}
-
-int
-file_write(int dirfd, const char *name, const void *buf, size_t len, int mode)
-{
-	int	 fd;
-
-	if ((fd = file_replace(dirfd, name, buf, len, mode)) == -1)
-		return (-1);
 	close(fd);
 	return (fsync(dirfd));
 }

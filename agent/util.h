@@ -36,9 +36,6 @@ char	*utf8_limit(const char *, size_t max);
 char	*file_read(const char *path, size_t max, size_t *len);
 /* Whole, durable, or not at all: write, fsync, rename, fsync dir. */
 int	 file_write(int dirfd, const char *name, const void *, size_t, int mode);
-/* All but the last of that: its descriptor, or -1 and nothing has changed. */
-int	 file_replace(int dirfd, const char *name, const void *, size_t,
-	    int mode);
 int	 write_all(int fd, const void *, size_t);
 
 #endif

@@ -329,3 +329,70 @@ test("a disk smaller than the log: what is acknowledged makes room",
 		assert.deepEqual(s.server.errors, []);
 	});
 });
+
+// Too little for the journal to have been told of it when the disk was filled.
+test("a full disk: what was acknowledged before makes room", async (t) => {
+	const s = await scene(t, { enrol: false, server: { heartbeat: 1 } });
+	const { server } = s;
+	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+	    "seq 1 4000\nwhile [ ! -e go ]; do sleep 0.05; done\n" +
+	    "seq 4001 5000\n");
+
+	await on_disk(s, 10, async () => {
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(1);
+		await server.attach("sess_a", "custom:p");
+		server.execute("run_1", "sess_a", "x");
+		await until("4000 lines", () =>
+		    server.logs.get("run_1")?.length === 4000);
+		await server.log_acked();
+		fill_disk(s, 0);
+		fs.writeFileSync(s.work("sess_a", "go"), "");
+		const log = await server.log("run_1");
+		assert.deepEqual(log.filter((l) => l.stream === "stdout")
+		    .map((l) => l.content),
+		    Array.from({ length: 5000 }, (_, i) => `${i + 1}`));
+		assert.deepEqual(server.errors, []);
+	});
+});
+
+// There is room for the lines, which are sent and done with; that of the
+// letters is what former letters had.
+test("a full disk: a large question goes up when those before are answered",
+    async (t) => {
+	const s = await scene(t, { enrol: false });
+	const { server } = s;
+	const at = program(s.dir, "p", `#!/bin/sh
+read -r task
+x=$(head -c 700000 /dev/zero | tr '\\0' a)
+for i in 1 2 3 4 5 6 7 8; do
+printf '{"type":"permission_request","id":"%s","tool":"T","input":{"x":"%s"}}\\n' \
+    $i $x
+read -r answer
+done
+`);
+
+	await on_disk(s, 10, async () => {
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(1);
+		await server.attach("sess_a", "custom:p");
+		fill_disk(s, 2000000);
+		server.execute("run_1", "sess_a", "x");
+		for (let n = 1; n <= 8; n++) {
+			const q = await server.message_of("permission_request",
+			    "run_1", 20000, n);
+			assert.equal(q.request_id, `${n}`);
+			server.answer("run_1", q.request_id, true);
+		}
+		assert.equal((await server.message_of("run_completed", "run_1"))
+		    .status, "completed");
+		await server.log("run_1");
+		assert.deepEqual(server.errors, []);
+		// What is on the disk is whole.
+		await s.agent.stop("SIGKILL");
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(2);
+		assert.deepEqual(server.hellos[1].runs, []);
+		assert.equal(server.hellos[1].session_id, "sess_a");
+	});
+});

@@ -1,7 +1,7 @@
 /* links: agent/journal.c agent/util.c */
 /*
- * A journal that is rewritten while the disk fails: what is put afterwards is
- * in the file that the next agent will read.
+ * A journal that is rewritten while the disk fails or is full: what is put
+ * afterwards is in the file that the next agent will read.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -28,6 +29,8 @@ struct agent		*env = &agent;
 static char		 dir[] = "/tmp/mn-journal-XXXXXX";
 static char		 read_back[64];	/* the small records */
 static int		 failures;	/* of the directory, to come */
+static int		 large;		/* MiB that the owners keep */
+static off_t		 full;		/* others have all the rest of the disk */
 
 /* In place of libc's; the files' own go well. */
 int
@@ -39,6 +42,51 @@ fsync(int fd)
 		return (-1);
 	}
 	return (0);
+}
+
+static off_t
+blocks_of(const char *name)
+{
+	struct stat	 st;
+
+	if (fstatat(agent.state_fd, name, &st, 0) == -1)
+		return (0);
+	return (st.st_blocks * 512);
+}
+
+static off_t
+used(void)
+{
+	return (blocks_of("journal") + blocks_of("journal.next"));
+}
+
+static int
+has_room(int fd, off_t end)
+{
+	struct stat	 st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	if (!full || st.st_blocks * 512 >= end ||
+	    used() + end - st.st_blocks * 512 <= full)
+		return (1);
+	errno = ENOSPC;
+	return (0);
+}
+
+ssize_t
+write(int fd, const void *p, size_t n)
+{
+	if (fd > 2 && !has_room(fd, lseek(fd, 0, SEEK_CUR) + (off_t)n))
+		return (-1);
+	return (syscall(SYS_write, fd, p, n));
+}
+
+int
+fallocate(int fd, int mode, off_t at, off_t n)
+{
+	if (!has_room(fd, at + n))
+		return (-1);
+	return ((int)syscall(SYS_fallocate, fd, mode, at, n));
 }
 
 void
@@ -57,20 +105,38 @@ replay(int type, const uint8_t *data, size_t len)
 static void
 puts_all(void)
 {
+	static uint8_t	 big[BIG];
+	int		 i;
+
+	for (i = 0; i < large; i++)
+		journal_put('X', big, sizeof(big));
 	journal_put('S', "kept ", 5);
+}
+
+static void
+start(void)
+{
+	unlinkat(agent.state_fd, "journal", 0);
+	unlinkat(agent.state_fd, "journal.next", 0);
+	journal_open(replay);
+}
+
+static void
+fill_with(int n)
+{
+	static uint8_t	 big[BIG];
+
+	while (n-- > 0) {
+		journal_put('X', big, sizeof(big));
+		assert_int_equal(journal_sync(puts_all), 0);
+	}
 }
 
 /* More than is rewritten for. */
 static void
 fill(void)
 {
-	static uint8_t	 big[BIG];
-	int		 i;
-
-	for (i = 0; i < 9; i++) {
-		journal_put('X', big, sizeof(big));
-		assert_int_equal(journal_sync(), 0);
-	}
+	fill_with(9);
 }
 
 static off_t
@@ -88,15 +154,16 @@ rewrite(int fail, const char *want)
 	off_t	 before;
 	int	 tries;
 
-	unlinkat(agent.state_fd, "journal", 0);
-	journal_open(replay);
+	start();
 	fill();
 	before = size();
 	failures = fail;
-	journal_compact(puts_all);
+	journal_compact(puts_all, 0);
 	assert_true(size() < before);
+	/* What the history had is free. */
+	assert_true(used() < 6 * BIG);
 	journal_put('R', "after", 5);
-	for (tries = 0; tries <= fail && journal_sync() == -1; tries++)
+	for (tries = 0; tries <= fail && journal_sync(puts_all) == -1; tries++)
 		continue;
 	assert_int_equal(failures, 0);
 	read_back[0] = '\0';
@@ -124,17 +191,63 @@ static void
 test_no_file(void **state)
 {
 	(void)state;
-	unlinkat(agent.state_fd, "journal", 0);
-	journal_open(replay);
+	start();
 	fill();
-	assert_int_equal(mkdirat(agent.state_fd, ".journal.new", 0700), 0);
-	journal_compact(puts_all);
+	unlinkat(agent.state_fd, "journal.next", 0);
+	assert_int_equal(mkdirat(agent.state_fd, "journal.next", 0700), 0);
+	journal_compact(puts_all, 0);
 	journal_put('R', "after", 5);
-	assert_int_equal(journal_sync(), 0);
+	assert_int_equal(journal_sync(puts_all), 0);
 	read_back[0] = '\0';
 	journal_open(replay);
 	assert_string_equal(read_back, "kept after");
-	unlinkat(agent.state_fd, ".journal.new", AT_REMOVEDIR);
+	unlinkat(agent.state_fd, "journal.next", AT_REMOVEDIR);
+}
+
+/* Its own room is enough for ever: of eight letters one is waited for. */
+static void
+test_full(void **state)
+{
+	static uint8_t	 letter[900 * 1024];
+	int		 i;
+
+	(void)state;
+	start();
+	full = used();
+	for (i = 0; i < 8; i++) {
+		journal_put('M', letter, sizeof(letter));
+		assert_int_equal(journal_sync(puts_all), 0);
+	}
+	journal_put('R', "after", 5);
+	assert_int_equal(journal_sync(puts_all), 0);
+	full = 0;
+	read_back[0] = '\0';
+	journal_open(replay);
+	assert_non_null(strstr(read_back, "kept "));
+	assert_string_equal(read_back + strlen(read_back) - 5, "after");
+}
+
+/* More than all that is held: it waits, and is there when there is room. */
+static void
+test_too_full(void **state)
+{
+	static uint8_t	 letter[3 * BIG];
+
+	(void)state;
+	start();
+	full = used();
+	journal_put('M', letter, sizeof(letter));
+	large = 5;
+	assert_int_equal(journal_sync(puts_all), -1);
+	assert_int_equal(journal_sync(puts_all), -1);
+	journal_put('R', "after", 5);
+	full = 0;
+	large = 0;
+	assert_int_equal(journal_sync(puts_all), 0);
+	read_back[0] = '\0';
+	journal_open(replay);
+	assert_non_null(strstr(read_back, "kept "));
+	assert_string_equal(read_back + strlen(read_back) - 5, "after");
 }
 
 static int
@@ -153,6 +266,7 @@ tear_down(void **state)
 {
 	(void)state;
 	unlinkat(agent.state_fd, "journal", 0);
+	unlinkat(agent.state_fd, "journal.next", 0);
 	close(agent.state_fd);
 	return (rmdir(dir));
 }
@@ -164,6 +278,8 @@ main(void)
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad_directory),
 		cmocka_unit_test(test_no_file),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_too_full),
 	};
 
 	if (sodium_init() == -1)
