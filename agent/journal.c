@@ -129,8 +129,7 @@ journal_open(journal_replay replay)
 		if (ftruncate(fd, journal.end) == -1)
 			fatal("journal");
 	}
-	journal.floor = journal.end;
-	journal.held = 0;
+	journal.floor = journal.held = 0;
 	journal.fd = fd;
 	journal.next = -1;
 	if ((journal.buf = evbuffer_new()) == NULL)

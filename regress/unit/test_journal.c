@@ -250,6 +250,23 @@ test_too_full(void **state)
 	assert_string_equal(read_back + strlen(read_back) - 5, "after");
 }
 
+/* Agents that live shortly: each leaves less than is rewritten for. */
+static void
+test_short_lives(void **state)
+{
+	int	 i;
+
+	(void)state;
+	start();
+	for (i = 0; i < 4; i++) {
+		fill_with(5);
+		journal_open(replay);
+		journal_compact(puts_all, 0);
+		assert_int_equal(journal_sync(puts_all), 0);
+		assert_true(size() < 9 * BIG);
+	}
+}
+
 static int
 set_up(void **state)
 {
@@ -280,6 +297,7 @@ main(void)
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_too_full),
+		cmocka_unit_test(test_short_lives),
 	};
 
 	if (sodium_init() == -1)
