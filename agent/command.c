@@ -97,6 +97,7 @@ command_detach(const Marionette__V1__DetachSession *d)
 	Marionette__V1__RunnerMessage		 m;
 	Marionette__V1__SessionSuspended	 b;
 
+	session_withdraw(d->session_id, d->epoch);
 	if (env->session != NULL &&
 	    strcmp(env->session->id, d->session_id) == 0) {
 		if (d->epoch >= env->session->epoch)

@@ -92,6 +92,8 @@ struct run {
 /* session.c */
 const char *session_attach(const Marionette__V1__AttachSession *);
 void	 session_detach(uint64_t epoch, int remove);
+/* It waits to be attached no more. */
+void	 session_withdraw(const char *id, uint64_t epoch);
 void	 session_forget(const char *id);	/* it is not attached */
 void	 session_run_ended(void);
 void	 session_load(const uint8_t *, size_t);

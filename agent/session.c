@@ -267,6 +267,16 @@ session_detach(uint64_t epoch, int remove)
 }
 
 void
+session_withdraw(const char *id, uint64_t epoch)
+{
+	if (later.attach == NULL || later.attach->epoch > epoch ||
+	    strcmp(later.attach->session_id, id) != 0)
+		return;
+	marionette__v1__attach_session__free_unpacked(later.attach, NULL);
+	later.attach = NULL;
+}
+
+void
 session_forget(const char *id)
 {
 	char	*dir;

@@ -470,3 +470,29 @@ read -r a; printf '%s\n' "$a"
 	assert.deepEqual(server.of("permission_request").map((q) =>
 	    q.request_id), ["2"]);
 });
+
+test("a session that is detached while it waits for another's run to end",
+    async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", "#!/bin/sh\ntrap '' TERM\n" +
+	    "read -r task\nwhile :; do sleep 0.1; done\n");
+	const { server } = s;
+
+	s.start(["--agent", `custom:p=${at}`]);
+	await server.connected(1);
+	await server.attach("sess_a", "custom:p");
+	server.execute("run_1", "sess_a", "x");
+	await server.message_of("run_started", "run_1");
+	server.send({ detach_session: { session_id: "sess_a", epoch: 1 } });
+	server.send({ attach_session: { session_id: "sess_b", epoch: 1,
+	    agent: "custom:p" } });
+	server.send({ detach_session: { session_id: "sess_b", epoch: 1 } });
+	await server.message_of("session_suspended");
+	assert.deepEqual(server.of("run_completed"), []);
+	await server.message_of("session_suspended", undefined, 20000, 2);
+	await server.attach("sess_c", "custom:p");
+	assert.deepEqual(server.of("session_attached").map((a) => a.session_id),
+	    ["sess_a", "sess_c"]);
+	assert.deepEqual(server.of("session_suspended").map((a) => a.session_id),
+	    ["sess_b", "sess_a"]);
+});

@@ -222,6 +222,13 @@ session_detach(uint64_t epoch, int remove)
 }
 
 void
+session_withdraw(const char *id, uint64_t epoch)
+{
+	(void)id;
+	(void)epoch;
+}
+
+void
 session_forget(const char *id)
 {
 	CLAIM(id_is(id, "sess"));
