@@ -81,6 +81,7 @@ struct run {
 	int			 fd_ctl;
 	int			 fd_spec;	/* the holder waits here */
 	int			 interrupted;
+	int			 progress_done;	/* 100 % was told last */
 	int			 kill_step;
 	int			 in_close;	/* when all is written */
 	int			 exited;

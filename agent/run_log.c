@@ -84,10 +84,12 @@ run_progress(struct run *r, unsigned int percent, const char *step)
 	Marionette__V1__RunProgress	 b;
 	uint64_t			 now = now_mono();
 
-	/* A hasty program must not fill the journal; 100 % always goes. */
-	if (now - r->progress_at < PROGRESS_MS && percent < 100)
+	/* A hasty program must not fill the journal; 100 % goes at once, once. */
+	if (now - r->progress_at < PROGRESS_MS &&
+	    (percent < 100 || r->progress_done))
 		return;
 	r->progress_at = now;
+	r->progress_done = percent >= 100;
 	marionette__v1__runner_message__init(&m);
 	marionette__v1__run_progress__init(&b);
 	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_RUN_PROGRESS;

@@ -496,3 +496,18 @@ test("a session that is detached while it waits for another's run to end",
 	assert.deepEqual(server.of("session_suspended").map((a) => a.session_id),
 	    ["sess_b", "sess_a"]);
 });
+
+test("a program that says again and again that it is done", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+	    "yes '{\"type\":\"progress\",\"percent\":100}' | head -2000\n");
+
+	s.start(["--agent", `custom:p=${at}`]);
+	await s.server.connected(1);
+	await s.server.attach("sess_a", "custom:p");
+	s.server.execute("run_1", "sess_a", "x");
+	await s.server.message_of("run_completed", "run_1");
+	const told = s.server.of("run_progress").map((p) => p.percent);
+	assert.equal(told[0], 100);
+	assert.ok(told.length < 20, `${told.length} times`);
+});
