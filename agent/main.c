@@ -35,6 +35,7 @@
 #include "util.h"
 
 #define STOP_GRACE	3
+#define STOP_MAX	7	/* for a run's end: a full disk may keep it */
 #define STOP_LINGER	2	/* seconds to tell the server */
 
 struct agent	*env;
@@ -59,15 +60,19 @@ main_signal(evutil_socket_t sig, short what, void *arg)
 void
 agent_stop(const char *why)
 {
+	static const struct timeval	 max = { STOP_MAX, 0 };
+
 	if (env->stopping) {
 		event_base_loopbreak(env->base);
 		return;
 	}
 	log_info("stopping: %s", why);
 	env->stopping = 1;
-	if (env->run != NULL)
+	if (env->run != NULL) {
+		/* What it cannot report before, the next agent does. */
+		event_base_loopexit(env->base, &max);
 		run_kill(env->run, "lost", STOP_GRACE);
-	else
+	} else
 		event_base_loopbreak(env->base);
 }
 

@@ -221,6 +221,30 @@ test("SIGTERM: the run is reported before the agent is gone", async (t) => {
 	assert.deepEqual(processes("sleep 5438"), []);
 });
 
+test("SIGTERM, and no room to say how the run ended: gone all the same",
+    async (t) => {
+	const s = await scene(t, { enrol: false, server: { log_ack: false } });
+	const { server } = s;
+	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+	    "seq 1 300000\nexec sleep 5441\n");
+
+	await on_disk(s, 10, async () => {
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(1);
+		await server.attach("sess_a", "custom:p");
+		server.execute("run_1", "sess_a", "x");
+		await s.agent.says(/its output waits until there is room/);
+		assert.equal((await s.agent.stop("SIGTERM", 15000)).code, 0);
+		server.o.log_ack = true;
+		s.start(["--agent", `custom:p=${at}`]);
+		assert.equal((await server.message_of("run_completed", "run_1"))
+		    .status, "lost");
+		await server.log("run_1");
+		assert.deepEqual(server.lost, []);
+		assert.deepEqual(server.errors, []);
+	});
+});
+
 test("a flood of lines, and a slow server", async (t) => {
 	const s = await scene(t, { enrol: false });
 	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
