@@ -286,14 +286,17 @@ run_spec(struct run *r, struct spec *spec)
 	return (rv);
 }
 
-/* All up to here is durable: the holder may begin. */
+/* All up to here is durable: the holder may begin, the program hear more. */
 void
 run_go(void)
 {
 	struct spec	 spec;
 	struct run	*r = env->run;
 
-	if (r == NULL || r->fd_spec == -1 || r->status != NULL)
+	if (r == NULL)
+		return;
+	run_tell(r);
+	if (r->fd_spec == -1 || r->status != NULL)
 		return;
 	spec_init(&spec);
 	if (run_spec(r, &spec) == -1)

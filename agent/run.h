@@ -118,6 +118,7 @@ void	 run_resume(struct run *);	/* the spool has room again */
 void	 run_write(struct run *, const char *, size_t);
 void	 run_write_json(struct run *, json_t *);
 void	 run_close_in(struct run *);	/* when all is written */
+void	 run_tell(struct run *);	/* the journal has it */
 void	 run_ctl(struct run *, char);
 void	 run_io_free(struct run *);
 

@@ -1,6 +1,7 @@
 /*
  * run_io.c - the pipes of a run: holder started and held back, what the program
- * prints read while the spool has room, what it is told written when it reads.
+ * prints read while the spool has room, what it is told written when it reads,
+ * and not before that it was told is in the journal.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -305,7 +306,8 @@ run_write(struct run *r, const char *p, size_t n)
 		return;
 	if (evbuffer_add(r->in, p, n) == -1)
 		fatalx("memory: run");
-	event_add(r->ev_in, NULL);
+	event_del(r->ev_in);
+	turn_want();
 }
 
 void
@@ -327,7 +329,15 @@ run_close_in(struct run *r)
 	if (r->fd_in == -1)
 		return;
 	r->in_close = 1;
-	event_add(r->ev_in, NULL);
+	turn_want();
+}
+
+void
+run_tell(struct run *r)
+{
+	if (r->fd_in != -1 &&
+	    (evbuffer_get_length(r->in) > 0 || r->in_close))
+		event_add(r->ev_in, NULL);
 }
 
 void

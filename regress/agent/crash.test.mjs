@@ -420,3 +420,50 @@ done
 		assert.equal(server.hellos[1].session_id, "sess_a");
 	});
 });
+
+// Heard by the program, it is acknowledged: else it would be given once more,
+// to the next attempt, and nobody asked.
+test("an answer is heard when its acknowledgement will be, whoever is killed",
+    async (t) => {
+	const s = await scene(t, { enrol: false, server: { heartbeat: 1 } });
+	const { server } = s;
+	const at = program(s.dir, "p", `#!/bin/sh
+read -r task
+ask='{"type":"permission_request","id":"%s","tool":"T","input":{"x":"%s"}}\\n'
+printf "$ask" 1 x
+while [ ! -e go ]; do sleep 0.05; done
+printf "$ask" 2 "$(head -c 70000 /dev/zero | tr '\\0' a)"
+read -r answer
+echo "$answer" >heard
+exec sleep 5442
+`);
+
+	await on_disk(s, 10, async () => {
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(1);
+		await s.agent.stop();
+		// It finds no room to hold: the disk is full already.
+		fs.unlinkSync(`${s.state}/journal.next`);
+		fs.truncateSync(`${s.state}/journal`,
+		    fs.statSync(`${s.state}/journal`).size);
+		const empty = fill_disk(s, 100000);
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(2);
+		await server.attach("sess_a", "custom:p");
+		server.execute("run_1", "sess_a", "x");
+		const q = await server.message_of("permission_request", "run_1");
+		fs.writeFileSync(s.work("sess_a", "go"), "");
+		await s.agent.says(/journal in .* cannot be written/);
+		server.answer("run_1", q.request_id, true);
+		// By the second heartbeat from now it was told, or is not to be.
+		const n = server.beats.length;
+		await until("two heartbeats", () => server.beats.length > n + 1);
+		const heard = fs.existsSync(s.work("sess_a", "heard"));
+		await s.agent.stop("SIGKILL");
+		empty();
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.message_of("run_completed", "run_1");
+		assert.equal(server.of("permission_ack").length > 0, heard);
+		assert.deepEqual(server.errors, []);
+	});
+});

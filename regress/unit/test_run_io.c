@@ -1,7 +1,8 @@
 /* links: agent/run_io.c agent/linebuf.c agent/util.c -ljansson */
 /*
  * The end of a run whose pipes stay open: what is in them is read before they
- * are closed, and waits there as long as the spool has no room.
+ * are closed, and waits there as long as the spool has no room.  What a program
+ * is told waits for the journal.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -90,6 +91,11 @@ leftover_kill(pid_t pid, uint64_t start, uid_t uid, const char *id)
 	(void)id;
 }
 
+void
+turn_want(void)
+{
+}
+
 uint64_t
 leftover_start_time(pid_t pid)
 {
@@ -152,10 +158,53 @@ test_end(void **state)
 	close(in[0]);
 }
 
+/* A part in the pipe does not take with it what came behind it. */
+static void
+test_told(void **state)
+{
+	static char	 buf[100000];
+	struct run	 r = { .fd_spec = -1 };
+	int		 out[2], err[2], ctl[2], in[2];
+	ssize_t		 n;
+
+	(void)state;
+	assert_int_equal(pipe2(out, O_NONBLOCK), 0);
+	assert_int_equal(pipe2(err, O_NONBLOCK), 0);
+	assert_int_equal(pipe2(in, O_NONBLOCK), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ctl), 0);
+	r.out.fd = out[0];
+	r.err.fd = err[0];
+	r.fd_ctl = ctl[0];
+	r.fd_in = in[1];
+	run_read(&r);
+	run_write(&r, buf, sizeof(buf));
+	turn();
+	assert_int_equal(read(in[0], buf, sizeof(buf)), -1);
+	run_tell(&r);
+	turn();
+	run_write(&r, "more", 4);
+	n = read(in[0], buf, sizeof(buf));
+	assert_in_range(n, 1, sizeof(buf) - 1);
+	turn();
+	assert_int_equal(read(in[0], buf, sizeof(buf)), -1);
+	run_close_in(&r);
+	run_tell(&r);
+	turn();
+	assert_int_equal(read(in[0], buf, sizeof(buf)),
+	    (ssize_t)sizeof(buf) - n + 4);
+	assert_int_equal(read(in[0], buf, sizeof(buf)), 0);
+	run_io_free(&r);
+	close(out[1]);
+	close(err[1]);
+	close(ctl[1]);
+	close(in[0]);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_end),
 	};
 
