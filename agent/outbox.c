@@ -1,7 +1,8 @@
 /*
  * outbox.c - messages up that change anything: numbered 1, 2, 3 ..., in the
  * journal before they are sent, kept until the server has acknowledged them,
- * sent again in order on each new stream.
+ * sent again in order on each new stream; a server that does not acknowledge
+ * gets no more than a part of what it would take.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include "agent.h"
 #include "log.h"
 #include "util.h"
+
+#define OUTBOX_AHEAD	1024	/* of the 4096 that a server takes */
 
 /* From outbox_put() (or the journal) until acknowledged. */
 struct letter {
@@ -121,12 +124,15 @@ outbox_flush(void)
 
 	if (!link_is_up())
 		return;
-	TAILQ_FOREACH(l, &outbox, entry)
+	TAILQ_FOREACH(l, &outbox, entry) {
+		if (l->number >= outbox_first() + OUTBOX_AHEAD)
+			return;
 		if (!l->sent) {
 			if (link_send(l->data, l->len) == -1)
 				return;
 			l->sent = 1;
 		}
+	}
 }
 
 void
