@@ -55,12 +55,21 @@ ask_canceled(const char *run, const char *id)
 	outbox_put(&m);
 }
 
+/* Nothing is asked of it any more but its ids: the input may be large. */
+static void
+ask_over(struct ask *a)
+{
+	a->answered = 1;
+	json_decref(a->input);
+	a->input = NULL;
+}
+
 static void
 ask_settled(struct run *r, struct ask *a)
 {
 	if (a->answered)
 		return;
-	a->answered = 1;
+	ask_over(a);
 	if (--r->pending == 0)
 		run_clock_start(r);
 }
@@ -122,9 +131,9 @@ ask_new(struct run *r, const char *id, const char *kind, const char *tool,
 	json = json_dumps(input, JSON_COMPACT | JSON_ENCODE_ANY);
 	if ((unfit = ask_unfit(json)) != NULL) {
 		/* Nobody can judge what he cannot see. */
-		a->answered = 1;
 		ask_log(r, "refused", a->tool, unfit);
 		r->program->kind->answer(r, a, 0, unfit, NULL, NULL);
+		ask_over(a);
 		free(json);
 		return;
 	}
