@@ -122,6 +122,9 @@ journal_open(journal_replay replay)
 	if ((f = fdopen(dup(fd), "r")) == NULL)
 		fatal("journal");
 	journal.end = journal_read(f, replay);
+	/* It is cut where it ends, and not where the disk reads no more. */
+	if (ferror(f))
+		fatal("state directory %s: journal", env->state_dir);
 	fclose(f);
 	if (journal.end != st.st_size) {
 		log_warnx("journal: %lld bytes of torn tail dropped",

@@ -103,18 +103,22 @@ spool_scan(struct spool *s)
 {
 	uint32_t	 len;
 	struct stat	 st;
+	ssize_t		 n = 0;
 
 	s->last = s->acked;
 	s->end = s->acked_off;
 	if (fstat(s->fd, &st) == -1)
 		fatal("spool %s", s->run_id);
 	while (s->end + (off_t)sizeof(len) <= st.st_size &&
-	    pread(s->fd, &len, sizeof(len), s->end) == sizeof(len) &&
+	    (n = pread(s->fd, &len, sizeof(len), s->end)) == sizeof(len) &&
 	    len > 0 && len <= SPOOL_RECORD_MAX &&
 	    s->end + (off_t)(sizeof(len) + len) <= st.st_size) {
 		s->end += (off_t)(sizeof(len) + len);
 		s->last++;
 	}
+	/* It is cut where it ends, and not where the disk reads no more. */
+	if (n == -1)
+		fatal("spool %s", s->run_id);
 	if (ftruncate(s->fd, s->end) == -1)
 		log_warn("spool %s", s->run_id);
 	s->sent = s->acked;

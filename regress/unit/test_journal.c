@@ -9,10 +9,12 @@
 #include <stdint.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -92,6 +94,38 @@ fallocate(int fd, int mode, off_t at, off_t n)
 void
 turn_want(void)
 {
+}
+
+/* A disk that reads no more, after so many bytes. */
+static off_t		 unread;
+
+static ssize_t
+file_get(void *arg, char *buf, size_t n)
+{
+	int	 fd = *(int *)arg;
+
+	if (unread != 0 && lseek(fd, 0, SEEK_CUR) >= unread) {
+		errno = EIO;
+		return (-1);
+	}
+	return (read(fd, buf, n));
+}
+
+static int
+file_close(void *arg)
+{
+	return (close(*(int *)arg));
+}
+
+FILE *
+fdopen(int fd, const char *mode)
+{
+	static const cookie_io_functions_t	 io = { .read = file_get,
+						    .close = file_close };
+	static int				 at;
+
+	at = fd;
+	return (fopencookie(&at, mode, io));
 }
 
 static void
@@ -250,6 +284,29 @@ test_too_full(void **state)
 	assert_string_equal(read_back + strlen(read_back) - 5, "after");
 }
 
+/* It is not taken for one that ends there, and cut. */
+static void
+test_unread(void **state)
+{
+	off_t	 before;
+	pid_t	 pid;
+	int	 status;
+
+	(void)state;
+	start();
+	fill_with(3);
+	before = size();
+	unread = 2 * BIG;
+	if ((pid = fork()) == 0) {
+		journal_open(replay);
+		_exit(0);
+	}
+	unread = 0;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(size(), before);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
 /* Agents that live shortly: each leaves less than is rewritten for. */
 static void
 test_short_lives(void **state)
@@ -298,6 +355,7 @@ main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_too_full),
 		cmocka_unit_test(test_short_lives),
+		cmocka_unit_test(test_unread),
 	};
 
 	if (sodium_init() == -1)

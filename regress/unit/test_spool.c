@@ -7,10 +7,13 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,6 +28,17 @@ struct agent		*env = &agent;
 
 static char		 dir[] = "/tmp/mn-spool-XXXXXX";
 static char		 sent[256];	/* content/text of lines, with | */
+static off_t		 unread;	/* from here the disk reads no more */
+
+ssize_t
+pread(int fd, void *p, size_t n, off_t at)
+{
+	if (unread != 0 && at >= unread) {
+		errno = EIO;
+		return (-1);
+	}
+	return (syscall(SYS_pread64, fd, p, n, at));
+}
 
 int
 link_is_up(void)
@@ -67,8 +81,10 @@ journal_put(int type, const void *p, size_t n)
 struct record *
 record_find(const char *id)
 {
+	static struct record	 known;
+
 	(void)id;
-	return (NULL);
+	return (&known);
 }
 
 void
@@ -122,6 +138,34 @@ test_refused(void **state)
 	assert_false(spool_holds("run_1"));
 }
 
+/* It is not taken for one that ends there, and cut. */
+static void
+test_unread(void **state)
+{
+	struct stat	 before, after;
+	struct spool	*s;
+	pid_t		 pid;
+	int		 status;
+
+	(void)state;
+	s = spool_new("run_2");
+	assert_non_null(s);
+	put(s, "one", "");
+	put(s, "two", "");
+	assert_int_equal(spool_write_all(), 0);
+	assert_int_equal(fstatat(agent.state_fd, "spool/run_2", &before, 0), 0);
+	if ((pid = fork()) == 0) {
+		unread = 1;
+		spool_open_all();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(fstatat(agent.state_fd, "spool/run_2", &after, 0), 0);
+	assert_int_equal(after.st_size, before.st_size);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	unlinkat(agent.state_fd, "spool/run_2", 0);
+}
+
 static int
 set_up(void **state)
 {
@@ -147,6 +191,7 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_unread),
 	};
 
 	return (cmocka_run_group_tests(tests, set_up, tear_down));
