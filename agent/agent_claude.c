@@ -339,5 +339,5 @@ claude_release(struct run *r)
 
 const struct kind	kind_claude = {
 	"claude", claude_start, claude_begin, claude_line, claude_answer,
-	claude_interrupt, claude_ended, claude_release
+	claude_interrupt, claude_ended, NULL, claude_release
 };

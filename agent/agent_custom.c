@@ -125,12 +125,26 @@ custom_keep(struct run *r, json_t *j)
 	char	*text;
 
 	text = json_dumps(json_object_get(j, "context"), JSON_ENCODE_ANY);
-	if (text == NULL || strlen(text) > CONTEXT_MAX)
+	if (text == NULL || strlen(text) > CONTEXT_MAX) {
 		run_system(r, "warn", "A context without content, or larger "
 		    "than 64 KiB, was not kept.");
-	else if (place_write(r->session->dir, "context", text) == -1)
+		free(text);
+		return;
+	}
+	free(r->kd);
+	r->kd = text;
+}
+
+/* The last of a turn is made durable: a thousand would keep us from others. */
+static void
+custom_turn(struct run *r)
+{
+	if (r->kd == NULL)
+		return;
+	if (place_write(r->session->dir, "context", r->kd) == -1)
 		log_warn("session %s: context", r->session->id);
-	free(text);
+	free(r->kd);
+	r->kd = NULL;
 }
 
 static void
@@ -194,5 +208,5 @@ custom_ended(struct run *r, int wait_status)
 
 const struct kind	kind_custom = {
 	"custom", custom_start, custom_begin, custom_line, custom_answer, NULL,
-	custom_ended, NULL
+	custom_ended, custom_turn, custom_turn
 };

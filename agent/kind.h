@@ -29,6 +29,8 @@ struct kind {
 	void	(*interrupt)(struct run *);
 	/* It ended by itself with this status: result, error. */
 	void	(*ended)(struct run *, int wait_status);
+	/* At the end of each turn, while it runs; or NULL. */
+	void	(*turn)(struct run *);
 	void	(*release)(struct run *);
 };
 

@@ -296,6 +296,8 @@ run_go(void)
 	if (r == NULL)
 		return;
 	run_tell(r);
+	if (r->program->kind->turn != NULL)
+		r->program->kind->turn(r);
 	if (r->fd_spec == -1 || r->status != NULL)
 		return;
 	spec_init(&spec);

@@ -537,3 +537,23 @@ test("a program with more to ask than a server takes at once", async (t) => {
 	await server.message_of("permission_request", "run_1", 20000, 5000);
 	assert.deepEqual(server.errors, []);
 });
+
+// Each is made durable, which takes its time; a kill is to be heard meanwhile.
+test("a program that leaves one context after the other is still killed",
+    async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+	    "exec yes '{\"type\":\"context\",\"context\":1}'\n");
+	const { server } = s;
+
+	s.start(["--agent", `custom:p=${at}`]);
+	await server.connected(1);
+	await server.attach("sess_a", "custom:p");
+	server.execute("run_1", "sess_a", "x");
+	await until("lines", () => server.logs.get("run_1")?.length > 10);
+	server.send({ kill_run: { run_id: "run_1", grace_seconds: 1 } });
+	assert.equal((await server.message_of("run_completed", "run_1")).status,
+	    "canceled");
+	assert.equal(fs.readFileSync(`${s.root}/sess_a/context`, "utf8"), "1");
+	assert.deepEqual(server.errors, []);
+});
