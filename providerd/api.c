@@ -1,7 +1,11 @@
 /*
- * api.c - agent configurations for the web: AGENT_CONFIG_*.  The plain key is
- * in the vault while the tenant's data key is fetched, and is gone as soon as
- * it is sealed.  Reads are rendered by storaged; a key is never in them.
+ * api.c - agent configurations for the web: AGENT_CONFIG_*.  The key is sealed
+ * in the turn that brings it, with the data key that its tenant gets if there
+ * is none yet, so that no number of held keys leaves no room for it.  Reads are
+ * rendered by storaged; a key is never in them.
+ *
+ * Refuses: unavailable, when 512 are being made, or from half of that on a
+ * quarter of them for this tenant.
  */
 #include <sodium.h>
 #include <stdlib.h>
@@ -11,9 +15,11 @@
 #include "providerd.h"
 #include "relay.h"
 
-#define HINT	4	/* last characters of a key, shown to its owner */
+#define HINT		4	/* last characters of a key, shown to its owner */
+#define CREATIONS_MAX	512	/* 10 KB each */
 
 struct creation {			/* until AGENT_CONFIG_PUT is asked */
+	TAILQ_ENTRY(creation) entry;
 	struct ticket	 ticket;
 	char		 id[ID_SIZE];
 	char		 name[65], agent[65], model[129];
@@ -24,33 +30,50 @@ struct creation {			/* until AGENT_CONFIG_PUT is asked */
 	uint8_t		 idem_hash[32];
 	size_t		 idem_hash_len;
 	uint8_t		 is_default;
-	uint8_t		*key;		/* in the vault */
-	size_t		 key_len;
+	uint8_t		 data_key[DATA_KEY_SEALED];	/* a new one */
 	uint8_t		 sealed[SEALED_MAX];
-	size_t		 sealed_len;
-	int		 have_key;	/* the data key's row came */
+	size_t		 sealed_len;	/* 0: there is no key */
+	int		 is_ready;	/* with the tenant's own data key */
 };
+
+static TAILQ_HEAD(, creation) creations = TAILQ_HEAD_INITIALIZER(creations);
+static unsigned int	 ncreations;
 
 static void
 creation_free(struct creation *c)
 {
-	vault_give(c->key, c->key_len);
+	TAILQ_REMOVE(&creations, c, entry);
+	ncreations--;
 	freezero(c, sizeof(*c));
 }
 
+/* One tenant alone does not take what all are to have. */
+static int
+creations_are_full(const char *tenant)
+{
+	const struct creation	*c;
+	unsigned int		 own = 0;
+
+	if (ncreations < CREATIONS_MAX / 2)
+		return (0);
+	TAILQ_FOREACH(c, &creations, entry)
+		own += strcmp(c->ticket.tenant, tenant) == 0;
+	return (ncreations >= CREATIONS_MAX || own >= CREATIONS_MAX / 4);
+}
+
 static void
-set_hint(struct creation *c)
+set_hint(struct creation *c, const uint8_t *key, size_t len)
 {
 	size_t	 i;
 
 	/* A short key would be told whole. */
-	if (c->key_len < 4 * HINT)
+	if (len < 4 * HINT)
 		return;
-	for (i = c->key_len - HINT; i < c->key_len; i++)
-		if (c->key[i] <= 0x20 || c->key[i] >= 0x7f)
+	for (i = len - HINT; i < len; i++)
+		if (key[i] <= 0x20 || key[i] >= 0x7f)
 			return;
 	strlcpy(c->hint, "...", sizeof(c->hint));
-	memcpy(c->hint + 3, c->key + c->key_len - HINT, HINT);
+	memcpy(c->hint + 3, key + len - HINT, HINT);
 }
 
 static struct creation *
@@ -60,17 +83,15 @@ creation_new(const struct ticket *t, const struct msg_agent_config_create *m)
 
 	if ((c = calloc(1, sizeof(*c))) == NULL)
 		fatal("agent config");
-	if (m->key_len > 0) {
-		if ((c->key = vault_take(m->key_len)) == NULL) {
-			free(c);
-			return (NULL);
-		}
-		memcpy(c->key, m->key, m->key_len);
-		c->key_len = m->key_len;
-		set_hint(c);
-	}
+	TAILQ_INSERT_TAIL(&creations, c, entry);
+	ncreations++;
 	c->ticket = *t;
 	id_make(c->id, "acfg");
+	config_new_data_key(c->data_key, t->tenant);
+	if (m->key_len > 0)
+		c->sealed_len = config_seal(c->sealed, t->tenant, c->id,
+		    c->data_key, sizeof(c->data_key), m->key, m->key_len);
+	set_hint(c, m->key, m->key_len);
 	strlcpy(c->name, m->name, sizeof(c->name));
 	strlcpy(c->agent, m->agent, sizeof(c->agent));
 	strlcpy(c->model, m->model, sizeof(c->model));
@@ -92,10 +113,9 @@ on_data_key_row(struct peer *p, uint64_t ref, const struct msg_data_key_row *m)
 	if ((a = ask_find(p, ref)) == NULL || a->told)
 		return;
 	c = a->arg;
-	c->have_key = 1;
-	if (c->key_len > 0)
-		c->sealed_len = config_seal(c->sealed, c->ticket.tenant,
-		    c->id, m->data_key, m->data_key_len, c->key, c->key_len);
+	c->is_ready = c->sealed_len == 0 || config_seal_anew(c->sealed,
+	    c->sealed_len, c->ticket.tenant, c->id, c->data_key, m->data_key,
+	    m->data_key_len) == 0;
 }
 
 static void
@@ -135,7 +155,7 @@ data_key_done(struct ask *a, const struct answer *ans)
 	if (ans->code[0] != '\0' && strcmp(ans->code, "replayed") != 0)
 		/* Nothing of the client's own was written yet. */
 		refuse(p, a->client_ref, "unavailable", ans->text);
-	else if (!c->have_key || (c->key_len > 0 && c->sealed_len == 0)) {
+	else if (!c->is_ready) {
 		log_warnx("tenant %s: its data key does not open with this "
 		    "encryption key", c->ticket.tenant);
 		refuse(p, a->client_ref, "internal_error",
@@ -152,7 +172,6 @@ on_agent_config_create(struct peer *p, uint64_t ref,
 	struct msg_data_key_put	 put;
 	struct creation		*c;
 	struct ticket		 t;
-	uint8_t			 data_key[DATA_KEY_SEALED];
 
 	if (!authorised(p, ref, m->ticket, m->ticket_len,
 	    SCOPE_W(SCOPE_CREDENTIALS), &t))
@@ -165,15 +184,15 @@ on_agent_config_create(struct peer *p, uint64_t ref,
 		    "api_key, base_url: expected printable text");
 		return;
 	}
-	if ((c = creation_new(&t, m)) == NULL) {
-		refuse(p, ref, "unavailable",
-		    "no room for one more key; try again later");
+	if (creations_are_full(t.tenant)) {
+		refuse(p, ref, "unavailable", "128 agent configs of one "
+		    "tenant, or 512 of all, are being stored; try again");
 		return;
 	}
-	config_new_data_key(data_key, t.tenant);
+	c = creation_new(&t, m);
 	put.tenant = t.tenant;
-	put.data_key = data_key;
-	put.data_key_len = sizeof(data_key);
+	put.data_key = c->data_key;
+	put.data_key_len = sizeof(c->data_key);
 	if (ask_for(p, ref, PROC_STORAGED, MSG_DATA_KEY_PUT, &put,
 	    RELAY_SECONDS, data_key_done, c) == NULL) {
 		creation_free(c);

@@ -107,6 +107,24 @@ config_seal(uint8_t *out, const char *tenant, const char *id,
 	return (n);
 }
 
+int
+config_seal_anew(uint8_t *sealed, size_t sealed_len, const char *tenant,
+    const char *id, const uint8_t from[DATA_KEY_SEALED],
+    const uint8_t *data_key, size_t data_key_len)
+{
+	uint8_t	*key = vault_desk()->key;
+	ssize_t	 n;
+	int	 rc = -1;
+
+	n = config_open(key, tenant, id, from, DATA_KEY_SEALED, sealed,
+	    sealed_len);
+	if (n != -1 && config_seal(sealed, tenant, id, data_key, data_key_len,
+	    key, (size_t)n) == sealed_len)
+		rc = 0;
+	sodium_memzero(key, KEY_MAX);
+	return (rc);
+}
+
 ssize_t
 config_open(uint8_t *out, const char *tenant, const char *id,
     const uint8_t *data_key, size_t data_key_len, const uint8_t *sealed,

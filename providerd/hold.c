@@ -97,13 +97,15 @@ hold_new(const struct ticket *t, const struct msg_key_hold *m,
 		return ("this key_ref is held already");
 	*code = "unavailable";
 	if (share_is_taken(t->tenant))
-		return ("too many keys of this tenant are held; terminate "
-		    "sessions with keys of their own");
+		return ("this tenant has its quarter of the 4 MB for keys of "
+		    "sessions, and half of all is taken; terminate sessions "
+		    "that have keys of their own");
 	if ((h = calloc(1, sizeof(*h))) == NULL)
 		fatal("hold");
 	if ((h->key = vault_take(m->key_len)) == NULL) {
 		free(h);
-		return ("no room for one more key; try again later");
+		return ("the 4 MB for keys of sessions are taken; try again "
+		    "later");
 	}
 	strlcpy(h->ref, m->key_ref, sizeof(h->ref));
 	strlcpy(h->tenant, t->tenant, sizeof(h->tenant));

@@ -84,10 +84,13 @@ void	 config_new_data_key(uint8_t out[DATA_KEY_SEALED], const char *tenant);
 size_t	 config_seal(uint8_t *out, const char *tenant, const char *id,
 	    const uint8_t *data_key, size_t data_key_len, const uint8_t *key,
 	    size_t key_len);
+/* The same again, in place, with another data key of the tenant's; or -1. */
+int	 config_seal_anew(uint8_t *sealed, size_t, const char *tenant,
+	    const char *id, const uint8_t from[DATA_KEY_SEALED],
+	    const uint8_t *data_key, size_t);
 /* The way back, into out (KEY_MAX, in the vault): length or -1. */
 ssize_t	 config_open(uint8_t *out, const char *tenant, const char *id,
-	    const uint8_t *data_key, size_t data_key_len,
-	    const uint8_t *sealed, size_t sealed_len);
+	    const uint8_t *data_key, size_t, const uint8_t *sealed, size_t);
 
 /* seal.c */
 /* Fit to become a credential: UTF-8, no control bytes, not too long. */

@@ -19,7 +19,7 @@
 
 static uint8_t		 pk[32], sk[32];
 static int		 verified = 1;		/* the runner's Hello */
-static const char	*code;			/* of the last answer */
+static const char	*code, *why;		/* of the last answer */
 static uint8_t		 plain[CREDENTIAL_MAX];
 static size_t		 plain_len;
 static struct ask	 loading = { .client_ref = 9 };
@@ -48,8 +48,8 @@ refuse(struct peer *p, uint64_t ref, const char *c, const char *text)
 {
 	(void)p;
 	(void)ref;
-	(void)text;
 	code = c;
+	why = text;
 }
 
 struct ask *
@@ -256,6 +256,7 @@ share(void **state)
 	for (n = 0; n < 100; n++)
 		assert_string_equal(hold("other", KEY_MAX), "");
 	assert_string_equal(hold("greedy", 20), "unavailable");
+	assert_non_null(strstr(why, "quarter of the 4 MB"));
 	drop_all();
 }
 
