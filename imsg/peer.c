@@ -59,6 +59,8 @@ peer_of(enum proc proc)
 static void
 channel_close(struct channel *c)
 {
+	uint32_t	 generation = c->generation;
+
 	if (c->fd == -1)
 		return;
 	if (c->ev_read != NULL)
@@ -72,6 +74,7 @@ channel_close(struct channel *c)
 	freezero(c->in, c->in_size);
 	freezero(c->out, c->out_size);
 	channel_init(c, c->peer, c->bulk);
+	c->generation = generation;
 }
 
 void

@@ -31,7 +31,7 @@ struct channel {
 	struct peer	*peer;
 	int		 fd;		/* -1: closed */
 	int		 bulk;
-	uint32_t	 generation;
+	uint32_t	 generation;	/* stays when it is closed */
 	struct event	*ev_read;
 	struct event	*ev_write;	/* pending only while the socket is full */
 	uint8_t		*in;

@@ -287,6 +287,7 @@ channel_closed(struct peer *p, const char *why)
 	if (why != NULL) {
 		log_warnx("channel to %s: %s", p->name, why);
 		m.peer = (uint8_t)p->proc;
+		m.generation = p->ctl.generation;
 		m.why = why;
 		send_proc_accused(peer_of(PROC_PARENT), 0, &m);
 	}

@@ -42,7 +42,7 @@ edges_wire(struct child *ch)
 		if (edge == 0 || i == PROC_PARENT ||
 		    other->state != CHILD_READY)
 			continue;
-		generation++;
+		ch->edge[i] = other->edge[ch->proc] = ++generation;
 		hand_out(ch, other, 0, generation);
 		if (edge == 2)
 			hand_out(ch, other, 1, generation);

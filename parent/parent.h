@@ -73,6 +73,7 @@ struct child {
 	char		 root[256];
 	enum child_state state;
 	uint32_t	 generation;
+	uint32_t	 edge[PROC_MAX];	/* generation of each; 0 none */
 	uint64_t	 started_ms;	/* Unix, to be shown */
 	uint64_t	 started_at;	/* monotonic ms */
 	uint64_t	 pong_ms;	/* monotonic: last answer */

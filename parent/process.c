@@ -208,6 +208,7 @@ child_died(struct child *ch, int status)
 			    (long)ch->pid, WEXITSTATUS(status));
 	}
 	peer_close(peer_of(ch->proc));
+	memset(ch->edge, 0, sizeof(ch->edge));
 	ch->pid = 0;
 	ch->state = CHILD_DOWN;
 	if (env->stopping)
@@ -280,9 +281,15 @@ on_proc_accused(struct peer *p, uint64_t ref, const struct msg_proc_accused *m)
 
 	(void)ref;
 	/* Only whom it has a channel to. */
-	if (m->peer >= PROC_MAX || proc_edges[p->proc][m->peer] == 0 ||
-	    (ch = &env->child[m->peer])->pid == 0)
+	if (m->peer >= PROC_MAX || proc_edges[p->proc][m->peer] == 0)
 		return;
+	ch = &env->child[m->peer];
+	/* Who is there now has not said it: the accuser read it late. */
+	if (m->generation == 0 || ch->edge[p->proc] != m->generation) {
+		log_warnx("%s broke the protocol before its end, says %s: %s",
+		    proc_names[m->peer], p->name, m->why);
+		return;
+	}
 	log_warnx("%s broke the protocol, says %s: %s", proc_names[m->peer],
 	    p->name, m->why);
 	kill(ch->pid, SIGKILL);

@@ -204,6 +204,7 @@ broken(int n)
 		break;
 	case 6: raw(PROC_SESSIOND, 16, MSG_AUTH_RENEW, FRAME_FD, "", 0,
 		    STDERR_FILENO); break;
+	case 7: broken(4); broken(5); break;
 	}
 }
 
@@ -286,7 +287,7 @@ captured_init(void)
 	FILE		*f;
 	int		 i;
 
-	for (i = 0; i < BROKEN + 7; i++)
+	for (i = 0; i < BROKEN + 8; i++)
 		signal(SIGRTMIN + i, captured_now);
 	if (path == NULL || (f = fopen(path, "r")) == NULL)
 		return;

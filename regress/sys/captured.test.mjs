@@ -149,6 +149,38 @@ test("a flood: the owners serve the others meanwhile, and do not grow",
 	assert.ok(is < was + 64 * 1024, `${was} to ${is} KB`);
 });
 
+// taskd hears it when the one who said it has a successor; before those that
+// die so often that a successor takes its time.
+test("what it said to two, one of whom was slow: it is replaced once",
+    async () => {
+	const pongs = () => server.proc.err.split("PROC_PONG from taskd").length;
+	const deaths = () => server.proc.err.split(/api \(pid \d+\) was/).length;
+	const pong = async () => {
+		const n = pongs();
+		await until("an answer of taskd's", () => pongs() > n, 20000, 5);
+	};
+	const { taskd } = await server.processes();
+	const n = deaths();
+	let now;
+
+	await pong();		// the next ping comes behind what is said
+	process.kill(taskd.pid, "SIGSTOP");
+	try {
+		const pid = await capture(BROKEN + 7);
+		now = await until("it to be replaced", async () => {
+			const { api } = await server.processes();
+			return api.pid !== pid && api.ready && api;
+		}, 20000, 50);
+	} finally {
+		process.kill(taskd.pid, "SIGCONT");
+	}
+	await theirs.must(200, "GET", `/api/v1/tasks/${task.id}`);
+	await pong();		// the parent has heard what taskd says of it
+	await theirs.must(200, "GET", `/api/v1/tasks/${task.id}`);
+	assert.equal(deaths(), n + 1, "its successor was killed");
+	assert.equal((await server.processes()).api.pid, now.pid);
+});
+
 for (const [i, what] of WRONG.entries())
 	test(`what it may not say, ${what}: it is dropped and replaced`, async () => {
 		const before = await server.processes();
