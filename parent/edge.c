@@ -5,9 +5,19 @@
  */
 #include <sys/socket.h>
 
+#include <unistd.h>
+
 #include "log.h"
 #include "parent.h"
 #include "parent_msg.h"
+
+/* Who is gone, but not reaped yet, gets none: the other reads its end. */
+static void
+hand(struct child *to, const struct msg_proc_peer *m, int fd)
+{
+	if (send_proc_peer(peer_of(to->proc), 0, m, fd) == -1)
+		close(fd);
+}
 
 static void
 hand_out(struct child *a, struct child *b, int bulk, uint32_t generation)
@@ -24,9 +34,9 @@ hand_out(struct child *a, struct child *b, int bulk, uint32_t generation)
 	m.bulk = (uint8_t)bulk;
 	m.generation = generation;
 	m.peer = (uint8_t)b->proc;
-	send_proc_peer(peer_of(a->proc), 0, &m, sv[0]);
+	hand(a, &m, sv[0]);
 	m.peer = (uint8_t)a->proc;
-	send_proc_peer(peer_of(b->proc), 0, &m, sv[1]);
+	hand(b, &m, sv[1]);
 }
 
 void

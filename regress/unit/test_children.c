@@ -1,8 +1,9 @@
 /* links: parent/process.c parent/edge.c parent/configure.c parent_msg regress/unit/far.c */
 /*
- * The parent's workers: an accusation that comes when the accused has a
- * successor.  The program of every worker is this test: it takes down what it
- * is told at first, and waits.
+ * The parent's workers, two things at once: an accusation that comes when the
+ * accused has a successor, a death between two who are given a channel.  The
+ * program of every worker is this test: it takes down what it is told at
+ * first, and waits.
  */
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -188,6 +189,17 @@ wired(enum proc proc, enum proc with)
 	return (got.peer.generation);
 }
 
+static unsigned int
+open_fds(void)
+{
+	unsigned int	 n = 0;
+	int		 fd;
+
+	for (fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return (n);
+}
+
 /* Who has broken the protocol is ended, and nobody for what he did before. */
 static void
 test_accused(void **state)
@@ -216,6 +228,24 @@ test_accused(void **state)
 	assert_int_equal(killed, accused->pid);
 	die(accused);
 	die(accuser);
+}
+
+/* Two are given a channel, and one is gone: the other hears it. */
+static void
+test_wire(void **state)
+{
+	struct child	*gone;
+	unsigned int	 before;
+
+	(void)state;
+	ready(gone = begin(PROC_TASKD));
+	begin(PROC_SESSIOND);
+	peer_close(peer_of(PROC_TASKD));	/* its death comes later */
+	before = open_fds();
+	ready(&env->child[PROC_SESSIOND]);
+	hush();
+	assert_int_equal(open_fds(), before);
+	die(gone);
 }
 
 static int
@@ -257,6 +287,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test_setup_teardown(test_accused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wire, setup, teardown),
 	};
 	int			 fd, rc;
 
