@@ -239,8 +239,15 @@ child_configure(struct child *ch)
 void
 child_reload(struct child *ch)
 {
-	/* Half told it would be worse than started again. */
-	if ((ch->state == CHILD_READY || ch->state == CHILD_STARTING) &&
-	    child_options(ch) == -1)
+	if (ch->state == CHILD_STARTING) {
+		/*
+		 * It reads nothing until it is ready, which it may never be
+		 * with what it was told: started again, and not by a fault of
+		 * its own.
+		 */
+		ch->state = CHILD_DOWN;
+		kill(ch->pid, SIGKILL);
+	} else if (ch->state == CHILD_READY && child_options(ch) == -1)
+		/* Half told it would be worse than started again. */
 		kill(ch->pid, SIGKILL);
 }

@@ -78,7 +78,8 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 		children_reap();
 		break;
 	case SIGHUP:
-		reload();
+		if (env->stopping == 0)
+			reload();
 		break;
 	case SIGTERM:
 	case SIGINT:

@@ -111,7 +111,7 @@ void	 edges_wire(struct child *);	/* it became ready */
 /* -1, having said why: a file that the worker needs cannot be read. */
 int	 child_configure(struct child *);
 int	 child_options(struct child *);
-/* Tells a running one its configuration again. */
+/* Tells it its configuration again; one that is not ready is started anew. */
 void	 child_reload(struct child *);
 
 /* ---- postgres.c ---- */

@@ -1,9 +1,9 @@
 /* links: parent/process.c parent/edge.c parent/configure.c parent_msg regress/unit/far.c */
 /*
  * The parent's workers, two things at once: an accusation that comes when the
- * accused has a successor, a death between two who are given a channel.  The
- * program of every worker is this test: it takes down what it is told at
- * first, and waits.
+ * accused has a successor, a death between two who are given a channel, a
+ * reload while a worker is being started.  The program of every worker is this
+ * test: it takes down what it is told at first, and waits.
  */
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -136,6 +136,29 @@ work(void)
 		pause();
 }
 
+/* Has a worker been told this?  Waits for it; 0 when it never comes. */
+static int
+was_told(const char *text)
+{
+	static char	 all[1 << 20];
+	unsigned int	 i;
+	ssize_t		 n;
+	int		 fd;
+
+	for (i = 0; i < 1000; i++) {
+		assert_int_not_equal(fd = open(told_path, O_RDONLY), -1);
+		n = read(fd, all, sizeof(all));
+		close(fd);
+		if (n > 0 && memmem(all, (size_t)n, text, strlen(text)) != NULL)
+			return (1);
+		children_reap();
+		children_tick();
+		peers_flush();
+		usleep(10000);
+	}
+	return (0);
+}
+
 /* ---- the parent ---- */
 
 static void
@@ -248,6 +271,27 @@ test_wire(void **state)
 	die(gone);
 }
 
+/* A worker that is busy with its start is told the new configuration too. */
+static void
+test_reload(void **state)
+{
+	struct child	*ch = &env->child[PROC_TASKD];
+	char		 limit[16];
+	unsigned int	 i;
+
+	(void)state;
+	for (i = 0; i < 6; i++) {
+		conf.queued_tasks = 77000 + i;
+		snprintf(limit, sizeof(limit), "%lld", conf.queued_tasks);
+		if (i == 0)
+			child_start(ch);
+		else
+			child_reload(ch);
+		assert_true(was_told(limit));
+		assert_int_equal(env->stopping, 0);
+	}
+}
+
 static int
 setup(void **state)
 {
@@ -288,6 +332,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test_setup_teardown(test_accused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wire, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
 	};
 	int			 fd, rc;
 
