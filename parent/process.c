@@ -428,6 +428,8 @@ stop_tick(void)
 
 	if (since == 0)
 		since = mono_ms();
+	if (env->stopping == 1)
+		children_stop();	/* who became ready meanwhile, too */
 	/* Behind what runnerd has told the runners, or without it. */
 	if (env->child[PROC_RUNNERD].state != CHILD_DRAINING)
 		child_drain(PROC_RUNNER);

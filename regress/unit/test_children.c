@@ -2,8 +2,8 @@
 /*
  * The parent's workers, two things at once: an accusation that comes when the
  * accused has a successor, a death between two who are given a channel, a
- * reload while a worker is being started.  The program of every worker is this
- * test: it takes down what it is told at first, and waits.
+ * reload and a stop while a worker is being started.  The program of every
+ * worker is this test: it takes down what it is told at first, and waits.
  */
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -292,6 +292,25 @@ test_reload(void **state)
 	}
 }
 
+/* Who becomes ready while the server stops takes nothing new either. */
+static void
+test_stop(void **state)
+{
+	struct child	*late;
+
+	(void)state;
+	ready(begin(PROC_ADMIN));
+	late = begin(PROC_API);
+	env->stopping = 1;
+	children_stop();
+	expect(PROC_ADMIN, MSG_PROC_DRAIN);
+	children_tick();
+	ready(late);
+	children_tick();
+	expect(PROC_API, MSG_PROC_DRAIN);
+	assert_int_equal(env->stopping, 1);
+}
+
 static int
 setup(void **state)
 {
@@ -333,6 +352,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_accused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wire, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
 	};
 	int			 fd, rc;
 
