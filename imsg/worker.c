@@ -5,6 +5,7 @@
  * the protocol is named to the parent, which kills it.
  */
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include <errno.h>
 #include <signal.h>
@@ -326,6 +327,17 @@ loop(void)
 	event_free(ev);
 }
 
+/* Who made the channel is who started us; it may well be process 1. */
+static int
+parent_lives(void)
+{
+	struct ucred	 cred;
+	socklen_t	 len = sizeof(cred);
+
+	return (getsockopt(PARENT_FD, SOL_SOCKET, SO_PEERCRED, &cred,
+	    &len) == 0 && cred.pid == ppid);
+}
+
 static void
 begin(int argc, char **argv)
 {
@@ -334,7 +346,7 @@ begin(int argc, char **argv)
 	while ((ch = getopt(argc, argv, "P:")) != -1)
 		if (ch == 'P')
 			proc = proc_by_name(optarg);
-	if (proc == -1 || argc != optind || ppid <= 1) {
+	if (proc == -1 || argc != optind || !parent_lives()) {
 		fprintf(stderr, "%s is started by marionetted(8)\n",
 		    env->title);
 		exit(1);

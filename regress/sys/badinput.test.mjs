@@ -34,7 +34,9 @@ for (const [argv, code, says] of [
     ...["sessiond", "taskd", "runnerd", "tunneld", "providerd", "storaged",
 	"frontd"].flatMap((p) => [
 	[[p], 1, /is started by marionetted\(8\)/],
-	[[p, "-P", "nobody"], 1, /is started by marionetted\(8\)/]]),
+	[[p, "-P", "nobody"], 1, /is started by marionetted\(8\)/],
+	[[p, "-P", p === "frontd" ? "api" : p], 1,
+	    /is started by marionetted\(8\)/]]),
     [["providerd", "-I"], 1, /usage|providerd/],
     [["marionette-agent", "--nonsense"], 2, /usage: marionette-agent/],
     [["mctl", "--nonsense"], 2, /nonsense/],
