@@ -274,6 +274,12 @@ on_proc_ready(struct peer *p, uint64_t ref, const struct msg_proc_ready *m)
 	log_info("ready: every process is up");
 }
 
+static int
+is_front(enum proc proc)
+{
+	return (proc == PROC_API || proc == PROC_ADMIN || proc == PROC_RUNNER);
+}
+
 void
 on_proc_accused(struct peer *p, uint64_t ref, const struct msg_proc_accused *m)
 {
@@ -292,6 +298,12 @@ on_proc_accused(struct peer *p, uint64_t ref, const struct msg_proc_accused *m)
 	}
 	log_warnx("%s broke the protocol, says %s: %s", proc_names[m->peer],
 	    p->name, m->why);
+	/*
+	 * A frontd reads what strangers send and may be theirs: it is started
+	 * again, which gives it another channel, and no owner dies by its word.
+	 */
+	if (is_front(p->proc))
+		ch = &env->child[p->proc];
 	kill(ch->pid, SIGKILL);
 }
 

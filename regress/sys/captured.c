@@ -191,6 +191,20 @@ raw(enum proc to, uint32_t len, uint16_t type, uint16_t flags, const char *body,
 	sendmsg(peer_of(to)->ctl.fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* Of every owner: that it broke the protocol. */
+static void
+accuse(void)
+{
+	struct msg_proc_accused	 m = { .why = "captured" };
+	size_t			 o;
+
+	for (o = 0; o < 4; o++) {
+		m.peer = (uint8_t)owners[o];
+		m.generation = peer_of(owners[o])->ctl.generation;
+		peer_send(peer_of(PROC_PARENT), 0, MSG_PROC_ACCUSED, &m, -1);
+	}
+}
+
 static void
 broken(int n)
 {
@@ -205,6 +219,7 @@ broken(int n)
 	case 6: raw(PROC_SESSIOND, 16, MSG_AUTH_RENEW, FRAME_FD, "", 0,
 		    STDERR_FILENO); break;
 	case 7: broken(4); broken(5); break;
+	case 8: accuse(); break;
 	}
 }
 
@@ -287,7 +302,7 @@ captured_init(void)
 	FILE		*f;
 	int		 i;
 
-	for (i = 0; i < BROKEN + 8; i++)
+	for (i = 0; i < BROKEN + 9; i++)
 		signal(SIGRTMIN + i, captured_now);
 	if (path == NULL || (f = fopen(path, "r")) == NULL)
 		return;

@@ -149,6 +149,17 @@ test("a flood: the owners serve the others meanwhile, and do not grow",
 	assert.ok(is < was + 64 * 1024, `${was} to ${is} KB`);
 });
 
+test("it accuses all owners: it is replaced itself", async () => {
+	const before = await server.processes();
+	const pid = await capture(BROKEN + 8);
+	await until("the captured process to be replaced", async () => {
+		const { api } = await server.processes();
+		return api.pid !== pid && api.ready;
+	}, 20000, 50);
+	await others_are_well(before);
+	await theirs.must(200, "GET", `/api/v1/tasks/${task.id}`);
+});
+
 // taskd hears it when the one who said it has a successor; before those that
 // die so often that a successor takes its time.
 test("what it said to two, one of whom was slow: it is replaced once",

@@ -253,6 +253,28 @@ test_accused(void **state)
 	die(accuser);
 }
 
+/* A frontd reads what strangers send: its word ends no owner. */
+static void
+test_accuser(void **state)
+{
+	struct msg_proc_accused	 m = { .peer = PROC_TASKD, .why = "x" };
+	struct child		*front, *owner;
+
+	(void)state;
+	ready(owner = begin(PROC_TASKD));
+	ready(front = begin(PROC_API));
+	m.generation = wired(PROC_API, PROC_TASKD);
+	killed = 0;
+	on_proc_accused(peer_of(PROC_API), 0, &m);
+	assert_int_equal(killed, front->pid);
+	m.peer = PROC_API;
+	killed = 0;
+	on_proc_accused(peer_of(PROC_TASKD), 0, &m);
+	assert_int_equal(killed, front->pid);
+	die(front);
+	die(owner);
+}
+
 /* Two are given a channel, and one is gone: the other hears it. */
 static void
 test_wire(void **state)
@@ -350,6 +372,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test_setup_teardown(test_accused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_accuser, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wire, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
