@@ -177,6 +177,13 @@ row_is_late(const struct session *s, const struct msg_session_row *m,
 	return (st == ACTIVE && m->epoch <= s->released);
 }
 
+static void
+take_suspension(struct session *s, const struct msg_session_row *m)
+{
+	s->suspended_ms = m->suspended_ms;
+	s->slept = strcmp(m->suspend_reason, "idle") == 0;
+}
+
 /*
  * Wished before it was released and heard after, so not withdrawn since: what
  * its release has not done is to be done yet.
@@ -224,8 +231,7 @@ session_stored(const struct msg_session_row *m)
 	news = take_settings(s, m);
 	if (!row_is_late(s, m, st)) {
 		strlcpy(s->home, m->home, sizeof(s->home));
-		s->suspended_ms = m->suspended_ms;
-		s->slept = strcmp(m->suspend_reason, "idle") == 0;
+		take_suspension(s, m);
 		if (s->wish != (enum wish)m->wish)
 			s->told_leaving = s->quiet = 0;
 		s->wish = (enum wish)m->wish;
@@ -235,8 +241,10 @@ session_stored(const struct msg_session_row *m)
 			return (NULL);
 		/* A new status may have dropped it. */
 		s->wish = (enum wish)m->wish;
-	} else if (m->epoch == s->epoch)
+	} else if (m->epoch == s->epoch) {
+		take_suspension(s, m);
 		take_late_wish(s, (enum wish)m->wish);
+	}
 	if (!env->loaded)
 		return (s);
 	if (!fresh)

@@ -343,6 +343,7 @@ revive(struct session *s)
 	s->place_at = worker_mono_ms() + PLACE_AGAIN_MS;
 	m.tenant = s->tenant;
 	m.session = s->id;
+	m.wanted_ms = s->wanted_ms;
 	ask_wished(s, MSG_SESSION_REVIVE, &m);
 }
 

@@ -141,10 +141,10 @@ SELECT pg_temp.ok(status = 'suspended' AND suspended_ms > 0
 SELECT pg_temp.ok(status = 'suspended' AND code = '', 'and again') FROM
     mn.session_wish('a', 'sess_0000000000000000000000002', 1, '', 0, 'me');
 SELECT pg_temp.ok(count(*) = 1 AND max(status) = 'resuming',
-    'SESSION_REVIVE') FROM
-    mn.session_revive('a', 'sess_0000000000000000000000002');
+    'SESSION_REVIVE') FROM mn.session_revive('a',
+    'sess_0000000000000000000000002', mn.ms(now() + interval '1 hour'));
 SELECT pg_temp.ok(count(*) = 0, 'SESSION_REVIVE of a pending one') FROM
-    mn.session_revive('a', 'sess_0000000000000000000000003');
+    mn.session_revive('a', 'sess_0000000000000000000000003', 1);
 SELECT pg_temp.ok(status = 'terminated' AND code = '',
     'SESSION_WISH terminate') FROM mn.session_wish('a',
     'sess_0000000000000000000000003', 2, '', 1, 'me');

@@ -87,7 +87,7 @@ FROM (
 	mn.agent_config_end('a', 'acfg_0000000000000000000000002', '') r) x;
 SELECT pg_temp.ok(n = 0, 'row-level security, no row: ' || what) FROM (
 	SELECT 'SESSION_REVIVE' AS what, count(*) AS n FROM
-	mn.session_revive('a', 'sess_0000000000000000000000002')
+	mn.session_revive('a', 'sess_0000000000000000000000002', 1)
 	UNION ALL SELECT 'SESSION_LOAD', count(*) FROM mn.session_load()
 	UNION ALL SELECT 'TASK_LOAD', count(*) FROM mn.task_load()
 	UNION ALL SELECT 'PERMISSION_LOAD', count(*) FROM mn.permission_load()

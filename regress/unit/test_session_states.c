@@ -25,6 +25,7 @@ struct sessiond		*env = &self;
 static char		 S[ID_SIZE];	/* the session of this test */
 static uint32_t		 sessions_made;
 static uint64_t		 client_ref;
+static uint64_t		 suspended_ms = 500;	/* of rows */
 union far_message {
 	_Alignas(8) uint8_t		 any[MSG_STRUCT_MAX];
 	struct msg_session_state	 state;
@@ -32,6 +33,7 @@ union far_message {
 	struct msg_session_release	 release;
 	struct msg_session_attachment	 attachment;
 	struct msg_session_wish		 wish;
+	struct msg_session_revive	 revive;
 	struct msg_session_note		 note;
 	struct msg_key_claim		 claim;
 	struct msg_key_drop		 drop;
@@ -70,7 +72,8 @@ row_because(uint64_t ref, const char *id, const char *status, int wish,
 	    .agent = "claude", .model = "", .status = status,
 	    .wish = (uint8_t)wish, .runner = strcmp(status, "active") == 0 ?
 	    RNR : "", .home = epoch > 0 ? RNR : "", .epoch = epoch,
-	    .agent_config = "", .key_ref = key, .suspended_ms = 500,
+	    .agent_config = "", .key_ref = key,
+	    .suspended_ms = suspended_ms,
 	    .suspend_reason = why, .code = "", .text = "",
 	    .doc = (const uint8_t *)DOC, .doc_len = sizeof(DOC) - 1 };
 
@@ -469,6 +472,38 @@ overtaken(void **state)
 	assert_int_equal(got.wish.wish, 1);
 }
 
+/*
+ * A person suspends what is being suspended as idle, and the row comes behind the
+ * release: of a task that is older nothing is concluded from what was before.
+ */
+static void
+suspended_late(void **state)
+{
+	struct msg_session_want	 m = { S, 600 };
+
+	(void)state;
+	begin("active", 0, 3, "");
+	row_because(0, S, "active", 1, 3, "", "idle");
+	released(3, "suspended");
+	suspended_ms = 700;
+	row_because(0, S, "active", 1, 3, "", "user");
+	suspended_ms = 500;
+	hush();
+	on_session_want(peer_of(PROC_TASKD), 0, &m);
+	refuses(PROC_STORAGED, MSG_SESSION_REVIVE);
+	m.newest_ms = 800;
+	on_session_want(peer_of(PROC_TASKD), 0, &m);
+	expect(PROC_STORAGED, MSG_SESSION_REVIVE);
+	assert_int_equal(got.revive.wanted_ms, 800);
+	/* And again, before that was heard. */
+	suspended_ms = 900;
+	row_because(got_ref, S, "suspended", 0, 3, "", "user");
+	suspended_ms = 500;
+	stored(got_ref, "");
+	tick(31000);
+	refuses(PROC_STORAGED, MSG_SESSION_REVIVE);
+}
+
 int
 main(void)
 {
@@ -482,6 +517,7 @@ main(void)
 		cmocka_unit_test(wished),
 		cmocka_unit_test(deleted),
 		cmocka_unit_test(overtaken),
+		cmocka_unit_test(suspended_late),
 	};
 
 	RB_INIT(&env->sessions);

@@ -376,8 +376,9 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION mn.session_revive(p_tenant text, p_session text)
-RETURNS SETOF mn.session_row
+-- Somebody may have suspended it since it was decided to wake it.
+CREATE FUNCTION mn.session_revive(p_tenant text, p_session text,
+    p_wanted_ms bigint) RETURNS SETOF mn.session_row
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	s	mn_data.session;
@@ -388,7 +389,8 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
-	IF s.status = 'suspended' THEN
+	IF s.status = 'suspended' AND (s.suspend_reason = 'idle' OR
+	    mn.ms(s.suspended_at) < p_wanted_ms) THEN
 		s := mn.session_resume(s.id);
 	END IF;
 	RETURN QUERY SELECT (mn.session_row(s, '', '', true)).*;

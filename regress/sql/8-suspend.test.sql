@@ -1,0 +1,35 @@
+-- A person's suspension holds against what was concluded before it, and against
+-- nothing that came after it.
+\ir alone.sql
+SET mn.tenant = 's';
+INSERT INTO mn_data.session (id, tenant_id, workspace_id, agent, is_byok,
+    network_policy, allowed_hosts, lifecycle_mode, spec, labels, annotations,
+    status, runner_id, epoch)
+SELECT 'sess_s' || n, 's', 'ws_s' || n, 'x', false, 'open', '[]', 'persistent',
+    '{}', '{}', '{}', 'active', 'rnr_s' || n, 1 FROM generate_series(1, 4) n;
+
+-- A task now, and what sessiond asks for because of it.
+CREATE FUNCTION pg_temp.task(p_task text, p_session text) RETURNS bigint
+LANGUAGE sql AS $$
+	SELECT wanted_ms FROM pg_temp.task_put('s', p_task,
+	    'run_' || p_task, p_session, 'x', 10, 0, 0, '', '', '', 'me', '',
+	    '')
+$$;
+CREATE FUNCTION pg_temp.revive(p_task text) RETURNS SETOF mn.session_row
+LANGUAGE sql AS $$
+	SELECT r.* FROM mn_data.task t, mn.session_revive('s', t.session_id,
+	    mn.ms(t.wanted_at)) r WHERE t.id = p_task
+$$;
+
+-- ---- suspended again while somebody is about to wake it ---------------------
+SELECT mn.session_wish('s', 'sess_s1', 1, 'idle', 0, 'system') \g /dev/null
+SELECT pg_temp.task('task_s1', 'sess_s1') \g /dev/null
+SELECT mn.session_wish('s', 'sess_s1', 1, 'lunch', 0, 'me') \g /dev/null
+SELECT mn.session_detach('s', 'sess_s1', 'rnr_s1', 1, 'suspended', '')
+\g /dev/null
+SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'lunch',
+    'SESSION_REVIVE for a task that is older than the suspension: as it is')
+    FROM pg_temp.revive('task_s1');
+SELECT pg_temp.task('task_s2', 'sess_s1') \g /dev/null
+SELECT pg_temp.ok(status = 'resuming', 'and for one made since it wakes it')
+    FROM pg_temp.revive('task_s2');
