@@ -33,3 +33,22 @@ SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'lunch',
 SELECT pg_temp.task('task_s2', 'sess_s1') \g /dev/null
 SELECT pg_temp.ok(status = 'resuming', 'and for one made since it wakes it')
     FROM pg_temp.revive('task_s2');
+
+-- ---- suspended while it sleeps ------------------------------------------------
+SELECT mn.session_wish('s', 'sess_s2', 1, 'idle', 0, 'system') \g /dev/null
+SELECT mn.session_detach('s', 'sess_s2', 'rnr_s2', 1, 'suspended', '')
+\g /dev/null
+SELECT pg_temp.task('task_s3', 'sess_s2') \g /dev/null
+SELECT mn.session_wish('s', 'sess_s2', 1, 'idle', 0, 'system') \g /dev/null
+CREATE TEMPORARY TABLE before AS SELECT count(*) AS n FROM mn_data.event;
+SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'user'
+    AND suspended_ms >= (SELECT mn.ms(wanted_at) FROM mn_data.task
+	WHERE id = 'task_s3'), 'a person suspends what sleeps as idle')
+    FROM mn.session_wish('s', 'sess_s2', 1, '', 0, 'me');
+SELECT pg_temp.ok(count(*) = max(n), 'which is no event, as it was suspended')
+    FROM mn_data.event, before;
+SELECT pg_temp.ok(status = 'suspended', 'and a task of before does not wake it')
+    FROM pg_temp.revive('task_s3');
+SELECT pg_temp.task('task_s4', 'sess_s2') \g /dev/null
+SELECT pg_temp.ok(status = 'resuming', 'but one made since does')
+    FROM pg_temp.revive('task_s4');

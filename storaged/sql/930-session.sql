@@ -369,6 +369,14 @@ BEGIN
 	ELSIF s.runner_id IS NULL AND p_wish = 1 AND
 	    s.status IN ('pending', 'resuming') THEN
 		s := mn.session_stop(s.id, 'suspended', p_reason);
+	ELSIF s.status = 'suspended' AND p_wish = 1 AND
+	    p_actor <> 'system' THEN
+		-- By a person from now on: what was about to wake it, as
+		-- idle perhaps, does not.
+		UPDATE session SET suspended_at = mn.suspend_time(id),
+		    suspend_reason = coalesce(nullif(p_reason, ''), 'user'),
+		    updated_at = mn.later(updated_at)
+		WHERE id = s.id RETURNING * INTO s;
 	ELSIF p_wish = 0 AND s.status = 'suspended' THEN
 		s := mn.session_resume(s.id);
 	END IF;
