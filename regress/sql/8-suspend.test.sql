@@ -52,3 +52,26 @@ SELECT pg_temp.ok(status = 'suspended', 'and a task of before does not wake it')
 SELECT pg_temp.task('task_s4', 'sess_s2') \g /dev/null
 SELECT pg_temp.ok(status = 'resuming', 'but one made since does')
     FROM pg_temp.revive('task_s4');
+
+-- ---- lost in the moment in which it was suspended -----------------------------
+SELECT mn.session_wish('s', 'sess_s3', 1, 'lunch', 0, 'me') \g /dev/null
+SELECT mn.session_detach('s', 'sess_s3', 'rnr_s3', 1, 'resuming', 'lost')
+\g /dev/null
+SELECT pg_temp.task('task_s5', 'sess_s3') \g /dev/null
+SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'lunch'
+    AND suspended_ms < (SELECT mn.ms(wanted_at) FROM mn_data.task
+	WHERE id = 'task_s5'), 'what was wished is done as of when it was')
+    FROM mn.session_wish('s', 'sess_s3', 1, 'user', 0, 'system');
+SELECT pg_temp.ok(status = 'resuming', 'so a task made meanwhile wakes it')
+    FROM pg_temp.revive('task_s5');
+SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'user'
+    AND suspended_ms >= (SELECT mn.ms(wanted_at) FROM mn_data.task
+	WHERE id = 'task_s5'), 'and is told once: a later one is of its own time')
+    FROM mn.session_wish('s', 'sess_s3', 1, '', 0, 'me');
+SELECT mn.session_wish('s', 'sess_s4', 1, 'idle', 0, 'system') \g /dev/null
+SELECT mn.session_wish('s', 'sess_s4', 2, 'enough', 0, 'me') \g /dev/null
+SELECT mn.session_detach('s', 'sess_s4', 'rnr_s4', 1, 'suspended', '')
+\g /dev/null
+SELECT pg_temp.ok(status = 'terminated' AND suspend_reason = 'enough',
+    'also why it was to be terminated')
+    FROM mn.session_wish('s', 'sess_s4', 2, 'user', 0, 'system');

@@ -287,17 +287,19 @@ BEGIN
 END
 $$;
 
--- At once to suspended or terminated: there is no runner to ask first.
-CREATE FUNCTION mn.session_stop(p_session text, p_to text, p_reason text)
-RETURNS mn_data.session
+-- At once to suspended or terminated: there is no runner to ask first.  p_again:
+-- it was wished before, and is done as of then and for the reason of then.
+CREATE FUNCTION mn.session_stop(p_session text, p_to text, p_reason text,
+    p_again boolean) RETURNS mn_data.session
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	s	mn_data.session;
 BEGIN
 	UPDATE session SET status = p_to, wish = 0, status_reason = NULL,
-	    suspend_reason = coalesce(nullif(p_reason, ''), CASE
-		WHEN p_to = 'suspended' THEN 'user' END),
-	    suspended_at = CASE WHEN p_to = 'suspended'
+	    suspend_reason = coalesce(CASE WHEN p_again THEN wish_reason END,
+		nullif(p_reason, ''), CASE WHEN p_to = 'suspended'
+		THEN 'user' END), wish_reason = NULL,
+	    suspended_at = CASE WHEN p_to = 'suspended' AND NOT p_again
 		THEN mn.suspend_time(id) ELSE suspended_at END,
 	    updated_at = mn.later(updated_at)
 	WHERE id = p_session RETURNING * INTO s;
@@ -325,6 +327,7 @@ RETURNS SETOF mn.session_row
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	s	mn_data.session;
+	v_again	boolean;
 	v_text	text;
 BEGIN
 	SELECT * INTO s FROM session WHERE id = p_session
@@ -335,6 +338,7 @@ BEGIN
 		    'there is no session ' || p_session);
 		RETURN;
 	END IF;
+	v_again := s.wish = p_wish AND p_actor = 'system';
 	IF p_wish = 2 THEN
 		IF p_remove <> 0 AND NOT s.removed THEN
 			UPDATE session SET removed = true,
@@ -365,10 +369,12 @@ BEGIN
 		WHERE id = s.id RETURNING * INTO s;
 	ELSIF s.runner_id IS NULL AND p_wish = 2 AND
 	    s.status <> 'terminated' THEN
-		s := mn.session_stop(s.id, 'terminated', p_reason);
+		s := mn.session_stop(s.id, 'terminated', p_reason,
+		    v_again);
 	ELSIF s.runner_id IS NULL AND p_wish = 1 AND
 	    s.status IN ('pending', 'resuming') THEN
-		s := mn.session_stop(s.id, 'suspended', p_reason);
+		s := mn.session_stop(s.id, 'suspended', p_reason,
+		    v_again);
 	ELSIF s.status = 'suspended' AND p_wish = 1 AND
 	    p_actor <> 'system' THEN
 		-- By a person from now on: what was about to wake it, as
@@ -528,7 +534,8 @@ BEGIN
 		THEN nullif(p_reason, '') END,
 	    suspend_reason = CASE WHEN p_to <> 'resuming'
 		THEN coalesce(wish_reason, nullif(p_reason, '')) END,
-	    wish_reason = NULL,
+	    wish_reason = CASE WHEN p_to = 'resuming' OR
+		(p_to = 'suspended' AND wish = 2) THEN wish_reason END,
 	    suspended_at = CASE WHEN p_to = 'suspended' AND wish <> 1
 		THEN mn.suspend_time(id) ELSE suspended_at END,
 	    updated_at = mn.later(updated_at)
