@@ -353,6 +353,9 @@ detached(struct ask *a, const struct answer *ans)
 		free(c);
 		return;
 	}
+	/* Whoever was before us had done it, for another wish perhaps. */
+	if (ans->text[0] != '\0')
+		strlcpy(c->to, ans->text, sizeof(c->to));
 	if (r != NULL && strcmp(r->session, c->session) == 0 &&
 	    r->epoch == c->epoch) {
 		runner_has(r, "");

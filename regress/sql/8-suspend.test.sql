@@ -75,3 +75,8 @@ SELECT mn.session_detach('s', 'sess_s4', 'rnr_s4', 1, 'suspended', '')
 SELECT pg_temp.ok(status = 'terminated' AND suspend_reason = 'enough',
     'also why it was to be terminated')
     FROM mn.session_wish('s', 'sess_s4', 2, 'user', 0, 'system');
+
+-- ---- given back in two ways ---------------------------------------------------
+SELECT pg_temp.ok(rows = 0 AND text = 'terminated', 'SESSION_DETACH again tells '
+    'how it is') FROM mn.session_detach('s', 'sess_s4', 'rnr_s4', 1,
+    'suspended', '');

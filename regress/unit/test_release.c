@@ -25,6 +25,7 @@ union far_message {
 	_Alignas(8) uint8_t		 any[MSG_STRUCT_MAX];
 	struct msg_session_detach	 detach;
 	struct msg_runner_lost		 lost;
+	struct msg_session_released	 released;
 };
 
 static void
@@ -108,12 +109,35 @@ test_untold(void **state)
 	expect(PROC_SESSIOND, MSG_RUNNER_LOST);
 }
 
+/*
+ * Who had given it back died before it said so, and then it was to be given back
+ * in another way: how it was is told, not how it was wished anew.
+ */
+static void
+test_otherwise(void **state)
+{
+	struct msg_session_release	 release = { .tenant = "t",
+		.session = LOOSE, .runner = R2, .epoch = 3, .to = "terminated",
+		.reason = "" };
+	struct msg_stored		 m = { .code = "",
+		.text = "suspended" };
+
+	(void)state;
+	on_session_release(peer_of(PROC_SESSIOND), 0, &release);
+	expect(PROC_STORAGED, MSG_SESSION_DETACH);
+	on_stored(peer_of(PROC_STORAGED), got_ref, &m);
+	expect(PROC_SESSIOND, MSG_SESSION_RELEASED);
+	assert_string_equal(got.released.to, "suspended");
+	assert_int_equal(got.released.epoch, 3);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_untold),
+		cmocka_unit_test(test_otherwise),
 	};
 
 	far_init(PROC_RUNNERD);

@@ -542,7 +542,9 @@ BEGIN
 	WHERE id = p_session AND tenant_id = p_tenant AND status = 'active'
 	    AND runner_id = p_runner AND epoch = p_epoch RETURNING * INTO s;
 	IF NOT FOUND THEN
-		RETURN QUERY SELECT 0::bigint, '', '', '';
+		RETURN QUERY SELECT 0::bigint, '', coalesce((SELECT status
+		    FROM session WHERE id = p_session AND tenant_id = p_tenant
+		    AND runner_id IS NULL), ''), '';
 		RETURN;
 	END IF;
 	UPDATE runner SET session_id = NULL, status = CASE
