@@ -153,19 +153,25 @@ the(enum status st)
 	return (s);
 }
 
+static size_t
+somebody(uint8_t ticket[TICKET_MAX])
+{
+	struct ticket	 who = { .tenant = "t", .key = "k",
+	    .name = "someone", .scopes = SCOPE_W(SCOPE_SESSIONS),
+	    .expires = wall_ms };
+
+	return (ticket_make(ticket, &who, env->ticket_key[PROC_SESSIOND]));
+}
+
 static void
 terminate(int remove, uint32_t wait)
 {
-	struct ticket			 who = { .tenant = "t", .key = "k",
-	    .name = "someone", .scopes = SCOPE_W(SCOPE_SESSIONS),
-	    .expires = wall_ms };
 	uint8_t				 ticket[TICKET_MAX];
 	struct msg_session_terminate	 m = { .ticket = ticket,
 	    .request_id = "r", .session = S, .reason = "",
 	    .remove = (uint8_t)remove, .wait = wait };
 
-	m.ticket_len = ticket_make(ticket, &who,
-	    env->ticket_key[PROC_SESSIOND]);
+	m.ticket_len = somebody(ticket);
 	on_session_terminate(peer_of(PROC_API), ++client_ref, &m);
 	expect(PROC_STORAGED, MSG_SESSION_WISH);
 }
@@ -504,6 +510,30 @@ suspended_late(void **state)
 	refuses(PROC_STORAGED, MSG_SESSION_REVIVE);
 }
 
+/* What nobody asked for is called idle; a person does not call it so. */
+static void
+suspended_as_idle(void **state)
+{
+	static const char *const	 says[] = { "idle", "", "lunch" },
+	    *const			 wished[] = { "user", "user",
+	    "lunch" };
+	uint8_t				 ticket[TICKET_MAX];
+	struct msg_session_suspend	 m = { .ticket = ticket,
+	    .request_id = "r", .session = S };
+	int				 i;
+
+	(void)state;
+	begin("active", 0, 3, "");
+	for (i = 0; i < 3; i++) {
+		m.ticket_len = somebody(ticket);
+		m.reason = says[i];
+		on_session_suspend(peer_of(PROC_API), ++client_ref, &m);
+		expect(PROC_STORAGED, MSG_SESSION_WISH);
+		assert_string_equal(got.wish.reason, wished[i]);
+		stored(got_ref, "");
+	}
+}
+
 int
 main(void)
 {
@@ -518,6 +548,7 @@ main(void)
 		cmocka_unit_test(deleted),
 		cmocka_unit_test(overtaken),
 		cmocka_unit_test(suspended_late),
+		cmocka_unit_test(suspended_as_idle),
 	};
 
 	RB_INIT(&env->sessions);
