@@ -80,3 +80,27 @@ SELECT pg_temp.ok(status = 'terminated' AND suspend_reason = 'enough',
 SELECT pg_temp.ok(rows = 0 AND text = 'terminated', 'SESSION_DETACH again tells '
     'how it is') FROM mn.session_detach('s', 'sess_s4', 'rnr_s4', 1,
     'suspended', '');
+
+-- ---- answered just before nobody was waited for any longer --------------------
+INSERT INTO mn_data.session (id, tenant_id, workspace_id, agent, is_byok,
+    network_policy, allowed_hosts, lifecycle_mode, spec, labels, annotations,
+    status, runner_id, epoch)
+VALUES ('sess_s5', 's', 'ws_s5', 'x', false, 'open', '[]', 'persistent', '{}',
+    '{}', '{}', 'active', 'rnr_s5', 1);
+SELECT pg_temp.task('task_s6', 'sess_s5') \g /dev/null
+SELECT mn.run_assign('s', 'run_task_s6', 'task_s6', 'sess_s5', 'rnr_s5', 1)
+\g /dev/null
+SELECT mn.permission_put('s', 'perm_s' || n, 'run_task_s6', 1, 'q' || n, 'tool',
+    'Write', 'Write x', '{"n":' || n || '}', 'low', '', 1)
+    FROM generate_series(1, 2) n \g /dev/null
+SELECT mn.permission_settle('s', 'perm_s1', 1, '', 'me', '', '', '')
+\g /dev/null
+SELECT mn.permission_settle('s', 'perm_s2', 1, '', 'me', '', '', '')
+\g /dev/null
+SELECT pg_temp.ok(status = 'active' AND wish = 0,
+    'not suspended for a question that was answered meanwhile')
+    FROM mn.session_wish('s', 'sess_s5', 1, 'permission', 0, 'system');
+SELECT mn.permission_put('s', 'perm_s3', 'run_task_s6', 1, 'q3', 'tool', 'Write',
+    'Write x', '{"n":3}', 'low', '', 1) \g /dev/null
+SELECT pg_temp.ok(status = 'active' AND wish = 1, 'but for one that waits')
+    FROM mn.session_wish('s', 'sess_s5', 1, 'permission', 0, 'system');

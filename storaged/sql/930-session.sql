@@ -357,6 +357,14 @@ BEGIN
 		    v_text, true)).*;
 		RETURN;
 	END IF;
+	-- Answered meanwhile: the answer, which is older than a suspension
+	-- would be, could not wake it again.
+	IF p_reason = 'permission' AND p_actor = 'system' AND NOT EXISTS (
+	    SELECT FROM permission WHERE session_id = s.id
+	    AND tenant_id = p_tenant AND status = 'pending') THEN
+		RETURN QUERY SELECT (mn.session_row(s, '', '', true)).*;
+		RETURN;
+	END IF;
 	IF s.runner_id IS NOT NULL AND (s.wish < p_wish OR
 	    s.wish = 1 AND p_wish = 1 AND p_actor <> 'system') THEN
 		-- A task made from now on wakes it again: from a person's
