@@ -129,4 +129,35 @@ test("it is free again, and takes another session", async () => {
 	    (await a.record()).status === "idle");
 });
 
+// Its machine burnt: nobody but a person knows that.
+test("one that never returns is waited for, which is told, until the session is "
+    + "terminated", async () => {
+	const s = await active();
+	const gone = [a, b].find((r) => r.id === s.runner_id);
+	const t = await server.task(s, "work");
+
+	await is_ready(t, 1);
+	await gone.kill();
+	const reason = `the runner that has its workspace (${gone.name}) is offline`;
+	await until("the session to say what it waits for", async () =>
+	    (await server.get_session(s)).status_reason === reason, 45000);
+	const late = await server.task(s, "more work");
+	for (const task of [t, late]) {
+		const now = await server.when(task, "to wait for it", (x) =>
+		    x.waiting_for === "runner");
+		assert.equal(now.status, "pending");
+	}
+	// Asked for again it is waited for again.
+	assert.equal((await server.suspend(s)).status, "suspended");
+	assert.equal((await server.resume(s, 0)).status, "resuming");
+	await until("it to be said again", async () =>
+	    (await server.get_session(s)).status_reason === reason);
+	await server.terminate(s);
+	for (const task of [t, late]) {
+		const end = await server.ended(task);
+		assert.equal(end.status, "canceled");
+		assert.equal(end.error.code, "canceled");
+	}
+}, 120000);
+
 ends_well(server);
