@@ -213,17 +213,16 @@ send_line(struct follower *f, const struct position *at, const char *type,
 	free(buf);
 }
 
-/* First of all: where it begins, so that it can be resumed from there. */
+/*
+ * First of all: where it begins, so that it can be resumed from there.  Not before
+ * it is known that nothing is missing there, which could be told no more.
+ */
 static void
 greet(struct follower *f)
 {
 	struct msg_event_line	 m = { 0 };
 	char			 pos[POSITION_SIZE];
 
-	if (f->at_now) {
-		f->at = *hub_high();
-		f->at_now = 0;
-	}
 	if (f->greeted)
 		return;
 	f->greeted = 1;
@@ -292,6 +291,7 @@ on_event_row(struct peer *p, uint64_t ref, const struct msg_event_row *m)
 	if (a == NULL || a->done != page_done || a->arg == NULL ||
 	    position_parse(&at, m->position) == -1)
 		return;
+	greet(a->arg);
 	labels = copy_bytes(m->labels, m->labels_len);
 	offer(a->arg, &at, m->tenant, m->type, labels, m->body, m->body_len);
 	free(labels);
@@ -319,14 +319,21 @@ static void
 pump(struct follower *f)
 {
 	const struct event_item	*e;
+	int			 is_behind;
 
 	if (!hub_is_open() || f->ask_ref != 0)
 		return;
-	greet(f);
+	if (f->at_now) {
+		f->at = *hub_high();
+		f->at_now = 0;
+	}
+	is_behind = position_cmp(&f->at, hub_low()) < 0;
+	if (!is_behind)
+		greet(f);
 	/* Who does not read is left where it is (promise 21). */
 	if (f->credit == 0 || peer_is_full(peer_of(f->client)))
 		return;
-	if (position_cmp(&f->at, hub_low()) < 0) {
+	if (is_behind) {
 		read_page(f);
 		return;
 	}

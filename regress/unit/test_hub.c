@@ -499,6 +499,8 @@ gone(void **state)
 	} while (npages == 0);
 	answer(0, "gone");
 	assert_int_equal(v->refused, 1);
+	/* Its stream has not begun, or it could not be told. */
+	assert_int_equal(v->greeted, 0);
 	assert_int_equal(followers_count(), FOLLOWERS - 1);
 	follow(v, other);
 	assert_int_equal(v->refused, 1);
