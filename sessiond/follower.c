@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -249,6 +250,34 @@ offer(struct follower *f, const struct position *at, const char *tenant,
 
 static void	 pump(struct follower *);
 
+/* The oldest position that is kept, so that this tenant may follow from there. */
+static size_t
+oldest(const struct follower *f, const struct answer *ans, char *out,
+    size_t size)
+{
+	struct position	 at;
+	char		 pos[POSITION_SIZE];
+
+	snprintf(out, size, "%.*s", (int)ans->doc_len, (const char *)ans->doc);
+	if (position_parse(&at, out) == -1)
+		return (0);
+	position_hide(&at, f->tenant, pos);
+	return ((size_t)snprintf(out, size, "{\"oldest\":\"%s\"}", pos));
+}
+
+static void
+refused(struct follower *f, const struct answer *ans)
+{
+	struct answer	 told = *ans;
+	char		 doc[POSITION_SIZE + 16];
+
+	told.doc = (const uint8_t *)doc;
+	told.doc_len = strcmp(ans->code, "gone") == 0 ?
+	    oldest(f, ans, doc, sizeof(doc)) : 0;
+	refuse_answer(peer_of(f->client), f->ref, &told);
+	follower_free(f);
+}
+
 static void
 page_done(struct ask *a, const struct answer *ans)
 {
@@ -259,8 +288,7 @@ page_done(struct ask *a, const struct answer *ans)
 	a->arg = NULL;
 	f->ask_ref = 0;
 	if (*ans->code != '\0') {
-		refuse_answer(peer_of(f->client), f->ref, ans);
-		follower_free(f);
+		refused(f, ans);
 		return;
 	}
 	/* Nothing more in storage up to what the ring held back then. */

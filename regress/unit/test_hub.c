@@ -136,7 +136,18 @@ refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
 void
 refuse_answer(struct peer *p, uint64_t ref, const struct answer *ans)
 {
+	static const char	 head[] = "{\"oldest\":\"";
+	struct position		 at;
+	char			 pos[POSITION_SIZE];
+	size_t			 n = sizeof(head) - 1;
+
 	assert_string_equal(ans->code, "gone");
+	/* A position that this tenant can follow from, and no other reads. */
+	assert_true(ans->doc_len > n + 2 && ans->doc_len < n + 2 + sizeof(pos));
+	assert_memory_equal(ans->doc, head, n);
+	strlcpy(pos, (const char *)ans->doc + n, ans->doc_len - n - 1);
+	assert_int_equal(position_show(&at, viewer_of(ref)->tenant, pos), 0);
+	assert_int_equal(at.xid, XID + 1);
 	refuse(p, ref, ans->code, ans->text);
 }
 
@@ -314,6 +325,11 @@ answer(unsigned int i, const char *code)
 	ans.code = code;
 	ans.text = "";
 	ans.rows = n;
+	if (*code != '\0') {
+		snprintf(text, sizeof(text), "%u.0", XID + 1);
+		ans.doc = (const uint8_t *)text;
+		ans.doc_len = strlen(text);
+	}
 	then->done(then, &ans);
 	free(then);
 }

@@ -49,8 +49,7 @@ BEGIN
 		IF v_xid <= v_gone AND v_gone > 0 THEN
 			RETURN QUERY SELECT '', '', '', '', '', 'gone',
 			    'older events were removed; the oldest kept '
-			    'position is given', json_build_object('oldest',
-			    v_gone + 1 || '.0')::text;
+			    'position is given', v_gone + 1 || '.0';
 			RETURN;
 		END IF;
 	ELSIF p_after <> '' THEN
