@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
+import { sql } from "../chaos/database.mjs";
 import { EVENT_TYPES, follow_sse, follow_ws } from "../lib/follow.mjs";
 import { refused } from "../lib/http.mjs";
 import { Relay } from "../lib/relay.mjs";
@@ -215,6 +216,33 @@ test("events: a stream without a position says first where it begins",
 		    i.data.resource.id === s.id);
 		f.close();
 	}
+});
+
+// As the janitor leaves it; a new sessiond has none of them in memory.
+test("events: 410 from a position that is kept no longer, with the oldest that is",
+    async () => {
+	const at = `${server.url}/api/v1/events`;
+	const own = { token: api.o.token, types: EVENT_TYPES };
+	const all = follow_sse(at, own);
+	await until("it to open", () => all.opened > 0);
+	const s = await server.session({ agent: "custom:nobody" });
+	const { id } = await all.has("its event", (i) =>
+	    i.data.resource?.id === s.id);
+	all.close();
+	await sql(server, "UPDATE mn_data.event_gone SET xid = " +
+	    "pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1");
+	await server.kill_worker("sessiond");
+	const r = await until("an answer", async () => {
+		const now = await api.get(`/api/v1/events?after=${id}`);
+		return now.status !== 503 && now;
+	});
+	refused(r, 410, "gone");
+	const { oldest } = r.json.details;
+	await server.terminate(s);
+	const f = follow_sse(`${at}?after=${oldest}`, own);
+	await f.has("what came later", (i) => i.type === "session.terminated" &&
+	    i.data.resource.id === s.id);
+	f.close();
 });
 
 test("stream tickets: for one path, one Origin, and only streams", async (t) => {
