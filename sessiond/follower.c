@@ -32,6 +32,7 @@ struct follower {
 	uint64_t		 ask_ref;	/* of the page under way, or 0 */
 	struct position		 low_then;	/* hub_low() as it was asked */
 	unsigned int		 at_now:1;	/* begins at the end */
+	unsigned int		 given:1;	/* where, and nobody asked yet */
 	unsigned int		 greeted:1;
 };
 
@@ -291,6 +292,7 @@ page_done(struct ask *a, const struct answer *ans)
 		refused(f, ans);
 		return;
 	}
+	f->given = 0;
 	/* Nothing more in storage up to what the ring held back then. */
 	if (ans->rows == 0 && position_cmp(&f->low_then, &f->at) > 0)
 		f->at = f->low_then;
@@ -343,11 +345,22 @@ read_page(struct follower *f)
 		f->ask_ref = a->ref;
 }
 
+/*
+ * Before the ring, or after all that it knows of: storage may know more, or that
+ * there is no such position, in a database that was put back.
+ */
+static int
+is_of_storage(const struct follower *f)
+{
+	return (position_cmp(&f->at, hub_low()) < 0 ||
+	    (f->given && position_cmp(&f->at, hub_high()) > 0));
+}
+
 static void
 pump(struct follower *f)
 {
 	const struct event_item	*e;
-	int			 is_behind;
+	int			 reads;
 
 	if (!hub_is_open() || f->ask_ref != 0)
 		return;
@@ -355,13 +368,13 @@ pump(struct follower *f)
 		f->at = *hub_high();
 		f->at_now = 0;
 	}
-	is_behind = position_cmp(&f->at, hub_low()) < 0;
-	if (!is_behind)
+	reads = is_of_storage(f);
+	if (!reads)
 		greet(f);
 	/* Who does not read is left where it is (promise 21). */
 	if (f->credit == 0 || peer_is_full(peer_of(f->client)))
 		return;
-	if (is_behind) {
+	if (reads) {
 		read_page(f);
 		return;
 	}
@@ -412,7 +425,8 @@ on_event_follow(struct peer *p, uint64_t ref, const struct msg_event_follow *m)
 	f->types = copy_bytes((const uint8_t *)m->types, strlen(m->types));
 	f->labels = copy_bytes(m->labels, m->labels_len);
 	f->at = at;
-	f->at_now = *m->after == '\0';
+	f->given = *m->after != '\0';
+	f->at_now = !f->given;
 	f->credit = m->credit;
 	RB_INSERT(followers, &all, f);
 	nfollowers++;

@@ -44,6 +44,11 @@ SELECT pg_temp.ok(string_agg(type || ' ' || position, ' ') = 'b ' || :'several'
 SELECT pg_temp.ok(code = 'gone' AND doc = :'old' + 1 || '.0',
     'reading after it: gone, and the oldest position')
     FROM mn.event_page('k', :'old' || '.0', 10);
+SELECT pg_temp.ok(count(*) = 1 AND max(code) = 'gone' AND max(doc) = :'old' + 1
+    || '.0', 'and after what is still to come: it was in another database')
+    FROM mn.event_page('k', '999999999999.1', 10);
+SELECT pg_temp.ok(count(*) = 0, 'but not after where all begins that begins now')
+    FROM mn.event_page('k', pg_snapshot_xmin(pg_current_snapshot()) || '.0', 10);
 SELECT pg_temp.ok(string_agg(type, ' ') = 'a b c', 'reading after one that is kept')
     FROM mn.event_page('k', :'new', 10);
 SELECT pg_temp.ok(count(*) = 0, 'reading after all')

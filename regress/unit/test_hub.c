@@ -494,11 +494,34 @@ lives(void **state)
 	assert_true(pages_of_nobody > 0);
 }
 
-/* What was removed cannot be followed from; a stranger's position neither. */
+/* Told so, and before its stream has begun: afterwards it could not be. */
+static void
+is_gone(struct viewer *v, const char *after)
+{
+	int	 i;
+
+	follow(v, after);
+	credit(v, 10);
+	for (i = 0; i < 1000 && npages == 0; i++) {
+		followers_due();
+		followers_turn();
+	}
+	assert_int_equal(npages, 1);
+	answer(0, "gone");
+	assert_int_equal(v->refused, 1);
+	assert_int_equal(v->greeted, 0);
+	assert_int_equal(followers_count(), FOLLOWERS - 1);
+}
+
+/*
+ * What was removed cannot be followed from, nor what is still to come, as a
+ * database has it that was put back; a stranger's position neither.
+ */
 static void
 gone(void **state)
 {
 	struct viewer	*v = &viewers[0];
+	struct position	 at = *hub_high();
 	char		 last[POSITION_SIZE], other[POSITION_SIZE];
 
 	(void)state;
@@ -509,15 +532,10 @@ gone(void **state)
 	while (npages > 0)
 		answer(0, "");
 	unfollow(v);
-	do {
-		follow(v, last);
-		credit(v, 10);
-	} while (npages == 0);
-	answer(0, "gone");
-	assert_int_equal(v->refused, 1);
-	/* Its stream has not begun, or it could not be told. */
-	assert_int_equal(v->greeted, 0);
-	assert_int_equal(followers_count(), FOLLOWERS - 1);
+	is_gone(v, last);
+	at.xid += 1000000;
+	position_hide(&at, v->tenant, last);
+	is_gone(v, last);
 	follow(v, other);
 	assert_int_equal(v->refused, 1);
 	assert_int_equal(followers_count(), FOLLOWERS - 1);

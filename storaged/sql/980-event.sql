@@ -27,7 +27,8 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Code gone, and the oldest position as doc, when what follows p_after was
--- removed for its age.  How many rows are enough is known when they are opened:
+-- removed for its age, or has not happened: an older copy of the database was put
+-- in its place since.  How many rows are enough is known when they are opened:
 -- they are read one after the other, and the rest of a long way is not.
 CREATE FUNCTION mn.event_page(p_tenant text, p_after text, p_limit bigint)
 RETURNS TABLE (tenant text, "position" text, type text, labels text,
@@ -46,9 +47,12 @@ BEGIN
 		v_xid := split_part(p_after, '.', 1)::bigint;
 		v_seq := split_part(p_after, '.', 2)::bigint;
 		SELECT xid INTO v_gone FROM event_gone;
-		IF v_xid <= v_gone AND v_gone > 0 THEN
-			RETURN QUERY SELECT '', '', '', '', '', 'gone',
-			    'older events were removed; the oldest kept '
+		IF (v_xid <= v_gone AND v_gone > 0) OR v_xid >
+		    pg_snapshot_xmin(pg_current_snapshot())::text::bigint THEN
+			RETURN QUERY SELECT '', '', '', '', '', 'gone', CASE
+			    WHEN v_xid <= v_gone THEN 'older events were '
+				'removed' ELSE 'the database was put back to '
+				'before that' END || '; the oldest kept '
 			    'position is given', v_gone + 1 || '.0';
 			RETURN;
 		END IF;
