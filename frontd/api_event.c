@@ -147,12 +147,12 @@ event_stream(struct request *req)
 }
 
 /*
- * An empty type says where the stream begins and is no event.  Who said itself
- * where knows; anybody else is told, or would miss what happens if the line is
- * cut before the first event.
+ * An empty type says where the stream begins, or how far it has come since, and is
+ * no event.  Who said itself where it begins knows; anybody else is told, or would
+ * miss what happens if the line is cut before the first event.
  */
 static void
-event_begins(struct follow *f, const char *position)
+event_stands(struct follow *f, const char *position)
 {
 	int	 is_known = *f->after != '\0';
 
@@ -172,7 +172,7 @@ on_event_line(struct peer *p, uint64_t ref, const struct msg_event_line *m)
 	if (f == NULL)
 		return;
 	if (*m->type == '\0') {
-		event_begins(f, m->position);
+		event_stands(f, m->position);
 		return;
 	}
 	strlcpy(f->after, m->position, sizeof(f->after));

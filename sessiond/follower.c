@@ -19,6 +19,7 @@
 
 #define FOLLOWERS_MAX	10000
 #define PAGE		200
+#define PASSED_MS	60000	/* who gets nothing is told how far he is */
 
 struct follower {
 	RB_ENTRY(follower)	 entry;
@@ -31,9 +32,11 @@ struct follower {
 	uint32_t		 credit;
 	uint64_t		 ask_ref;	/* of the page under way, or 0 */
 	struct position		 low_then;	/* hub_low() as it was asked */
+	uint64_t		 told_ms;	/* mono ms of the last line */
 	unsigned int		 at_now:1;	/* begins at the end */
 	unsigned int		 given:1;	/* where, and nobody asked yet */
 	unsigned int		 greeted:1;
+	unsigned int		 passed:1;	/* by events not for it, since */
 };
 
 RB_HEAD(followers, follower);
@@ -213,6 +216,22 @@ send_line(struct follower *f, const struct position *at, const char *type,
 	m.body_len = n + len - 1;
 	send_event_line(peer_of(f->client), f->ref, &m);
 	free(buf);
+	f->told_ms = worker_mono_ms();
+	f->passed = 0;
+}
+
+static void
+send_position(struct follower *f)
+{
+	struct msg_event_line	 m = { 0 };
+	char			 pos[POSITION_SIZE];
+
+	position_hide(&f->at, f->tenant, pos);
+	m.position = pos;
+	m.type = "";
+	send_event_line(peer_of(f->client), f->ref, &m);
+	f->told_ms = worker_mono_ms();
+	f->passed = 0;
 }
 
 /*
@@ -222,16 +241,18 @@ send_line(struct follower *f, const struct position *at, const char *type,
 static void
 greet(struct follower *f)
 {
-	struct msg_event_line	 m = { 0 };
-	char			 pos[POSITION_SIZE];
-
 	if (f->greeted)
 		return;
 	f->greeted = 1;
-	position_hide(&f->at, f->tenant, pos);
-	m.position = pos;
-	m.type = "";
-	send_event_line(peer_of(f->client), f->ref, &m);
+	send_position(f);
+}
+
+/* So that it goes on from there, and not from where it once began. */
+static void
+tell_passed(struct follower *f)
+{
+	if (f->passed && worker_mono_ms() - f->told_ms >= PASSED_MS)
+		send_position(f);
 }
 
 /* An event that is next for this follower, if it is one for it at all. */
@@ -243,8 +264,10 @@ offer(struct follower *f, const struct position *at, const char *tenant,
 		return;
 	f->at = *at;
 	if (strcmp(tenant, f->tenant) != 0 || !wants_type(f, type) ||
-	    !wants_labels(f, labels) || len < 2)
+	    !wants_labels(f, labels) || len < 2) {
+		f->passed = 1;
 		return;
+	}
 	send_line(f, at, type, body, len);
 	f->credit--;
 }
@@ -374,6 +397,7 @@ pump(struct follower *f)
 	/* Who does not read is left where it is (promise 21). */
 	if (f->credit == 0 || peer_is_full(peer_of(f->client)))
 		return;
+	tell_passed(f);
 	if (reads) {
 		read_page(f);
 		return;

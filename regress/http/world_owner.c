@@ -194,11 +194,16 @@ event_follow(uint64_t ref, const struct msg_event_follow *m)
 
 	if (*m->after == '\0')
 		frame(&ctl[PROC_SESSIOND], ref, MSG_EVENT_LINE, &l, -1);
-	l.position = *m->after == '\0' ? "7.2" : "7.3";
+	l.position = *m->after == '\0' ? "7.2" :
+	    strcmp(m->after, "7.2") == 0 ? "stale" : "7.3";
 	l.type = "task.created";
 	l.body = (const uint8_t *)one;
 	l.body_len = sizeof(one) - 1;
 	frame(&ctl[PROC_SESSIOND], ref, MSG_EVENT_LINE, &l, -1);
+	/* What came since was not for it. */
+	l = (struct msg_event_line){ .position = "7.25", .type = "" };
+	if (*m->after == '\0')
+		frame(&ctl[PROC_SESSIOND], ref, MSG_EVENT_LINE, &l, -1);
 }
 
 #define TOKEN(s)	(const uint8_t *)(s), sizeof(s) - 1

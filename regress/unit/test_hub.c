@@ -195,6 +195,13 @@ wanted(const struct viewer *v, unsigned int i)
 	    strncmp(type_of(i), "task.", 5) == 0));
 }
 
+static int
+is_before(unsigned int i, const struct position *at)
+{
+	return (XID + i / 3 < at->xid ||
+	    (XID + i / 3 == at->xid && i + 1 <= at->seq));
+}
+
 int
 peer_send(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
     int fd)
@@ -214,13 +221,19 @@ peer_send(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
 	v = viewer_of(ref);
 	assert_int_equal(type, MSG_EVENT_LINE);
 	assert_int_equal(position_show(&at, v->tenant, l->position), 0);
+	if (*l->type == '\0' && v->greeted) {
+		/* On the way: nothing that it wants was passed by. */
+		for (; v->next < committed && is_before(v->next, &at); v->next++)
+			assert_false(wanted(v, v->next));
+		strlcpy(v->last, l->position, sizeof(v->last));
+		return (0);
+	}
 	if (*l->type == '\0') {
-		assert_int_equal(v->greeted++, 0);
+		v->greeted = 1;
 		/* The first of all that stands behind its position. */
 		if (v->next == UINT32_MAX)
 			for (v->next = 0; v->next < committed &&
-			    (XID + v->next / 3 < at.xid || (XID + v->next / 3 ==
-			    at.xid && v->next + 1 <= at.seq)); v->next++)
+			    is_before(v->next, &at); v->next++)
 				;
 		strlcpy(v->last, l->position, sizeof(v->last));
 		return (0);
@@ -494,6 +507,40 @@ lives(void **state)
 	assert_true(pages_of_nobody > 0);
 }
 
+/*
+ * Who gets nothing, as none of it is for him, is told now and then how far he is:
+ * from there he goes on, and not from where he once began.
+ */
+static void
+passed(void **state)
+{
+	struct viewer	*v = &viewers[5];	/* b, task.* */
+	char		 last[POSITION_SIZE];
+	struct position	 at;
+
+	(void)state;
+	while (wanted(v, committed) || wanted(v, committed + 1) ||
+	    wanted(v, committed + 2))
+		committed += 3;
+	push(UINT32_MAX);
+	strlcpy(last, v->last, sizeof(last));
+	committed += 3;
+	push(UINT32_MAX);
+	assert_string_equal(v->last, last);
+	now += 60000;
+	followers_due();
+	followers_turn();
+	assert_string_not_equal(v->last, last);
+	assert_int_equal(position_show(&at, v->tenant, v->last), 0);
+	assert_int_equal(at.xid, XID + (committed - 1) / 3);
+	strlcpy(last, v->last, sizeof(last));
+	/* Once. */
+	now += 60000;
+	followers_due();
+	followers_turn();
+	assert_string_equal(v->last, last);
+}
+
 /* Told so, and before its stream has begun: afterwards it could not be. */
 static void
 is_gone(struct viewer *v, const char *after)
@@ -553,6 +600,7 @@ main(void)
 {
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(lives),
+		cmocka_unit_test(passed),
 		cmocka_unit_test(gone),
 	};
 
