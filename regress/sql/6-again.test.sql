@@ -6,7 +6,7 @@ INSERT INTO mn_data.session (id, tenant_id, workspace_id, agent, is_byok,
     network_policy, allowed_hosts, lifecycle_mode, spec, labels, annotations,
     status, runner_id, epoch)
 SELECT 'sess_' || n, 'r', 'ws_' || n, 'x', false, 'open', '[]', 'persistent',
-    '{}', '{}', '{}', 'active', 'rnr_' || n, 1 FROM generate_series(1, 3) n;
+    '{}', '{}', '{}', 'active', 'rnr_' || n, 1 FROM generate_series(1, 4) n;
 
 -- ---- the run that follows one that ends -------------------------------------
 SELECT pg_temp.task_put('r', 'task_1', 'run_1', 'sess_1', 'x', 10, 0, 0, '', '',
@@ -52,22 +52,22 @@ SELECT pg_temp.ok(string_agg(lines, '') LIKE '%"one"%"two"%',
     'and those of the next attempt') FROM mn.log_read('r', 'task_3', 1, 0, 1000);
 
 -- ---- a person suspends what is being suspended ------------------------------
-SELECT mn.session_wish('r', 'sess_2', 1, 'idle', 0, 'system') \g /dev/null
-SELECT pg_temp.task_put('r', 'task_5', 'run_5', 'sess_2', 'x', 10, 0, 0, '', '',
+SELECT mn.session_wish('r', 'sess_4', 1, 'idle', 0, 'system') \g /dev/null
+SELECT pg_temp.task_put('r', 'task_5', 'run_5', 'sess_4', 'x', 10, 0, 0, '', '',
     '', 'me', '', '') \g /dev/null
 SELECT pg_temp.ok(s.suspended_at < t.wanted_at,
     'a task made meanwhile wakes the session again')
     FROM mn_data.session s, mn_data.task t
-    WHERE s.id = 'sess_2' AND t.id = 'task_5';
-SELECT mn.session_wish('r', 'sess_2', 1, 'idle', 0, 'system') \g /dev/null
+    WHERE s.id = 'sess_4' AND t.id = 'task_5';
+SELECT mn.session_wish('r', 'sess_4', 1, 'idle', 0, 'system') \g /dev/null
 SELECT pg_temp.ok(s.suspended_at < t.wanted_at,
     'also when the system asks again') FROM mn_data.session s, mn_data.task t
-    WHERE s.id = 'sess_2' AND t.id = 'task_5';
-SELECT mn.session_wish('r', 'sess_2', 1, 'lunch', 0, 'me') \g /dev/null
+    WHERE s.id = 'sess_4' AND t.id = 'task_5';
+SELECT mn.session_wish('r', 'sess_4', 1, 'lunch', 0, 'me') \g /dev/null
 SELECT pg_temp.ok(s.suspended_at >= t.wanted_at AND s.wish_reason = 'lunch',
     'but not when a person does, whose suspension is a later one')
     FROM mn_data.session s, mn_data.task t
-    WHERE s.id = 'sess_2' AND t.id = 'task_5';
+    WHERE s.id = 'sess_4' AND t.id = 'task_5';
 
 -- ---- a task is tried again, with an Idempotency-Key -------------------------
 SELECT pg_temp.task_put('r', 'task_6', 'run_6', 'sess_3', 'x', 10, 0, 0, '', '',

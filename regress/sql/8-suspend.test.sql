@@ -104,3 +104,17 @@ SELECT mn.permission_put('s', 'perm_s3', 'run_task_s6', 1, 'q3', 'tool', 'Write'
     'Write x', '{"n":3}', 'low', '', 1) \g /dev/null
 SELECT pg_temp.ok(status = 'active' AND wish = 1, 'but for one that waits')
     FROM mn.session_wish('s', 'sess_s5', 1, 'permission', 0, 'system');
+
+-- ---- idle, and then not -------------------------------------------------------
+INSERT INTO mn_data.session (id, tenant_id, workspace_id, agent, is_byok,
+    network_policy, allowed_hosts, lifecycle_mode, spec, labels, annotations,
+    status, runner_id, epoch)
+VALUES ('sess_s6', 's', 'ws_s6', 'x', false, 'open', '[]', 'persistent', '{}',
+    '{}', '{}', 'active', 'rnr_s6', 1);
+SELECT pg_temp.task('task_s7', 'sess_s6') \g /dev/null
+SELECT pg_temp.ok(status = 'active' AND wish = 0,
+    'a session that got a task meanwhile is not suspended as idle')
+    FROM mn.session_wish('s', 'sess_s6', 1, 'idle', 0, 'system');
+SELECT mn.task_stop('s', 'task_s7', '', 'me') \g /dev/null
+SELECT pg_temp.ok(status = 'active' AND wish = 1, 'without one it is')
+    FROM mn.session_wish('s', 'sess_s6', 1, 'idle', 0, 'system');

@@ -357,11 +357,14 @@ BEGIN
 		    v_text, true)).*;
 		RETURN;
 	END IF;
-	-- Answered meanwhile: the answer, which is older than a suspension
-	-- would be, could not wake it again.
-	IF p_reason = 'permission' AND p_actor = 'system' AND NOT EXISTS (
+	-- The reason may be gone since it was found: what came meanwhile, a
+	-- task or an answer, would be older than the suspension and not wake it.
+	IF p_actor = 'system' AND ((p_reason = 'idle' AND EXISTS (
+	    SELECT FROM task WHERE session_id = s.id
+	    AND tenant_id = p_tenant AND ended_at IS NULL)) OR
+	    (p_reason = 'permission' AND NOT EXISTS (
 	    SELECT FROM permission WHERE session_id = s.id
-	    AND tenant_id = p_tenant AND status = 'pending') THEN
+	    AND tenant_id = p_tenant AND status = 'pending'))) THEN
 		RETURN QUERY SELECT (mn.session_row(s, '', '', true)).*;
 		RETURN;
 	END IF;
