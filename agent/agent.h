@@ -101,7 +101,7 @@ void	 outbox_load(const uint8_t *, size_t);
 void	 outbox_load_ack(const uint8_t *, size_t);
 void	 outbox_put(Marionette__V1__RunnerMessage *);
 void	 outbox_ack(uint64_t up_to);
-void	 outbox_flush(void);		/* all that is not sent yet */
+void	 outbox_flush(void);		/* what was not sent and may be */
 void	 outbox_rewind(void);		/* a new stream: all again */
 uint64_t outbox_first(void);
 int	 outbox_holds(const char *run_id);	/* its RunCompleted */

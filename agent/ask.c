@@ -14,6 +14,7 @@
 #define ACTION_MAX	1024
 #define TOOL_MAX	128
 #define INPUT_MAX	(900 * 1024)
+#define PENDING_MAX	100	/* fewer than a server lets a run have */
 #define ID_KEPT		100	/* of an id that needs a number after it */
 
 static void
@@ -95,10 +96,13 @@ ask_id(struct run *r, const char *id)
 
 /* Why nobody can be asked this; NULL when somebody can. */
 static const char *
-ask_unfit(const char *json)
+ask_unfit(const struct run *r, const char *json)
 {
 	const char	*p;
 
+	if (r->pending >= PENDING_MAX)
+		return ("So many questions of this run wait for an answer that "
+		    "no more can be asked.");
 	if (json == NULL)
 		return ("It is not well-formed.");
 	if (strlen(json) > INPUT_MAX)
@@ -129,8 +133,8 @@ ask_new(struct run *r, const char *id, const char *kind, const char *tool,
 	a->input = json_incref(input);
 	TAILQ_INSERT_TAIL(&r->asks, a, entry);
 	json = json_dumps(input, JSON_COMPACT | JSON_ENCODE_ANY);
-	if ((unfit = ask_unfit(json)) != NULL) {
-		/* Nobody can judge what he cannot see. */
+	/* Nobody can judge what he cannot see. */
+	if ((unfit = ask_unfit(r, json)) != NULL) {
 		ask_log(r, "refused", a->tool, unfit);
 		r->program->kind->answer(r, a, 0, unfit, NULL, NULL);
 		ask_over(a);

@@ -9,6 +9,12 @@
 #include "permission.h"
 #include "store.h"
 
+/*
+ * Questions of one run that nobody has answered: more are denied, so that a
+ * run which only asks fills neither memory nor anybody's list.
+ */
+#define ASKING_MAX	128
+
 /* Nobody can be asked about what cannot be stored: the safe answer. */
 static void
 deny(const struct op *o)
@@ -76,6 +82,8 @@ on_permission_asked(struct peer *p, uint64_t ref,
 		return;
 	}
 	v = policy_decide(m->kind, m->tool, m->action);
+	if (t->run.asking >= ASKING_MAX)
+		v.decision = "denied";
 	o = op_new(t);
 	o->ref = ref;
 	id_make(o->permission, "perm");

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,6 +155,36 @@ test_withdrawn(void **state)
 	scene("canceled", 0, 1, "asked canceled ack ack ", 0);
 }
 
+/* A program that only asks is told no; one that was answered may ask again. */
+static void
+test_many(void **state)
+{
+	static char	 id[] = "run_1", name[] = "x";
+	struct kind	 kind = { .answer = hear };
+	struct program	 program = { &kind, name, name };
+	struct record	 rec = { .run_id = id };
+	struct run	 r = { .rec = &rec, .program = &program };
+	json_t		*input = json_object();
+	char		 q[8];
+	int		 i;
+
+	(void)state;
+	heard = 0;
+	TAILQ_INIT(&r.asks);
+	for (i = 0; i < 1000; i++) {
+		snprintf(q, sizeof(q), "q%d", i);
+		ask_new(&r, q, "tool", "Bash", input, "ls");
+	}
+	assert_int_equal(r.pending, 100);
+	assert_int_equal(heard, 900);
+	ask_withdrawn(&r, "q0");
+	ask_new(&r, "q", "tool", "Bash", input, "ls");
+	assert_int_equal(r.pending, 100);
+	assert_int_equal(heard, 900);
+	ask_end_all(&r);
+	json_decref(input);
+}
+
 int
 main(void)
 {
@@ -161,6 +192,7 @@ main(void)
 		cmocka_unit_test(test_heard),
 		cmocka_unit_test(test_ending),
 		cmocka_unit_test(test_withdrawn),
+		cmocka_unit_test(test_many),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

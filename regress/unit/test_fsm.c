@@ -222,6 +222,27 @@ permissions(void **state)
 	assert_int_equal(permission_count(), 0);
 }
 
+/* Of a run that asks without end the rest is denied, until some are answered. */
+static void
+many_questions(void **state)
+{
+	int	 i;
+
+	(void)state;
+	run_to_work();
+	for (i = 0; i < 128; i++) {
+		asks("Bash", "");
+		permission_is(got_ref, perm, "pending");
+		hush();
+	}
+	asks("Bash", "denied");
+	permission_is(got_ref, perm, "denied");
+	expect(PROC_RUNNERD, MSG_PERMISSION_ANSWER);
+	assert_int_equal(got.permission_answer.approved, 0);
+	finish();
+	assert_int_equal(permission_count(), 0);
+}
+
 /* Another life of runnerd chooses the same refs for other facts. */
 static void
 lives(void **state)
@@ -286,6 +307,7 @@ main(void)
 		cmocka_unit_test(suspend),
 		cmocka_unit_test(unwound),
 		cmocka_unit_test(permissions),
+		cmocka_unit_test(many_questions),
 		cmocka_unit_test(lives),
 		cmocka_unit_test(again),
 	};

@@ -1,0 +1,96 @@
+/* links: agent/outbox.c agent/util.c agent/utf8.c runner.proto -lprotobuf-c -ljansson */
+/*
+ * What goes up: in order, once on each stream, and never more ahead of what is
+ * acknowledged than a server takes, which would end the connection.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "agent.h"
+
+#define LETTERS	10000
+#define TAKEN	4096		/* by a server; more is the end */
+
+static uint64_t	 heard;		/* number of the last that went up */
+
+void
+journal_put(int type, const void *data, size_t len)
+{
+	(void)type;
+	(void)data;
+	(void)len;
+}
+
+int
+link_is_up(void)
+{
+	return (1);
+}
+
+int
+link_send(const uint8_t *data, size_t len)
+{
+	Marionette__V1__RunnerMessage	*m;
+
+	m = marionette__v1__runner_message__unpack(NULL, len, data);
+	assert_non_null(m);
+	assert_true(m->number == heard + 1);
+	heard = m->number;
+	marionette__v1__runner_message__free_unpacked(m, NULL);
+	return (0);
+}
+
+static void
+test_ahead(void **state)
+{
+	Marionette__V1__RunnerMessage	 m;
+	uint64_t			 acked;
+	int				 i;
+
+	(void)state;
+	marionette__v1__runner_message__init(&m);
+	for (i = 0; i < LETTERS; i++)
+		outbox_put(&m);
+	for (acked = 0; acked < LETTERS; outbox_ack(acked)) {
+		outbox_flush();
+		assert_in_range(heard, acked + 1, acked + TAKEN);
+		acked += (heard - acked + 1) / 2;
+	}
+	assert_int_equal(heard, LETTERS);
+	assert_int_equal(outbox_first(), 0);
+}
+
+/* A new stream hears again what was not acknowledged. */
+static void
+test_again(void **state)
+{
+	Marionette__V1__RunnerMessage	 m;
+
+	(void)state;
+	marionette__v1__runner_message__init(&m);
+	outbox_put(&m);
+	outbox_put(&m);
+	outbox_put(&m);
+	outbox_flush();
+	outbox_ack(LETTERS + 1);
+	outbox_rewind();
+	heard = LETTERS + 1;
+	outbox_flush();
+	assert_int_equal(heard, LETTERS + 3);
+	outbox_flush();
+	outbox_ack(LETTERS + 3);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(test_ahead),
+		cmocka_unit_test(test_again),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
