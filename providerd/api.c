@@ -31,9 +31,10 @@ struct creation {			/* until AGENT_CONFIG_PUT is asked */
 	size_t		 idem_hash_len;
 	uint8_t		 is_default;
 	uint8_t		 data_key[DATA_KEY_SEALED];	/* a new one */
+	uint8_t		 tenants[DATA_KEY_SEALED];	/* its own */
 	uint8_t		 sealed[SEALED_MAX];
 	size_t		 sealed_len;	/* 0: there is no key */
-	int		 is_ready;	/* with the tenant's own data key */
+	int		 have_tenants;
 };
 
 static TAILQ_HEAD(, creation) creations = TAILQ_HEAD_INITIALIZER(creations);
@@ -113,9 +114,21 @@ on_data_key_row(struct peer *p, uint64_t ref, const struct msg_data_key_row *m)
 	if ((a = ask_find(p, ref)) == NULL || a->told)
 		return;
 	c = a->arg;
-	c->is_ready = c->sealed_len == 0 || config_seal_anew(c->sealed,
-	    c->sealed_len, c->ticket.tenant, c->id, c->data_key, m->data_key,
-	    m->data_key_len) == 0;
+	/* Comes again when storaged dies before it says that this was all. */
+	c->have_tenants = m->data_key_len == sizeof(c->tenants);
+	if (c->have_tenants)
+		memcpy(c->tenants, m->data_key, sizeof(c->tenants));
+}
+
+static int
+creation_seal(struct creation *c)
+{
+	if (!c->have_tenants)
+		return (-1);
+	if (c->sealed_len == 0)
+		return (0);
+	return (config_seal_anew(c->sealed, c->sealed_len, c->ticket.tenant,
+	    c->id, c->data_key, c->tenants, sizeof(c->tenants)));
 }
 
 static void
@@ -155,7 +168,7 @@ data_key_done(struct ask *a, const struct answer *ans)
 	if (ans->code[0] != '\0' && strcmp(ans->code, "replayed") != 0)
 		/* Nothing of the client's own was written yet. */
 		refuse(p, a->client_ref, "unavailable", ans->text);
-	else if (!c->is_ready) {
+	else if (creation_seal(c) == -1) {
 		log_warnx("tenant %s: its data key does not open with this "
 		    "encryption key", c->ticket.tenant);
 		refuse(p, a->client_ref, "internal_error",
