@@ -331,6 +331,14 @@ follow_down(struct peer *p)
 			follow_wait(f);
 }
 
+/* Its head is held back no longer; in a drain no owner comes back, either. */
+static int
+is_due(const struct follow *f)
+{
+	return (worker_mono_ms() >= f->begin_at ||
+	    (f->away && worker_draining()));
+}
+
 /*
  * There is room for more to be resumed.  Nothing to send yet, nobody refused:
  * the client gets its head.
@@ -339,12 +347,11 @@ void
 follow_janitor(void)
 {
 	struct follow	*f, *next;
-	uint64_t	 now = worker_mono_ms();
 
 	RB_FOREACH_SAFE(f, follows, &follows, next) {
 		if (follow_may_resume(f))
 			follow_resume(f);
-		else if (f->begun || now < f->begin_at)
+		else if (f->begun || !is_due(f))
 			continue;
 		else if (f->away)
 			follow_unavailable(f);

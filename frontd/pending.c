@@ -260,15 +260,23 @@ pending_down(struct peer *peer)
 	}
 }
 
+/* Whoever has time waits for an owner to come back: in a drain none does. */
+static int
+is_late(const struct pending *p)
+{
+	return (worker_mono_ms() >= p->deadline ||
+	    (p->expect.flags == P_LATER && worker_draining() &&
+	    !peer_is_up(peer_of(p->to))));
+}
+
 void
 pending_janitor(void)
 {
 	struct pending	*p, key;
-	uint64_t	 now = worker_mono_ms();
 
 	for (key.ref = 0; (p = RB_NFIND(pendings, &pendings, &key)) != NULL;) {
 		key.ref = p->ref + 1;
-		if (now >= p->deadline)
+		if (is_late(p))
 			pending_late(p);
 	}
 }

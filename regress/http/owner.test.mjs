@@ -4,7 +4,7 @@ import http from "node:http";
 import net from "node:net";
 import { END_HEADERS, END_STREAM, T, body, connect, frame, frames, request,
     u32, wait } from "./frames.mjs";
-import { until } from "./engine.mjs";
+import { deadline, until } from "./engine.mjs";
 import { failed, is, start, test } from "./world.mjs";
 
 const world = await start("api");
@@ -325,6 +325,20 @@ await test("logs: who is slow is not cut when much is not read", async () => {
 		    text.includes("event: end"), true);
 		c.end();
 	}
+});
+
+// Who waits for an owner that is away does not hold up a stop: the last test here.
+await test("streams: nobody waits for an owner in a drain", async () => {
+	is(await status("/api/v1/me"), 200);
+	await gone("runnerd");
+	await gone("sessiond");
+	const cs = [await asked("/api/v1/events"),
+	    await asked(`${TASK}/logs/stream`),
+	    await asked("/api/v1/events?ticket=another", null)];
+	await world.say("drain");
+	for (const c of cs)
+		is(JSON.parse(await deadline(body(c, 1), "an answer", 5000))
+		    .code, "unavailable");
 });
 
 await world.stop();

@@ -10,8 +10,9 @@
  *	scan TEXT	how often TEXT is in frontd's memory
  *	count MESSAGE	how often it was received
  *	local PATH	serves a local client on a unix socket
- *	drain TEXT	runnerd says TEXT on the last stream that was opened; then
- *			the parent drains frontd, which finds both at once
+ *	drain TEXT	runnerd says TEXT on the last stream that was opened, if
+ *			there is any; then the parent drains frontd, which finds
+ *			both at once
  * world FRONTD api|admin|runner
  */
 #include <sys/socket.h>
@@ -95,7 +96,8 @@ drain(const char *text)
 	if (kill(frontd_pid, SIGSTOP) == -1 || waitpid(frontd_pid, NULL, WUNTRACED) == -1)
 		err(1, "frontd");
 	frame(&ctl[PROC_PARENT], 0, MSG_PROC_PING, &ping, -1);
-	frame(&ctl[PROC_RUNNERD], opened, MSG_STREAM_MESSAGE, &m, -1);
+	if (opened != 0)
+		frame(&ctl[PROC_RUNNERD], opened, MSG_STREAM_MESSAGE, &m, -1);
 	frame(&ctl[PROC_PARENT], 0, MSG_PROC_DRAIN, &last, -1);
 	kill(frontd_pid, SIGCONT);
 }
