@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import { sql } from "../chaos/database.mjs";
+import { sql } from "../lib/database.mjs";
 import { EVENT_TYPES, follow_sse, follow_ws } from "../lib/follow.mjs";
 import { refused } from "../lib/http.mjs";
 import { Relay } from "../lib/relay.mjs";
