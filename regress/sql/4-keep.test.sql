@@ -61,7 +61,7 @@ SELECT pg_temp.ok(mn.janitor(30), 'there is more to do');
 SELECT pg_temp.ok(NOT mn.janitor(30), 'and then there is not');
 SELECT pg_temp.ok(count(*) = 0, 'all old keys are gone')
     FROM mn_data.idempotency WHERE key LIKE 'old%';
--- A log whose first lines are gone.
+-- Lines that are gone.
 SET mn.tenant = 'a';
 SELECT pg_temp.ok(code = 'validation_error', 'LOG_PAGE, no position')
     FROM mn.log_page('a', 'task_0000000000000000000000001',
@@ -72,11 +72,19 @@ DELETE FROM mn_data.log WHERE task_id = 'task_0000000000000000000000001'
     AND first = 1;
 \c - marionette
 SET search_path = mn, mn_data;
+\ir alone.sql
 SET mn.tenant = 'a';
-SELECT CASE WHEN code = 'gone' AND doc::json->>'oldest' = '1.4' THEN 'ok'
-    ELSE 'not ok' END || ' - LOG_PAGE before the oldest line'
-    FROM mn.log_page('a', 'task_0000000000000000000000001',
-    '{"after":"1.1"}');
-SELECT CASE WHEN json_array_length(doc::json->'items') = 2 THEN 'ok'
-    ELSE 'not ok' END || ' - LOG_PAGE from the first that is kept'
-    FROM mn.log_page('a', 'task_0000000000000000000000001', '{}');
+SELECT 'task_0000000000000000000000001' AS one \gset
+CREATE FUNCTION pg_temp.page(task text, after text) RETURNS SETOF mn.answer
+LANGUAGE sql AS $$
+	SELECT * FROM mn.log_page('a', task,
+	    json_build_object('after', after)::text)
+$$;
+SELECT pg_temp.ok(code = 'gone' AND doc::json->>'oldest' = '1.3',
+    'LOG_PAGE before the oldest line') FROM pg_temp.page(:'one', '1.1');
+SELECT pg_temp.ok(json_array_length(doc::json->'items') = 2,
+    'LOG_PAGE from where it is told to: no line that is kept is missed')
+    FROM pg_temp.page(:'one', (SELECT doc::json->>'oldest'
+	FROM pg_temp.page(:'one', '1.1')));
+SELECT pg_temp.ok(json_array_length(doc::json->'items') = 2,
+    'LOG_PAGE from the first that is kept') FROM pg_temp.page(:'one', '');

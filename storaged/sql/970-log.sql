@@ -186,9 +186,9 @@ BEGIN
 		    AND EXISTS (SELECT FROM run WHERE task_id = p_task
 			AND attempt = v_attempt AND log_last > v_after))) THEN
 			RETURN QUERY SELECT 0::bigint, 'gone', 'older lines '
-			    'were removed; the oldest kept is ' || b.attempt
-			    || '.' || b.first, json_build_object('oldest',
-			    b.attempt || '.' || b.first)::text;
+			    'were removed; the oldest kept position is given',
+			    json_build_object('oldest', b.attempt || '.' ||
+			    b.first - 1)::text;
 			RETURN;
 		END IF;
 		v_seen := true;
