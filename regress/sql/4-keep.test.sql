@@ -74,7 +74,17 @@ DELETE FROM mn_data.log WHERE task_id = 'task_0000000000000000000000001'
 SET search_path = mn, mn_data;
 \ir alone.sql
 SET mn.tenant = 'a';
-SELECT 'task_0000000000000000000000001' AS one \gset
+-- Of one task the first lines are gone, of another all of two attempts, and of a
+-- third all.
+SELECT 'task_0000000000000000000000001' AS one,
+    'task_0000000000000000000000002' AS two \gset
+UPDATE mn_data.run SET log_last = attempt WHERE task_id = :'two';
+INSERT INTO mn_data.log (tenant_id, task_id, attempt, first, count, lines)
+    VALUES ('a', :'two', 3, 1, 3, E'{}\n{}\n{}\n');
+SELECT pg_temp.task_put('a', 'task_three', 'run_three', session_id, 'x', 10, 0,
+    0, '', '', '', 'me', '', '') FROM mn_data.task WHERE id = :'two'
+\g /dev/null
+UPDATE mn_data.run SET log_last = 7 WHERE id = 'run_three';
 CREATE FUNCTION pg_temp.page(task text, after text) RETURNS SETOF mn.answer
 LANGUAGE sql AS $$
 	SELECT * FROM mn.log_page('a', task,
@@ -88,3 +98,16 @@ SELECT pg_temp.ok(json_array_length(doc::json->'items') = 2,
 	FROM pg_temp.page(:'one', '1.1')));
 SELECT pg_temp.ok(json_array_length(doc::json->'items') = 2,
     'LOG_PAGE from the first that is kept') FROM pg_temp.page(:'one', '');
+SELECT pg_temp.ok(code = 'gone' AND doc::json->>'oldest' = '3.0',
+    'LOG_PAGE before an attempt of which nothing is left')
+    FROM pg_temp.page(:'two', '1.1');
+SELECT pg_temp.ok(code = '' AND json_array_length(doc::json->'items') = 3,
+    'LOG_PAGE after it') FROM pg_temp.page(:'two', '2.2');
+SELECT pg_temp.ok(code = 'gone' AND doc::json->>'oldest' = '1.7',
+    'LOG_PAGE of a task of which nothing is left')
+    FROM pg_temp.page('task_three', '1.3');
+SELECT pg_temp.ok(code = '' AND json_array_length(doc::json->'items') = 0,
+    'LOG_PAGE from its last line') FROM pg_temp.page('task_three', '1.7');
+SELECT pg_temp.ok(code = '' AND json_array_length(doc::json->'items') = 0,
+    'LOG_PAGE from the first that is kept, of none')
+    FROM pg_temp.page('task_three', '');

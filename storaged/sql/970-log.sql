@@ -102,6 +102,38 @@ LANGUAGE sql STABLE AS $$
 	WHERE b.seen < b.count
 $$;
 
+-- Code gone, and the oldest position to follow from, when of what was written after
+-- attempt.line the next is kept no longer: no row when it is, or when there was
+-- none.  What is before the first attempt is not asked for, but all that is kept.
+CREATE FUNCTION mn.log_gone(p_tenant text, p_task text, p_attempt bigint,
+    p_after bigint) RETURNS SETOF mn.answer
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	v_next	record;
+	v_kept	record;
+BEGIN
+	SELECT attempt, after + 1 AS first INTO v_next FROM run,
+	    LATERAL (SELECT CASE WHEN attempt = p_attempt THEN p_after
+		ELSE 0 END AS after) x
+	WHERE task_id = p_task AND tenant_id = p_tenant AND p_attempt > 0
+	    AND attempt >= p_attempt AND log_last > after
+	ORDER BY attempt LIMIT 1;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	SELECT attempt, first INTO v_kept
+	FROM mn.log_after(p_tenant, p_task, p_attempt, p_after) LIMIT 1;
+	IF v_kept = v_next THEN
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT 0::bigint, 'gone', 'older lines were removed; the '
+	    'oldest kept position is given', json_build_object('oldest',
+	    coalesce(v_kept.attempt || '.' || v_kept.first - 1, (SELECT
+		attempt || '.' || log_last FROM run WHERE task_id = p_task
+		AND tenant_id = p_tenant ORDER BY attempt DESC LIMIT 1)))::text;
+END
+$$;
+
 CREATE TYPE mn.log_row AS (attempt integer, first bigint, count integer,
     ended smallint, lines text);
 
@@ -149,7 +181,6 @@ DECLARE
 	v_scanned	bigint := 0;
 	v_left		bigint;
 	v_more		boolean := false;
-	v_seen		boolean := false;
 	b		record;
 	r		record;
 	v_line		text;
@@ -163,6 +194,11 @@ BEGIN
 	IF v_pos ~ '^[0-9]{1,9}\.[0-9]{1,18}$' THEN
 		v_attempt := split_part(v_pos, '.', 1)::integer;
 		v_after := split_part(v_pos, '.', 2)::bigint;
+		RETURN QUERY SELECT * FROM mn.log_gone(p_tenant, p_task,
+		    v_attempt, v_after);
+		IF FOUND THEN
+			RETURN;
+		END IF;
 	ELSIF v_pos <> '' THEN
 		RETURN QUERY SELECT 0::bigint, 'validation_error',
 		    'after: expected a position, attempt.line', '';
@@ -181,17 +217,6 @@ BEGIN
 	<<batches>>
 	FOR b IN SELECT * FROM mn.log_after(p_tenant, p_task, v_attempt,
 	    v_after) LOOP
-		IF NOT v_seen AND v_pos <> '' AND ((b.attempt = v_attempt
-		    AND b.first > v_after + 1) OR (b.attempt > v_attempt
-		    AND EXISTS (SELECT FROM run WHERE task_id = p_task
-			AND attempt = v_attempt AND log_last > v_after))) THEN
-			RETURN QUERY SELECT 0::bigint, 'gone', 'older lines '
-			    'were removed; the oldest kept position is given',
-			    json_build_object('oldest', b.attempt || '.' ||
-			    b.first - 1)::text;
-			RETURN;
-		END IF;
-		v_seen := true;
 		i := 0;
 		FOREACH v_line IN ARRAY string_to_array(rtrim(b.lines, E'\n'),
 		    E'\n') LOOP
