@@ -210,7 +210,7 @@ static void
 settle(struct follower *f)
 {
 	if (!f->cut_short && is_behind(f) && !f->moved) {
-		/* An attempt without lines, or lines past their retention. */
+		/* An attempt without lines, or from the first one: none kept. */
 		f->attempt = f->end_attempt;
 		f->line = f->end_line;
 	}
@@ -266,8 +266,11 @@ read_done(struct ask *a, const struct answer *ans)
 		return;
 	if (ans->code[0] == '\0' && ans->rows > 0)
 		return;
-	refuse(p, f->ref, ans->code[0] != '\0' ? ans->code : "not_found",
-	    ans->text[0] != '\0' ? ans->text : "no such task");
+	/* Gone: what comes next is past its retention, and where all is kept. */
+	if (ans->code[0] != '\0')
+		refuse_answer(p, f->ref, ans);
+	else
+		refuse(p, f->ref, "not_found", "no such task");
 	follower_free(f);
 }
 

@@ -328,15 +328,18 @@ SELECT pg_temp.ok(string_agg(first || '+' || count || ':' || lines, '|'
     E'4+2:{"n":4,"level":"error"}\n{"n":5,"level":"info"}\n|5+0:',
     'LOG_READ cuts the first batch and ends with the state') FROM
     mn.log_read('a', 'task_0000000000000000000000001', 1, 1, 100000)
-    WITH ORDINALITY r (attempt, first, count, ended, lines, n);
+    WITH ORDINALITY r (attempt, first, count, ended, lines,
+    code, text, doc, n);
 SELECT pg_temp.ok(string_agg(first || '+' || count, ' ' ORDER BY n) =
     '1+3 5+0', 'LOG_READ gives one batch at least') FROM
     mn.log_read('a', 'task_0000000000000000000000001', 0, 0, 1)
-    WITH ORDINALITY r (attempt, first, count, ended, lines, n);
+    WITH ORDINALITY r (attempt, first, count, ended, lines,
+    code, text, doc, n);
 SELECT pg_temp.ok(string_agg(first || '+' || count, ' ' ORDER BY n) = '5+0',
     'LOG_READ at the end') FROM
     mn.log_read('a', 'task_0000000000000000000000001', 1, 5, 1000)
-    WITH ORDINALITY r (attempt, first, count, ended, lines, n);
+    WITH ORDINALITY r (attempt, first, count, ended, lines,
+    code, text, doc, n);
 SELECT pg_temp.ok(count(*) = 0, 'LOG_READ of no task') FROM
     mn.log_read('a', 'task_x', 0, 0, 1000);
 SELECT pg_temp.ok(json_array_length(doc::json->'items') = 2

@@ -111,3 +111,23 @@ SELECT pg_temp.ok(code = '' AND json_array_length(doc::json->'items') = 0,
 SELECT pg_temp.ok(code = '' AND json_array_length(doc::json->'items') = 0,
     'LOG_PAGE from the first that is kept, of none')
     FROM pg_temp.page('task_three', '');
+CREATE FUNCTION pg_temp.read(task text, attempt bigint, after bigint)
+RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(concat_ws(' ', attempt || '.' || first || '+' ||
+	    count, nullif(code, ''), nullif(doc, '')::json->>'oldest'),
+	    ', ')
+	FROM mn.log_read('a', task, attempt, after, 1000)
+$$;
+SELECT pg_temp.ok(pg_temp.read(:'one', 1, 1) = '0.0+0 gone 1.3',
+    'LOG_READ before the oldest line');
+SELECT pg_temp.ok(pg_temp.read(:'one', 1, 3) LIKE '1.4+2, _._+0',
+    'LOG_READ from there');
+SELECT pg_temp.ok(pg_temp.read(:'one', 0, 0) LIKE '1.4+2, _._+0',
+    'LOG_READ from the first that is kept');
+SELECT pg_temp.ok(pg_temp.read(:'two', 1, 1) = '0.0+0 gone 3.0',
+    'LOG_READ before an attempt of which nothing is left');
+SELECT pg_temp.ok(pg_temp.read('task_three', 1, 3) = '0.0+0 gone 1.7',
+    'LOG_READ of a task of which nothing is left');
+SELECT pg_temp.ok(pg_temp.read('task_three', 0, 0) = '1.7+0' AND
+    pg_temp.read('task_three', 1, 7) = '1.7+0',
+    'LOG_READ from the beginning, and from the end');

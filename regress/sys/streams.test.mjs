@@ -102,6 +102,38 @@ test("WebSocket: cut and resumed with ?after=, then 204", async (t) => {
 	assert.equal(four.items.length, got.length + 1);
 }, 90000);
 
+// As the janitor leaves it, who drops what is older than it is to be kept.
+test("logs: 410 from a position after which lines are gone, with one to go on from",
+    async (t) => {
+	const task = await server.task(await active(t), LONG);
+	const at = `/api/v1/tasks/${task.id}/logs`;
+	const drop = (which) => sql(server, "SET mn.tenant = '*'; DELETE FROM " +
+	    `mn_data.log WHERE task_id = '${task.id}' AND ${which}`);
+	const oldest = async (path) => {
+		const r = await api.get(path);
+		refused(r, 410, "gone");
+		return r.json.details.oldest;
+	};
+
+	await answer_all(task);
+	const all = await whole(task);
+	const first = all[0];
+	await drop("first < 2000");
+	const from = await oldest(`${at}/stream?after=${first}`);
+	assert.equal(await oldest(`${at}?after=${first}`), from);
+	const kept = all.slice(all.indexOf(from) + 1);
+	assert.ok(all.includes(from) && kept.length > 1000);
+	const ids = async (query) => [...(await api.get(`${at}/stream${query}`))
+	    .text.matchAll(/^id: (\S+)$/gm)].map((m) => m[1]);
+	assert.deepEqual(await ids(`?after=${from}`), kept);
+	assert.deepEqual(await ids(""), kept);
+	await drop("true");
+	assert.equal(await oldest(`${at}/stream?after=${first}`), all.at(-1));
+	assert.equal(await oldest(`${at}?after=${first}`), all.at(-1));
+	assert.equal((await api.get(`${at}/stream?after=${all.at(-1)}`)).status,
+	    204);
+}, 90000);
+
 test("a reader that is slow gets every line all the same", async (t) => {
 	const s = await active(t);
 	const { task } = await server.run(s, JSON.stringify(

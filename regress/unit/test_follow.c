@@ -21,6 +21,7 @@
 #define ATTEMPTS	3
 #define LINES		200
 #define ROUNDS		300
+#define OLDEST		"{\"oldest\":\"1.3\"}"
 
 static struct peer	 web = { .proc = PROC_API };
 static struct peer	 db = { .proc = PROC_STORAGED };
@@ -31,7 +32,7 @@ static uint64_t		 from_line, at_line;
 static unsigned int	 attempts, lines[ATTEMPTS + 1], ended;
 /* As LOG_READ saw it, which may be long before its answer is here. */
 static unsigned int	 seen_attempts, seen[ATTEMPTS + 1], looked;
-static int		 ends, refusals;
+static int		 ends, refusals, gone;
 static int64_t		 credit;
 
 struct peer *
@@ -74,6 +75,18 @@ refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
 	(void)code;
 	(void)text;
 	refusals++;
+}
+
+/* Gone: from where on it may be followed is told. */
+void
+refuse_answer(struct peer *p, uint64_t ref, const struct answer *ans)
+{
+	assert_ptr_equal(p, &web);
+	assert_int_equal(ref, 9);
+	assert_string_equal(ans->code, "gone");
+	assert_int_equal(ans->doc_len, sizeof(OLDEST) - 1);
+	assert_memory_equal(ans->doc, OLDEST, ans->doc_len);
+	gone++;
 }
 
 struct peer *
@@ -374,11 +387,35 @@ every_line_once(void **state)
 		one_life(seed);
 }
 
+/* What comes next was removed: it is told so, and nothing else. */
+static void
+told_what_is_gone(void **state)
+{
+	struct msg_log_follow	 f = { .task = "task_1", .after = "1.1",
+				    .credit = 1000 };
+	struct answer		 ans = { .code = "gone", .text = "",
+				    .doc = (const uint8_t *)OLDEST,
+				    .doc_len = sizeof(OLDEST) - 1 };
+	struct ask		 then;
+
+	(void)state;
+	asked = ends = refusals = gone = 0;
+	on_log_follow(&web, 9, &f);
+	assert_int_equal(from_attempt, 1);
+	assert_int_equal(from_line, 1);
+	then = question;
+	then.done(&then, &ans);
+	assert_int_equal(gone, 1);
+	assert_int_equal(refusals + ends, 0);
+	assert_int_equal(followers_count(), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(every_line_once),
+		cmocka_unit_test(told_what_is_gone),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

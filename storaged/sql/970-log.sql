@@ -135,7 +135,7 @@ END
 $$;
 
 CREATE TYPE mn.log_row AS (attempt integer, first bigint, count integer,
-    ended smallint, lines text);
+    ended smallint, lines text, code text, text text, doc text);
 
 CREATE FUNCTION mn.log_read(p_tenant text, p_task text, p_attempt bigint,
     p_after bigint, p_limit bigint) RETURNS SETOF mn.log_row
@@ -148,16 +148,22 @@ BEGIN
 	    AND tenant_id = p_tenant) THEN
 		RETURN;
 	END IF;
+	RETURN QUERY SELECT 0, 0::bigint, 0, 0::smallint, '', g.code, g.text,
+	    g.doc FROM mn.log_gone(p_tenant, p_task, p_attempt, p_after) g;
+	IF FOUND THEN
+		RETURN;
+	END IF;
 	FOR b IN SELECT * FROM mn.log_after(p_tenant, p_task, p_attempt,
 	    p_after) LOOP
 		EXIT WHEN v_sum > 0 AND
 		    v_sum + octet_length(b.lines) > p_limit;
 		v_sum := v_sum + octet_length(b.lines);
-		RETURN NEXT ROW(b.attempt, b.first, b.count, 0,
-		    b.lines)::mn.log_row;
+		RETURN NEXT ROW(b.attempt, b.first, b.count, 0, b.lines,
+		    '', '', '')::mn.log_row;
 	END LOOP;
 	RETURN QUERY SELECT r.attempt, r.log_last, 0, (t.status IN
-	    ('completed', 'failed', 'canceled'))::integer::smallint, ''
+	    ('completed', 'failed', 'canceled'))::integer::smallint, '', '',
+	    '', ''
 	FROM task t JOIN run r ON r.id = t.run_id
 	WHERE t.id = p_task AND t.tenant_id = p_tenant;
 END
