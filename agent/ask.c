@@ -56,13 +56,14 @@ ask_canceled(const char *run, const char *id)
 	outbox_put(&m);
 }
 
-/* Nothing is asked of it any more but its ids: the input may be large. */
 static void
-ask_over(struct ask *a)
+ask_free(struct ask *a)
 {
-	a->answered = 1;
 	json_decref(a->input);
-	a->input = NULL;
+	free(a->id);
+	free(a->program_id);
+	free(a->tool);
+	free(a);
 }
 
 static void
@@ -70,7 +71,10 @@ ask_settled(struct run *r, struct ask *a)
 {
 	if (a->answered)
 		return;
-	ask_over(a);
+	a->answered = 1;
+	/* Nothing is asked of it any more but its ids: it may be large. */
+	json_decref(a->input);
+	a->input = NULL;
 	if (--r->pending == 0)
 		run_clock_start(r);
 }
@@ -131,16 +135,16 @@ ask_new(struct run *r, const char *id, const char *kind, const char *tool,
 	a->program_id = xstrdup(id);
 	a->tool = utf8_line(tool, TOOL_MAX);
 	a->input = json_incref(input);
-	TAILQ_INSERT_TAIL(&r->asks, a, entry);
 	json = json_dumps(input, JSON_COMPACT | JSON_ENCODE_ANY);
 	/* Nobody can judge what he cannot see. */
 	if ((unfit = ask_unfit(r, json)) != NULL) {
 		ask_log(r, "refused", a->tool, unfit);
 		r->program->kind->answer(r, a, 0, unfit, NULL, NULL);
-		ask_over(a);
+		ask_free(a);
 		free(json);
 		return;
 	}
+	TAILQ_INSERT_TAIL(&r->asks, a, entry);
 	run_clock_stop(r);
 	r->pending++;
 	marionette__v1__runner_message__init(&m);
@@ -252,11 +256,7 @@ ask_end_all(struct run *r)
 		if (!a->answered)
 			ask_canceled(run_id(r), a->id);
 		TAILQ_REMOVE(&r->asks, a, entry);
-		json_decref(a->input);
-		free(a->id);
-		free(a->program_id);
-		free(a->tool);
-		free(a);
+		ask_free(a);
 	}
 	r->pending = 0;
 }

@@ -155,7 +155,10 @@ test_withdrawn(void **state)
 	scene("canceled", 0, 1, "asked canceled ack ack ", 0);
 }
 
-/* A program that only asks is told no; one that was answered may ask again. */
+/*
+ * A program that only asks is told no, and nothing of it is kept; one that was
+ * answered may ask again.
+ */
 static void
 test_many(void **state)
 {
@@ -164,6 +167,7 @@ test_many(void **state)
 	struct program	 program = { &kind, name, name };
 	struct record	 rec = { .run_id = id };
 	struct run	 r = { .rec = &rec, .program = &program };
+	struct ask	*a;
 	json_t		*input = json_object();
 	char		 q[8];
 	int		 i;
@@ -177,6 +181,10 @@ test_many(void **state)
 	}
 	assert_int_equal(r.pending, 100);
 	assert_int_equal(heard, 900);
+	i = 0;
+	TAILQ_FOREACH(a, &r.asks, entry)
+		i++;
+	assert_int_equal(i, 100);
 	ask_withdrawn(&r, "q0");
 	ask_new(&r, "q", "tool", "Bash", input, "ls");
 	assert_int_equal(r.pending, 100);
