@@ -82,7 +82,7 @@ on_permission_asked(struct peer *p, uint64_t ref,
 		return;
 	}
 	v = policy_decide(m->kind, m->tool, m->action);
-	if (t->run.asking >= ASKING_MAX)
+	if (v.decision[0] == '\0' && t->run.asking >= ASKING_MAX)
 		v.decision = "denied";
 	o = op_new(t);
 	o->ref = ref;
