@@ -309,7 +309,7 @@ session_wish(struct session *s, enum wish wish, const char *reason)
 	m.wish = (uint8_t)wish;
 	m.reason = reason;
 	m.remove = 0;
-	m.actor = "system";
+	m.actor = "";		/* nobody: a key may have any name */
 	ask_wished(s, MSG_SESSION_WISH, &m);
 }
 

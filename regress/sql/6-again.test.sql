@@ -52,14 +52,14 @@ SELECT pg_temp.ok(string_agg(lines, '') LIKE '%"one"%"two"%',
     'and those of the next attempt') FROM mn.log_read('r', 'task_3', 1, 0, 1000);
 
 -- ---- a person suspends what is being suspended ------------------------------
-SELECT mn.session_wish('r', 'sess_4', 1, 'idle', 0, 'system') \g /dev/null
+SELECT mn.session_wish('r', 'sess_4', 1, 'idle', 0, '') \g /dev/null
 SELECT pg_temp.task_put('r', 'task_5', 'run_5', 'sess_4', 'x', 10, 0, 0, '', '',
     '', 'me', '', '') \g /dev/null
 SELECT pg_temp.ok(s.suspended_at < t.wanted_at,
     'a task made meanwhile wakes the session again')
     FROM mn_data.session s, mn_data.task t
     WHERE s.id = 'sess_4' AND t.id = 'task_5';
-SELECT mn.session_wish('r', 'sess_4', 1, 'idle', 0, 'system') \g /dev/null
+SELECT mn.session_wish('r', 'sess_4', 1, 'idle', 0, '') \g /dev/null
 SELECT pg_temp.ok(s.suspended_at < t.wanted_at,
     'also when the system asks again') FROM mn_data.session s, mn_data.task t
     WHERE s.id = 'sess_4' AND t.id = 'task_5';

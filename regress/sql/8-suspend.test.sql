@@ -22,7 +22,7 @@ LANGUAGE sql AS $$
 $$;
 
 -- ---- suspended again while somebody is about to wake it ---------------------
-SELECT mn.session_wish('s', 'sess_s1', 1, 'idle', 0, 'system') \g /dev/null
+SELECT mn.session_wish('s', 'sess_s1', 1, 'idle', 0, '') \g /dev/null
 SELECT pg_temp.task('task_s1', 'sess_s1') \g /dev/null
 SELECT mn.session_wish('s', 'sess_s1', 1, 'lunch', 0, 'me') \g /dev/null
 SELECT mn.session_detach('s', 'sess_s1', 'rnr_s1', 1, 'suspended', '')
@@ -35,11 +35,11 @@ SELECT pg_temp.ok(status = 'resuming', 'and for one made since it wakes it')
     FROM pg_temp.revive('task_s2');
 
 -- ---- suspended while it sleeps ------------------------------------------------
-SELECT mn.session_wish('s', 'sess_s2', 1, 'idle', 0, 'system') \g /dev/null
+SELECT mn.session_wish('s', 'sess_s2', 1, 'idle', 0, '') \g /dev/null
 SELECT mn.session_detach('s', 'sess_s2', 'rnr_s2', 1, 'suspended', '')
 \g /dev/null
 SELECT pg_temp.task('task_s3', 'sess_s2') \g /dev/null
-SELECT mn.session_wish('s', 'sess_s2', 1, 'idle', 0, 'system') \g /dev/null
+SELECT mn.session_wish('s', 'sess_s2', 1, 'idle', 0, '') \g /dev/null
 CREATE TEMPORARY TABLE before AS SELECT count(*) AS n FROM mn_data.event;
 SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'user'
     AND suspended_ms >= (SELECT mn.ms(wanted_at) FROM mn_data.task
@@ -61,20 +61,20 @@ SELECT pg_temp.task('task_s5', 'sess_s3') \g /dev/null
 SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'lunch'
     AND suspended_ms < (SELECT mn.ms(wanted_at) FROM mn_data.task
 	WHERE id = 'task_s5'), 'what was wished is done as of when it was')
-    FROM mn.session_wish('s', 'sess_s3', 1, 'user', 0, 'system');
+    FROM mn.session_wish('s', 'sess_s3', 1, 'user', 0, '');
 SELECT pg_temp.ok(status = 'resuming', 'so a task made meanwhile wakes it')
     FROM pg_temp.revive('task_s5');
 SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'user'
     AND suspended_ms >= (SELECT mn.ms(wanted_at) FROM mn_data.task
 	WHERE id = 'task_s5'), 'and is told once: a later one is of its own time')
     FROM mn.session_wish('s', 'sess_s3', 1, '', 0, 'me');
-SELECT mn.session_wish('s', 'sess_s4', 1, 'idle', 0, 'system') \g /dev/null
+SELECT mn.session_wish('s', 'sess_s4', 1, 'idle', 0, '') \g /dev/null
 SELECT mn.session_wish('s', 'sess_s4', 2, 'enough', 0, 'me') \g /dev/null
 SELECT mn.session_detach('s', 'sess_s4', 'rnr_s4', 1, 'suspended', '')
 \g /dev/null
 SELECT pg_temp.ok(status = 'terminated' AND suspend_reason = 'enough',
     'also why it was to be terminated')
-    FROM mn.session_wish('s', 'sess_s4', 2, 'user', 0, 'system');
+    FROM mn.session_wish('s', 'sess_s4', 2, 'user', 0, '');
 
 -- ---- given back in two ways ---------------------------------------------------
 SELECT pg_temp.ok(rows = 0 AND text = 'terminated', 'SESSION_DETACH again tells '
@@ -99,11 +99,11 @@ SELECT mn.permission_settle('s', 'perm_s2', 1, '', 'me', '', '', '')
 \g /dev/null
 SELECT pg_temp.ok(status = 'active' AND wish = 0,
     'not suspended for a question that was answered meanwhile')
-    FROM mn.session_wish('s', 'sess_s5', 1, 'permission', 0, 'system');
+    FROM mn.session_wish('s', 'sess_s5', 1, 'permission', 0, '');
 SELECT mn.permission_put('s', 'perm_s3', 'run_task_s6', 1, 'q3', 'tool', 'Write',
     'Write x', '{"n":3}', 'low', '', 1) \g /dev/null
 SELECT pg_temp.ok(status = 'active' AND wish = 1, 'but for one that waits')
-    FROM mn.session_wish('s', 'sess_s5', 1, 'permission', 0, 'system');
+    FROM mn.session_wish('s', 'sess_s5', 1, 'permission', 0, '');
 
 -- ---- idle, and then not -------------------------------------------------------
 INSERT INTO mn_data.session (id, tenant_id, workspace_id, agent, is_byok,
@@ -114,7 +114,14 @@ VALUES ('sess_s6', 's', 'ws_s6', 'x', false, 'open', '[]', 'persistent', '{}',
 SELECT pg_temp.task('task_s7', 'sess_s6') \g /dev/null
 SELECT pg_temp.ok(status = 'active' AND wish = 0,
     'a session that got a task meanwhile is not suspended as idle')
-    FROM mn.session_wish('s', 'sess_s6', 1, 'idle', 0, 'system');
+    FROM mn.session_wish('s', 'sess_s6', 1, 'idle', 0, '');
 SELECT mn.task_stop('s', 'task_s7', '', 'me') \g /dev/null
 SELECT pg_temp.ok(status = 'active' AND wish = 1, 'without one it is')
-    FROM mn.session_wish('s', 'sess_s6', 1, 'idle', 0, 'system');
+    FROM mn.session_wish('s', 'sess_s6', 1, 'idle', 0, '');
+
+-- ---- a key may have any name ----------------------------------------------------
+SELECT mn.session_detach('s', 'sess_s6', 'rnr_s6', 1, 'suspended', '')
+\g /dev/null
+SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'user',
+    'who is called system is a person') FROM mn.session_wish('s', 'sess_s6', 1,
+    'user', 0, 'system');

@@ -420,6 +420,7 @@ idle(void **state)
 	tick(6000);
 	expect(PROC_STORAGED, MSG_SESSION_WISH);
 	assert_string_equal(got.wish.reason, "idle");
+	assert_string_equal(got.wish.actor, "");	/* as no key is called */
 	ref = got_ref;
 	tick(1000);
 	refuses(PROC_STORAGED, MSG_SESSION_WISH);

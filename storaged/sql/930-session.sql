@@ -321,6 +321,7 @@ BEGIN
 END
 $$;
 
+-- p_actor: empty when it is the server's own, which no name of a person's is.
 CREATE FUNCTION mn.session_wish(p_tenant text, p_session text,
     p_wish integer, p_reason text, p_remove integer, p_actor text)
 RETURNS SETOF mn.session_row
@@ -338,7 +339,7 @@ BEGIN
 		    'there is no session ' || p_session);
 		RETURN;
 	END IF;
-	v_again := s.wish = p_wish AND p_actor = 'system';
+	v_again := s.wish = p_wish AND p_actor = '';
 	IF p_wish = 2 THEN
 		IF p_remove <> 0 AND NOT s.removed THEN
 			UPDATE session SET removed = true,
@@ -359,7 +360,7 @@ BEGIN
 	END IF;
 	-- The reason may be gone since it was found: what came meanwhile, a
 	-- task or an answer, would be older than the suspension and not wake it.
-	IF p_actor = 'system' AND ((p_reason = 'idle' AND EXISTS (
+	IF p_actor = '' AND ((p_reason = 'idle' AND EXISTS (
 	    SELECT FROM task WHERE session_id = s.id
 	    AND tenant_id = p_tenant AND ended_at IS NULL)) OR
 	    (p_reason = 'permission' AND NOT EXISTS (
@@ -369,7 +370,7 @@ BEGIN
 		RETURN;
 	END IF;
 	IF s.runner_id IS NOT NULL AND (s.wish < p_wish OR
-	    s.wish = 1 AND p_wish = 1 AND p_actor <> 'system') THEN
+	    s.wish = 1 AND p_wish = 1 AND p_actor <> '') THEN
 		-- A task made from now on wakes it again: from a person's
 		-- word on, also when it is being suspended already.
 		UPDATE session SET wish = p_wish,
@@ -387,7 +388,7 @@ BEGIN
 		s := mn.session_stop(s.id, 'suspended', p_reason,
 		    v_again);
 	ELSIF s.status = 'suspended' AND p_wish = 1 AND
-	    p_actor <> 'system' THEN
+	    p_actor <> '' THEN
 		-- By a person from now on: what was about to wake it, as
 		-- idle perhaps, does not.
 		UPDATE session SET suspended_at = mn.suspend_time(id),
