@@ -265,14 +265,13 @@ wish(struct peer *p, uint64_t ref, const uint8_t *ticket, size_t len,
 	change(p, ref, MSG_SESSION_WISH, &m, c);
 }
 
-/* What is called idle nobody asked for: any task wakes it. */
 void
 on_session_suspend(struct peer *p, uint64_t ref,
     const struct msg_session_suspend *m)
 {
 	struct wanted	 w = { m->session, m->request_id,
-	    *m->reason != '\0' && strcmp(m->reason, "idle") != 0 ?
-	    m->reason : "user", WISH_SUSPEND, 0, m->wait };
+	    *m->reason != '\0' ? m->reason : "user", WISH_SUSPEND, 0,
+	    m->wait };
 
 	wish(p, ref, m->ticket, m->ticket_len, &w);
 }

@@ -177,13 +177,6 @@ row_is_late(const struct session *s, const struct msg_session_row *m,
 	return (st == ACTIVE && m->epoch <= s->released);
 }
 
-static void
-take_suspension(struct session *s, const struct msg_session_row *m)
-{
-	s->suspended_ms = m->suspended_ms;
-	s->slept = strcmp(m->suspend_reason, "idle") == 0;
-}
-
 /*
  * Wished before it was released and heard after, so not withdrawn since: what
  * its release has not done is to be done yet.
@@ -231,7 +224,7 @@ session_stored(const struct msg_session_row *m)
 	news = take_settings(s, m);
 	if (!row_is_late(s, m, st)) {
 		strlcpy(s->home, m->home, sizeof(s->home));
-		take_suspension(s, m);
+		s->suspended_ms = m->suspended_ms;
 		if (s->wish != (enum wish)m->wish)
 			s->told_leaving = s->quiet = 0;
 		s->wish = (enum wish)m->wish;
@@ -242,7 +235,7 @@ session_stored(const struct msg_session_row *m)
 		/* A new status may have dropped it. */
 		s->wish = (enum wish)m->wish;
 	} else if (m->epoch == s->epoch) {
-		take_suspension(s, m);
+		s->suspended_ms = m->suspended_ms;
 		take_late_wish(s, (enum wish)m->wish);
 	}
 	if (!env->loaded)

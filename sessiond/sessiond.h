@@ -61,7 +61,6 @@ struct session {
 					   revive or wish again */
 	uint64_t	 leaving_since;	/* monotonic ms */
 	unsigned int	 busy:1;
-	unsigned int	 slept:1;	/* suspended as idle: nobody asked */
 	unsigned int	 told_leaving:1;	/* to taskd */
 	unsigned int	 quiet:1;	/* taskd has nothing running on it */
 	unsigned int	 releasing:1;	/* SESSION_RELEASE was sent */

@@ -323,22 +323,14 @@ wish_again(struct session *s)
 	session_wish(s, s->wish, "user");
 }
 
-/*
- * Is a suspended session wanted?  By a newer task or answer.  One that was
- * idle, which nobody asked for, by any: a task may have been made just before.
- */
-static int
-is_wanted(const struct session *s)
-{
-	return (s->wanted_ms > (s->slept ? 0 : s->suspended_ms));
-}
-
 static void
 revive(struct session *s)
 {
 	struct msg_session_revive	 m;
 
-	if (s->wishing || !is_wanted(s) || s->place_at > worker_mono_ms())
+	/* By a task or answer that is newer: who suspends stops the others. */
+	if (s->wishing || s->wanted_ms <= s->suspended_ms ||
+	    s->place_at > worker_mono_ms())
 		return;
 	s->place_at = worker_mono_ms() + PLACE_AGAIN_MS;
 	m.tenant = s->tenant;

@@ -136,7 +136,8 @@ SELECT pg_temp.ok(rows = 0, 'SESSION_NOTE, nothing new') FROM
     mn.session_note('a', 'sess_0000000000000000000000002', 0,
     'needs its key');
 SELECT pg_temp.ok(status = 'suspended' AND suspended_ms > 0
-    AND suspend_reason = 'user', 'SESSION_WISH suspend of a pending one') FROM
+    AND doc::json->>'suspend_reason' = 'user',
+    'SESSION_WISH suspend of a pending one') FROM
     mn.session_wish('a', 'sess_0000000000000000000000002', 1, '', 0, 'me');
 SELECT pg_temp.ok(status = 'suspended' AND code = '', 'and again') FROM
     mn.session_wish('a', 'sess_0000000000000000000000002', 1, '', 0, 'me');

@@ -27,7 +27,8 @@ SELECT pg_temp.task('task_s1', 'sess_s1') \g /dev/null
 SELECT mn.session_wish('s', 'sess_s1', 1, 'lunch', 0, 'me') \g /dev/null
 SELECT mn.session_detach('s', 'sess_s1', 'rnr_s1', 1, 'suspended', '')
 \g /dev/null
-SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'lunch',
+SELECT pg_temp.ok(status = 'suspended'
+    AND doc::json->>'suspend_reason' = 'lunch',
     'SESSION_REVIVE for a task that is older than the suspension: as it is')
     FROM pg_temp.revive('task_s1');
 SELECT pg_temp.task('task_s2', 'sess_s1') \g /dev/null
@@ -41,7 +42,8 @@ SELECT mn.session_detach('s', 'sess_s2', 'rnr_s2', 1, 'suspended', '')
 SELECT pg_temp.task('task_s3', 'sess_s2') \g /dev/null
 SELECT mn.session_wish('s', 'sess_s2', 1, 'idle', 0, '') \g /dev/null
 CREATE TEMPORARY TABLE before AS SELECT count(*) AS n FROM mn_data.event;
-SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'user'
+SELECT pg_temp.ok(status = 'suspended'
+    AND doc::json->>'suspend_reason' = 'user'
     AND suspended_ms >= (SELECT mn.ms(wanted_at) FROM mn_data.task
 	WHERE id = 'task_s3'), 'a person suspends what sleeps as idle')
     FROM mn.session_wish('s', 'sess_s2', 1, '', 0, 'me');
@@ -58,13 +60,15 @@ SELECT mn.session_wish('s', 'sess_s3', 1, 'lunch', 0, 'me') \g /dev/null
 SELECT mn.session_detach('s', 'sess_s3', 'rnr_s3', 1, 'resuming', 'lost')
 \g /dev/null
 SELECT pg_temp.task('task_s5', 'sess_s3') \g /dev/null
-SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'lunch'
+SELECT pg_temp.ok(status = 'suspended'
+    AND doc::json->>'suspend_reason' = 'lunch'
     AND suspended_ms < (SELECT mn.ms(wanted_at) FROM mn_data.task
 	WHERE id = 'task_s5'), 'what was wished is done as of when it was')
     FROM mn.session_wish('s', 'sess_s3', 1, 'user', 0, '');
 SELECT pg_temp.ok(status = 'resuming', 'so a task made meanwhile wakes it')
     FROM pg_temp.revive('task_s5');
-SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'user'
+SELECT pg_temp.ok(status = 'suspended'
+    AND doc::json->>'suspend_reason' = 'user'
     AND suspended_ms >= (SELECT mn.ms(wanted_at) FROM mn_data.task
 	WHERE id = 'task_s5'), 'and is told once: a later one is of its own time')
     FROM mn.session_wish('s', 'sess_s3', 1, '', 0, 'me');
@@ -72,7 +76,8 @@ SELECT mn.session_wish('s', 'sess_s4', 1, 'idle', 0, '') \g /dev/null
 SELECT mn.session_wish('s', 'sess_s4', 2, 'enough', 0, 'me') \g /dev/null
 SELECT mn.session_detach('s', 'sess_s4', 'rnr_s4', 1, 'suspended', '')
 \g /dev/null
-SELECT pg_temp.ok(status = 'terminated' AND suspend_reason = 'enough',
+SELECT pg_temp.ok(status = 'terminated'
+    AND doc::json->>'suspend_reason' = 'enough',
     'also why it was to be terminated')
     FROM mn.session_wish('s', 'sess_s4', 2, 'user', 0, '');
 
@@ -119,9 +124,13 @@ SELECT mn.task_stop('s', 'task_s7', '', 'me') \g /dev/null
 SELECT pg_temp.ok(status = 'active' AND wish = 1, 'without one it is')
     FROM mn.session_wish('s', 'sess_s6', 1, 'idle', 0, '');
 
--- ---- a key may have any name ----------------------------------------------------
+-- ---- whatever a person's name and reason --------------------------------------
 SELECT mn.session_detach('s', 'sess_s6', 'rnr_s6', 1, 'suspended', '')
 \g /dev/null
-SELECT pg_temp.ok(status = 'suspended' AND suspend_reason = 'user',
-    'who is called system is a person') FROM mn.session_wish('s', 'sess_s6', 1,
-    'user', 0, 'system');
+SELECT pg_temp.ok(status = 'suspended' AND doc::json->>'suspend_reason' =
+    'user', 'who is called system is a person') FROM mn.session_wish('s',
+    'sess_s6', 1, 'user', 0, 'system');
+SELECT pg_temp.task('task_s8', 'sess_s6') \g /dev/null
+SELECT mn.session_wish('s', 'sess_s6', 1, 'idle', 0, 'me') \g /dev/null
+SELECT pg_temp.ok(status = 'suspended', 'and may give any reason')
+    FROM pg_temp.revive('task_s8');

@@ -65,26 +65,18 @@ stored(uint64_t ref, const char *code)
 }
 
 static void
-row_because(uint64_t ref, const char *id, const char *status, int wish,
-    uint64_t epoch, const char *key, const char *why)
+row(uint64_t ref, const char *id, const char *status, int wish, uint64_t epoch,
+    const char *key)
 {
 	struct msg_session_row	 m = { .tenant = "t", .session = id,
 	    .agent = "claude", .model = "", .status = status,
 	    .wish = (uint8_t)wish, .runner = strcmp(status, "active") == 0 ?
 	    RNR : "", .home = epoch > 0 ? RNR : "", .epoch = epoch,
 	    .agent_config = "", .key_ref = key,
-	    .suspended_ms = suspended_ms,
-	    .suspend_reason = why, .code = "", .text = "",
+	    .suspended_ms = suspended_ms, .code = "", .text = "",
 	    .doc = (const uint8_t *)DOC, .doc_len = sizeof(DOC) - 1 };
 
 	on_session_row(peer_of(PROC_STORAGED), ref, &m);
-}
-
-static void
-row(uint64_t ref, const char *id, const char *status, int wish, uint64_t epoch,
-    const char *key)
-{
-	row_because(ref, id, status, wish, epoch, key, "");
 }
 
 static void
@@ -427,23 +419,6 @@ idle(void **state)
 	stored(ref, "");
 }
 
-/* Nobody asked for it to sleep: a task that is older wakes it. */
-static void
-woken(void **state)
-{
-	struct msg_session_want	 m = { S, 400 };
-
-	(void)state;
-	row(0, S, "active", 1, 4, "");
-	row_because(0, S, "suspended", 0, 4, "", "idle");
-	hush();
-	tick(60000);
-	refuses(PROC_STORAGED, MSG_SESSION_REVIVE);
-	on_session_want(peer_of(PROC_TASKD), 0, &m);
-	expect(PROC_STORAGED, MSG_SESSION_REVIVE);
-	stored(got_ref, "");
-}
-
 /*
  * Wished just before it came off its runner, and heard of just after: what is
  * not done by that is wished again.
@@ -480,7 +455,7 @@ overtaken(void **state)
 }
 
 /*
- * A person suspends what is being suspended as idle, and the row comes behind the
+ * A person suspends what is being suspended already, and the row comes behind the
  * release: of a task that is older nothing is concluded from what was before.
  */
 static void
@@ -490,10 +465,10 @@ suspended_late(void **state)
 
 	(void)state;
 	begin("active", 0, 3, "");
-	row_because(0, S, "active", 1, 3, "", "idle");
+	row(0, S, "active", 1, 3, "");
 	released(3, "suspended");
 	suspended_ms = 700;
-	row_because(0, S, "active", 1, 3, "", "user");
+	row(0, S, "active", 1, 3, "");
 	suspended_ms = 500;
 	hush();
 	on_session_want(peer_of(PROC_TASKD), 0, &m);
@@ -504,35 +479,11 @@ suspended_late(void **state)
 	assert_int_equal(got.revive.wanted_ms, 800);
 	/* And again, before that was heard. */
 	suspended_ms = 900;
-	row_because(got_ref, S, "suspended", 0, 3, "", "user");
+	row(got_ref, S, "suspended", 0, 3, "");
 	suspended_ms = 500;
 	stored(got_ref, "");
 	tick(31000);
 	refuses(PROC_STORAGED, MSG_SESSION_REVIVE);
-}
-
-/* What nobody asked for is called idle; a person does not call it so. */
-static void
-suspended_as_idle(void **state)
-{
-	static const char *const	 says[] = { "idle", "", "lunch" },
-	    *const			 wished[] = { "user", "user",
-	    "lunch" };
-	uint8_t				 ticket[TICKET_MAX];
-	struct msg_session_suspend	 m = { .ticket = ticket,
-	    .request_id = "r", .session = S };
-	int				 i;
-
-	(void)state;
-	begin("active", 0, 3, "");
-	for (i = 0; i < 3; i++) {
-		m.ticket_len = somebody(ticket);
-		m.reason = says[i];
-		on_session_suspend(peer_of(PROC_API), ++client_ref, &m);
-		expect(PROC_STORAGED, MSG_SESSION_WISH);
-		assert_string_equal(got.wish.reason, wished[i]);
-		stored(got_ref, "");
-	}
 }
 
 int
@@ -544,12 +495,10 @@ main(void)
 		cmocka_unit_test(revived),
 		cmocka_unit_test(keys),
 		cmocka_unit_test(idle),
-		cmocka_unit_test(woken),
 		cmocka_unit_test(wished),
 		cmocka_unit_test(deleted),
 		cmocka_unit_test(overtaken),
 		cmocka_unit_test(suspended_late),
-		cmocka_unit_test(suspended_as_idle),
 	};
 
 	RB_INIT(&env->sessions);

@@ -3,8 +3,7 @@
 CREATE TYPE mn.session_row AS (tenant text, session text, agent text,
     model text, status text, wish smallint, runner text, home text,
     epoch bigint, agent_config text, key_ref text, idle_timeout integer,
-    suspended_ms bigint, suspend_reason text, policy text, code text,
-    text text, doc text);
+    suspended_ms bigint, policy text, code text, text text, doc text);
 
 CREATE FUNCTION mn.session_row(s mn_data.session, p_code text, p_text text,
     p_doc boolean) RETURNS mn.session_row
@@ -14,7 +13,6 @@ LANGUAGE sql STABLE AS $$
 	    coalesce(s.home_id, ''), s.epoch, coalesce(s.agent_config_id, ''),
 	    coalesce(s.key_ref, ''), coalesce(s.idle_timeout, 0),
 	    mn.ms(s.suspended_at),
-	    coalesce(s.suspend_reason, s.wish_reason, ''),
 	    coalesce(s.permission_policy::text, ''), p_code, p_text,
 	    CASE WHEN p_doc THEN mn.session_doc(s) ELSE '' END
 	    )::mn.session_row
@@ -25,7 +23,7 @@ CREATE FUNCTION mn.session_none(p_code text, p_text text)
 RETURNS SETOF mn.session_row
 LANGUAGE sql IMMUTABLE AS $$
 	SELECT '', '', '', '', '', 0::smallint, '', '', 0::bigint, '', '', 0,
-	    0::bigint, '', '', p_code, left(p_text, 1024), ''
+	    0::bigint, '', p_code, left(p_text, 1024), ''
 $$;
 
 CREATE FUNCTION mn.session_event(s mn_data.session, p_type text)
@@ -389,8 +387,7 @@ BEGIN
 		    v_again);
 	ELSIF s.status = 'suspended' AND p_wish = 1 AND
 	    p_actor <> '' THEN
-		-- By a person from now on: what was about to wake it, as
-		-- idle perhaps, does not.
+		-- From now on: what was about to wake it does not.
 		UPDATE session SET suspended_at = mn.suspend_time(id),
 		    suspend_reason = coalesce(nullif(p_reason, ''), 'user'),
 		    updated_at = mn.later(updated_at)
@@ -415,8 +412,8 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
-	IF s.status = 'suspended' AND (s.suspend_reason = 'idle' OR
-	    mn.ms(s.suspended_at) < p_wanted_ms) THEN
+	IF s.status = 'suspended' AND
+	    mn.ms(s.suspended_at) < p_wanted_ms THEN
 		s := mn.session_resume(s.id);
 	END IF;
 	RETURN QUERY SELECT (mn.session_row(s, '', '', true)).*;
