@@ -272,7 +272,7 @@ follow_position(struct request *req, char *out, size_t size,
 	return (0);
 }
 
-/* Not beyond what its queue holds: given up, it would have the owner killed. */
+/* Not beyond what its queue holds: given up, it would be the end of all here. */
 static int
 follow_may_resume(const struct follow *f)
 {

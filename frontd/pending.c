@@ -218,8 +218,8 @@ pending_late(struct pending *p)
 
 /*
  * The owner's successor is there: what may be asked again is, as far as that
- * fits its queue; beyond it the channel would be given up and the successor
- * killed.  What is failed may ask anew, of others or (auth) of this peer, so
+ * fits its queue; beyond it the channel would be given up and this process
+ * ended.  What is failed may ask anew, of others or (auth) of this peer, so
  * each turn of the loop begins at the next higher ref; what is new was sent.
  */
 void

@@ -2,7 +2,7 @@
  * worker.c - start, reload and restart are one path (architecture 1.7, 9):
  * PROC_START, options, secrets, descriptors, PROC_CONFIGURED, then the jail,
  * then peers.  EOF on the parent's channel ends the worker.  A peer that breaks
- * the protocol is named to the parent, which kills it.
+ * the protocol is named to the parent, which decides who is to end.
  */
 #include <sys/prctl.h>
 #include <sys/socket.h>
