@@ -1,7 +1,7 @@
 /*
  * run_io.c - the pipes of a run: holder started and held back, what the program
- * prints read while the spool has room, what it is told written when it reads,
- * and not before that it was told is in the journal.
+ * prints read while the spool has room and it reads itself, what it is told
+ * written when it reads, and not before that it was told is in the journal.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +24,7 @@
 
 #define READ_SIZE	65536
 #define READ_TURN	16		/* reads before others get a turn */
+#define IN_MAX		(16 * 1024 * 1024) /* more than any prompt */
 #define END_WAIT	2		/* seconds for pipes after the end */
 
 static const struct timeval	end_wait = { END_WAIT, 0 };
@@ -189,7 +190,15 @@ io_close(struct run *r, struct stream *st)
 	lines_end(r, st, run_line);
 }
 
-/* 1 when the spool has no room for more, 0 for now empty, -1 at its end. */
+/* Who only asks, and does not read the answers, is not read either. */
+static int
+io_has_room(const struct run *r)
+{
+	return (spool_has_room(r->spool) &&
+	    evbuffer_get_length(r->in) < IN_MAX);
+}
+
+/* 1 when there is no room for more, 0 for now empty, -1 at its end. */
 static int
 io_take(struct run *r, struct stream *st)
 {
@@ -198,7 +207,7 @@ io_take(struct run *r, struct stream *st)
 	int		 i;
 
 	for (i = 0; i < READ_TURN; i++) {
-		if (!spool_has_room(r->spool)) {
+		if (!io_has_room(r)) {
 			event_del(st->ev);	/* run_resume() comes. */
 			return (1);
 		}
@@ -260,13 +269,14 @@ io_write(int fd, short what, void *arg)
 		if (evbuffer_write(r->in, fd) == -1) {
 			if (errno == EAGAIN || errno == EINTR) {
 				event_add(r->ev_in, NULL);
-				return;
+				break;
 			}
 			/* It reads no more; its end will tell why. */
 			evbuffer_drain(r->in, evbuffer_get_length(r->in));
 			r->in_close = 1;
 		}
-	if (r->in_close) {
+	run_resume(r);
+	if (r->in_close && evbuffer_get_length(r->in) == 0) {
 		close(r->fd_in);
 		r->fd_in = -1;
 	}

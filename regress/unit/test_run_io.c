@@ -200,12 +200,50 @@ test_told(void **state)
 	close(in[0]);
 }
 
+/* Who does not read what it is told is not read, or it would be told for ever. */
+static void
+test_unread(void **state)
+{
+	static char	 buf[1 << 20];
+	struct run	 r = { .fd_spec = -1 };
+	int		 w[2], ctl[2], in[2], i;
+
+	(void)state;
+	memset(got, 0, sizeof(got));
+	room = 1;
+	w[0] = full_pipe(&r.out);
+	w[1] = full_pipe(&r.err);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ctl), 0);
+	assert_int_equal(pipe2(in, O_NONBLOCK), 0);
+	r.fd_ctl = ctl[0];
+	r.fd_in = in[1];
+	run_read(&r);
+	for (i = 0; i < 32; i++)
+		run_write(&r, buf, sizeof(buf));
+	run_tell(&r);
+	turn();
+	run_resume(&r);		/* the spool has more room, too */
+	turn();
+	assert_int_equal(got[0] + got[1], 0);
+	while (read(in[0], buf, sizeof(buf)) > 0)
+		turn();
+	turn();
+	assert_int_equal(got[0], FULL);
+	assert_int_equal(got[1], FULL);
+	run_io_free(&r);
+	close(w[0]);
+	close(w[1]);
+	close(ctl[1]);
+	close(in[0]);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_unread),
 	};
 
 	if ((env->base = event_base_new()) == NULL)
