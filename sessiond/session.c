@@ -147,6 +147,7 @@ set_key(struct session *s, const char *key_ref)
 	key_drop(s->key_ref);
 	strlcpy(s->key_ref, key_ref, sizeof(s->key_ref));
 	s->credential = CRED_UNKNOWN;
+	s->reason[0] = '\0';		/* as in mn.session_key() */
 }
 
 static struct session *

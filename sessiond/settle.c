@@ -64,6 +64,7 @@ session_waits_because(struct session *s, const char *reason)
 	strlcpy(s->reason, reason, sizeof(s->reason));
 	m.tenant = s->tenant;
 	m.session = s->id;
+	m.key_ref = s->key_ref;
 	m.credential = s->credential != CRED_MISSING;
 	m.reason = s->reason;
 	ask(PROC_STORAGED, MSG_SESSION_NOTE, &m, 0, NULL, NULL);

@@ -131,10 +131,13 @@ SELECT pg_temp.ok(code = '' AND key_ref = 'kref_2', 'SESSION_KEY') FROM
 SELECT pg_temp.ok(code = 'invalid_state', 'SESSION_KEY without BYOK') FROM
     mn.session_key('a', 'sess_0000000000000000000000001', 'kref_2');
 SELECT pg_temp.ok(rows = 1, 'SESSION_NOTE') FROM mn.session_note('a',
-    'sess_0000000000000000000000002', 0, 'needs its key');
+    'sess_0000000000000000000000002', 'kref_2', 0, 'needs its key');
 SELECT pg_temp.ok(rows = 0, 'SESSION_NOTE, nothing new') FROM
-    mn.session_note('a', 'sess_0000000000000000000000002', 0,
+    mn.session_note('a', 'sess_0000000000000000000000002', 'kref_2', 0,
     'needs its key');
+SELECT pg_temp.ok(rows = 0, 'SESSION_NOTE of the key before') FROM
+    mn.session_note('a', 'sess_0000000000000000000000002', 'kref_1', 0,
+    'needs another key');
 SELECT pg_temp.ok(status = 'suspended' AND suspended_ms > 0
     AND doc::json->>'suspend_reason' = 'user',
     'SESSION_WISH suspend of a pending one') FROM

@@ -27,7 +27,7 @@ FROM (
 	UNION ALL SELECT 'SESSION_READ', r.rows, r.code
 	FROM pg_temp.session_read('a', 'sess_0000000000000000000000001') r
 	UNION ALL SELECT 'SESSION_NOTE', r.rows, r.code FROM
-	mn.session_note('a', 'sess_0000000000000000000000001', 0, 'x') r
+	mn.session_note('a', 'sess_0000000000000000000000001', '', 0, 'x') r
 	UNION ALL SELECT 'SESSION_DETACH', r.rows, r.code FROM
 	mn.session_detach('a', 'sess_0000000000000000000000001',
 	    'rnr_00000000000000000000000001', 1, 'suspended', '') r

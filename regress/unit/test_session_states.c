@@ -390,6 +390,12 @@ keys(void **state)
 	on_key_claimed(peer_of(PROC_PROVIDERD), 0, &m);
 	expect(PROC_TASKD, MSG_SESSION_STATE);
 	assert_int_equal(got.state.credential, 1);
+	/* Lost once more: that is told as the first time was. */
+	m.held = 0;
+	on_key_claimed(peer_of(PROC_PROVIDERD), 0, &m);
+	expect(PROC_STORAGED, MSG_SESSION_NOTE);
+	assert_int_equal(got.note.credential, 0);
+	assert_string_equal(got.note.key_ref, m.key_ref);
 }
 
 static void

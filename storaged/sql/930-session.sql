@@ -455,7 +455,8 @@ END
 $$;
 
 CREATE FUNCTION mn.session_note(p_tenant text, p_session text,
-    p_credential integer, p_reason text) RETURNS SETOF mn.answer
+    p_key_ref text, p_credential integer, p_reason text)
+RETURNS SETOF mn.answer
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	s	mn_data.session;
@@ -467,6 +468,7 @@ BEGIN
 	    status_reason = nullif(p_reason, ''),
 	    updated_at = mn.later(updated_at)
 	WHERE id = p_session AND tenant_id = p_tenant
+	    AND coalesce(key_ref, '') = p_key_ref
 	    AND status <> 'terminated' AND (credential <> (p_credential <> 0)
 	    OR coalesce(status_reason, '') <> p_reason) RETURNING * INTO s;
 	IF NOT FOUND THEN
