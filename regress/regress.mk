@@ -19,6 +19,7 @@ $(O)/obj/regress/unit/$(1).o: CPPFLAGS += $$(addprefix -I,$$(sort $$(dir $$(filt
 endef
 $(foreach u,$(UNITS),$(eval $(call unit,$(u))))
 $(O)/obj/regress/unit/taskd_world.o: CPPFLAGS += -Itaskd
+$(O)/obj/regress/unit/hub_world.o: CPPFLAGS += -Isessiond
 $(O)/obj/regress/unit/test_read.o: CPPFLAGS += $(PQ_CFLAGS)
 
 $(O)/regress/roundtrip: $(O)/obj/regress/msg/roundtrip.o $(O)/libimsg.a
