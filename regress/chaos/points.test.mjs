@@ -15,7 +15,7 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { ends_well } from "../lib/server.mjs";
 import { deny } from "./database.mjs";
-import { at_length, at_refusal, at_start, at_stop, Page,
+import { at_length, at_refusal, at_runnerd, at_start, at_stop, Page,
     points } from "./points_page.mjs";
 import { start_world } from "./points_world.mjs";
 import { workers } from "./world.mjs";
@@ -39,11 +39,11 @@ const world = await start_world(POINTS_CERTS, FLEET);
 async function provoke(p) {
 	if (at_refusal(p))
 		await deny(world.server, DENY_MS);
-	if (!at_start(p))
+	if (!at_start(p) && !at_runnerd(p))
 		return;
 	const all = workers(world.server.proc.pid);
 	// The parent tells this one most: it has a listener with TLS.
-	const victim = all[p.who] ?? all.runner;
+	const victim = all[at_runnerd(p) ? "runnerd" : p.who] ?? all.runner;
 	if (victim)
 		process.kill(victim, "SIGKILL");
 }

@@ -75,6 +75,8 @@ export class Page {
 const STARTS = /PROC_(READY|START|OPTION|SECRET|LISTENER|CONFIG|PEER)/;
 const LEARNS = /_LOAD|_DONE|RUN_EXPECTED|CA_CERT|EVENT_FEED|KEY_CLAIM|_HORIZON/;
 export const at_start = (p) => STARTS.test(p.name) || LEARNS.test(p.name);
+// What is said to a runnerd that has just come, of runs that it has not met.
+export const at_runnerd = (p) => /RUN_FOUND/.test(p.name);
 // Nothing refuses a healthy server's statement but an absent database.
 export const at_refusal = (p) => /storaged .* REFUSED/.test(p.name);
 // Of a stream that has been open for a while.
