@@ -34,10 +34,11 @@ start() {
 		echo "$said" >&2
 		exit 1
 	}
+	# Before the server begins, which on a busy machine is after the next line.
+	: >>"$STATE/server.log" && chmod 644 "$STATE/server.log" || exit 1
 	setsid "$build/marionetted" -f "$conf" >>"$STATE/server.log" 2>&1 \
 	    </dev/null &
 	echo $! >"$STATE/server.pid"
-	chmod 644 "$STATE/server.log"
 }
 
 stop() {
