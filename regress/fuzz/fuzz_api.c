@@ -11,7 +11,7 @@
  * covers: frontd/families.c frontd/follow.c frontd/idem.c frontd/identity.c
  * covers: frontd/json.c frontd/lease.c frontd/list.c frontd/local.c
  * covers: frontd/pending.c frontd/query.c frontd/refusal.c frontd/route.c
- * covers: frontd/token.c
+ * covers: frontd/stream.c frontd/token.c
  */
 #include <sys/socket.h>
 

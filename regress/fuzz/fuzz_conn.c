@@ -11,7 +11,7 @@
  * covers: frontd/buf.c frontd/check.c frontd/conn.c frontd/grpc.c
  * covers: frontd/health.c frontd/host.c frontd/http1.c frontd/http1_head.c
  * covers: frontd/http2.c frontd/http2_out.c frontd/query.c frontd/request.c
- * covers: frontd/respond.c frontd/route.c frontd/stream.c frontd/ws.c
+ * covers: frontd/respond.c frontd/route.c frontd/ws.c
  */
 #include <sys/socket.h>
 
