@@ -2,6 +2,7 @@
 # fuzz.sh run SECONDS [name ...]	each harness for so long, one at a time
 # fuzz.sh dry MINUTES name		one until as many minutes of its processor
 #					time brought no new edge
+# fuzz.sh far			how far each has been, of those that `dry' ran
 # fuzz.sh merge name ...		what of the corpus reaches an edge that no
 #					seed does becomes one
 # fuzz.sh cover [name ...]		lines that seeds, found inputs and the
@@ -64,14 +65,23 @@ cpu() {
 		print int(s) }' $B/times-$name)
 }
 
-# Goes on where the last one stopped, as long as the program is the same one:
-# an hour for each of a dozen harnesses is more than a sitting.
+# The files that a harness is about, itself among them.
+files_of() {
+	echo "$here/fuzz_$1.c"
+	sed -n 's/^ \* covers: *//p' $here/fuzz_$1.c | tr ' ' '\n' |
+	    sed "s|^gen/|$B/gen/|"
+}
+
+# Goes on where the last one stopped, on whatever machine, as long as these files
+# are the same: an hour for each of a dozen harnesses is more than a sitting.
+# dry/NAME: commit, sum of the files, executions, edges, processor seconds, those
+# since the last new edge.
 dry() {
-	minutes=$1 name=$2 log=$B/$2.log so_far=$B/dry/$2
-	mkdir -p $B/dry
-	is=$(cksum <$B/regress/fuzz_$name)
+	minutes=$1 name=$2 log=$B/$2.log so_far=$here/dry/$2
+	mkdir -p $here/dry
+	is=$(cat $(files_of $name) | cksum | cut -d' ' -f1)
 	total=0 best=0 spent=0 quiet=0
-	[ -s $so_far ] && IFS=: read -r was t b s q <$so_far &&
+	[ -s $so_far ] && read -r _ was t b s q <$so_far &&
 	    [ "$was" = "$is" ] && total=$t best=$b spent=$s quiet=$q
 	while [ $quiet -lt $((minutes * 60)) ]; do
 		cpu
@@ -87,10 +97,20 @@ dry() {
 		at=$((used - at))
 		total=$((total + $1)) spent=$((spent + at)) quiet=$((quiet + at))
 		[ "$2" -gt $best ] && best=$2 quiet=0
-		echo "$is:$total:$best:$spent:$quiet" >$so_far
+		echo "$(git rev-parse --short HEAD) $is $total $best $spent $quiet" \
+		    >$so_far
 	done
-	printf '%-12s %12d executions %6d edges %6d s, %d s without a new one\n' \
-	    $name $total $best $spent $quiet
+	far | grep "^$name "
+}
+
+far() {
+	for name in $ALL; do
+		[ -s $here/dry/$name ] || continue
+		read -r commit _ total best spent quiet <$here/dry/$name
+		printf '%-10s %-8s %11d executions %5d edges %6d s, ' \
+		    $name $commit $total $best $spent
+		echo "$quiet of them without a new edge"
+	done
 }
 
 # By edges alone, however often they are run: that needs few inputs.
@@ -120,8 +140,7 @@ cover() {
 			return 1
 		}
 		llvm-profdata-14 merge -o $C/$name.profdata $C/$name.profraw
-		files=$(sed -n 's/^ \* covers: *//p' $here/fuzz_$name.c |
-		    sed "s| gen/| $C/gen/|g; s|^gen/|$C/gen/|")
+		files=$(B=$C files_of $name | tail -n +2)
 		echo "$name"
 		llvm-cov-14 report $C/regress/fuzz_$name \
 		    -instr-profile=$C/$name.profdata $files 2>/dev/null |
@@ -134,6 +153,6 @@ cover() {
 what=$1
 shift
 case $what in
-run|dry|merge|cover) $what "$@" ;;
-*) sed -n '2,9p' "$0" | sed 's/^# //'; exit 2 ;;
+run|dry|far|merge|cover) $what "$@" ;;
+*) sed -n '2,10p' "$0" | sed 's/^# //'; exit 2 ;;
 esac
