@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "claude.h"
+#include "conversation.h"
 #include "log.h"
 #include "room.h"
 #include "run.h"
@@ -23,14 +24,13 @@
 			"ExitPlanMode,Skill"
 #define CLAUDE_HOOK	"marionette"
 #define CLAUDE_HOOK_S	604800
-#define UUID_SIZE	37
 
 /* Lives as long as its run. */
 struct claude {
-	int	 gated;		/* the callback was accepted */
-	int	 resumed;
-	int	 done;		/* a result came */
-	struct held held;
+	struct conversation	 conversation;
+	struct held		 held;
+	int			 gated;	/* the callback was accepted */
+	int			 done;	/* a result came */
 };
 
 static void
@@ -71,25 +71,26 @@ claude_start(struct run *r, struct spec *spec)
 		"--strict-mcp-config", "--settings", CLAUDE_SETTINGS,
 		"--tools=" CLAUDE_TOOLS
 	};
+	struct conversation		 conversation;
 	struct claude			*c;
-	char				 uuid[UUID_SIZE], *arg;
+	char				*arg;
 	size_t				 i;
 
-	if (session_conversation(r->session, uuid, sizeof(uuid)) == -1) {
+	if (conversation_open(r->session, r->prompt, r->interrupted,
+	    &conversation) == -1) {
 		r->error = xstrdup("The runner cannot store the name of the "
 		    "conversation.");
 		return (-1);
 	}
 	r->kd = c = xcalloc(1, sizeof(*c));
-	r->conversation = xstrdup(uuid);
-	arg = xasprintf(".claude/projects/*/%s.jsonl", uuid);
-	c->resumed = session_has(r->session, arg);
-	free(arg);
+	c->conversation = conversation;
+	r->conversation = xstrdup(conversation.uuid);
 	spec_put(spec, SPEC_ARG, "claude");
 	for (i = 0; i < sizeof(args) / sizeof(args[0]); i++)
 		spec_put(spec, SPEC_ARG, args[i]);
-	spec_put(spec, SPEC_ARG, c->resumed ? "--resume" : "--session-id");
-	spec_put(spec, SPEC_ARG, uuid);
+	spec_put(spec, SPEC_ARG, conversation.resumed ? "--resume" :
+	    "--session-id");
+	spec_put(spec, SPEC_ARG, conversation.uuid);
 	if (r->session->model[0] != '\0') {
 		spec_put(spec, SPEC_ARG, "--model");
 		spec_put(spec, SPEC_ARG, r->session->model);
@@ -119,7 +120,7 @@ claude_prompt(struct run *r)
 	const char	*text = r->prompt;
 	char		*said;
 
-	if (r->interrupted && c->resumed)
+	if (c->conversation.heard)
 		text = "Your work on the last request was interrupted: the "
 		    "process was stopped before it had finished. Some of it may "
 		    "be done. Look at the state of the workspace and go on from "

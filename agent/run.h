@@ -102,8 +102,6 @@ void	 session_puts(void);
 void	 session_start(void);		/* once, after the journal */
 char	*session_id(struct session *);
 uint64_t session_epoch(const struct session *);
-int	 session_conversation(struct session *, char *uuid, size_t);
-int	 session_has(const struct session *, const char *glob_in_home);
 
 /* run.c */
 void	 run_new(const Marionette__V1__ExecuteTask *, struct session *);

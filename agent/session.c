@@ -1,11 +1,10 @@
 /*
  * session.c - the one session attached here: journaled, so that a new agent
- * knows it; its directory, its user, its conversation.  A run at work delays
+ * knows it; its directory, its user.  A run at work delays
  * what would take its session away until it has ended.
  */
 #include <ctype.h>
 #include <errno.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -309,46 +308,4 @@ session_run_ended(void)
 	}
 	if (env->stopping)
 		event_base_loopexit(env->base, NULL);
-}
-
-/* The conversation's UUID, made and kept at the first asking. */
-int
-session_conversation(struct session *s, char *uuid, size_t size)
-{
-	uint8_t	 b[16];
-	char	*path, *have;
-	int	 rv;
-
-	path = xasprintf("%s/conversation", s->dir);
-	have = file_read(path, 128, NULL);
-	free(path);
-	if (have != NULL && strlen(have) == 36) {
-		strlcpy(uuid, have, size);
-		free(have);
-		return (0);
-	}
-	free(have);
-	place_random(b, sizeof(b));
-	b[6] = (b[6] & 0x0f) | 0x40;	/* RFC 9562, version 4 */
-	b[8] = (b[8] & 0x3f) | 0x80;
-	snprintf(uuid, size, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-	    "%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5],
-	    b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
-	rv = place_write(s->dir, "conversation", uuid);
-	return (rv);
-}
-
-int
-session_has(const struct session *s, const char *pattern)
-{
-	glob_t	 g;
-	char	*path;
-	int	 found;
-
-	path = xasprintf("%s/home/%s", s->dir, pattern);
-	found = glob(path, GLOB_NOSORT, NULL, &g) == 0;
-	if (found)
-		globfree(&g);
-	free(path);
-	return (found);
 }

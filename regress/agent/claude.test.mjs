@@ -151,6 +151,58 @@ test("kill -9 of the agent: the second attempt goes on", async (t) => {
 	assert.ok(said.some((p) => p.includes("was interrupted")));
 });
 
+// What Claude had not yet written when it was killed, or the machine lost power.
+function transcript(s) {
+	const home = `${s.root}/sess_a/home`;
+	const name = fs.readdirSync(home, { recursive: true })
+	    .find((f) => f.endsWith(".jsonl"));
+
+	return path.join(home, name);
+}
+
+async function killed_asking(s, run_id, prompt) {
+	s.server.execute(run_id, "sess_a", prompt);
+	await s.server.message_of("permission_request", run_id, 60000);
+	await s.agent.stop("SIGKILL");
+}
+
+async function goes_on(s, run_id, prompt) {
+	s.start();
+	await s.server.connected(2);
+	return s.task(run_id, prompt, undefined, { attempt: 2,
+	    interrupted: true, sealed_key: await s.server.sealed(s.secret) });
+}
+
+test("killed before Claude wrote the prompt down: it is said again, though " +
+    "its like was said before", async (t) => {
+	const s = await claude(t);
+	const prompt = "[[bash:echo '\u00e9 \\' >> x.txt]]\n";
+	await s.task("run_1", prompt);
+	const size = fs.statSync(transcript(s)).size;
+	await killed_asking(s, "run_2", prompt);
+	fs.truncateSync(transcript(s), size);
+	const { asked, done } = await goes_on(s, "run_3", prompt);
+	assert.equal(done.status, "completed");
+	assert.equal(asked.length, 1);
+	assert.equal(s.read("sess_a", "x.txt"), "\u00e9 \\\n".repeat(2));
+	assert.ok(!s.model.prompts().some((p) => p.includes("was interrupted")));
+});
+
+test("killed before Claude wrote any message down: another conversation",
+    async (t) => {
+	const s = await claude(t);
+	const prompt = "[[bash:echo x >> x.txt]]";
+	await killed_asking(s, "run_1", prompt);
+	const lines = fs.readFileSync(transcript(s), "utf8").split("\n");
+	const first = lines.findIndex((l) => l.includes('"type":"user"'));
+	fs.writeFileSync(transcript(s), lines.slice(0, first).join("\n") + "\n");
+	const { done } = await goes_on(s, "run_2", prompt);
+	assert.equal(done.status, "completed");
+	assert.equal(s.read("sess_a", "x.txt"), "x\n");
+	const next = await s.task("run_3", "[[recall]]");
+	assert.match(next.done.result, /echo x/);
+});
+
 test("interrupted before anything was said: the prompt", async (t) => {
 	const s = await claude(t);
 	const { done } = await s.task("run_1", "[[text:first words]]", undefined,

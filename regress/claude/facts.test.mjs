@@ -487,12 +487,22 @@ test("the model hangs: interrupt ends the turn", async (t) => {
 	await c.end();
 });
 
+// What Claude writes down of a conversation, some time after it was said.
+function transcript(s) {
+	const name = fs.readdirSync(s.at.home, { recursive: true })
+	    .find((f) => f.endsWith(`${s.at.session}.jsonl`));
+	return name && path.join(s.at.home, name);
+}
+
 for (const signal of ["SIGTERM", "SIGKILL"]) {
 	test(`${signal} while asking: resumed, it asks again`, async (t) => {
 		const s = await scene(t);
 		const c = s.run({ can: () => undefined });
 		c.say("[[bash:echo x >> x.txt]]");
 		await until("the question", () => c.of("can").length === 1);
+		await until("the call in the transcript", () => transcript(s) &&
+		    fs.readFileSync(transcript(s), "utf8")
+		    .includes('"type":"tool_use"'));
 		const status = await c.proc.stop(signal);
 		assert.deepEqual(status, signal === "SIGTERM" ?
 		    { code: 143, signal: null } :
@@ -507,6 +517,24 @@ for (const signal of ["SIGTERM", "SIGKILL"]) {
 		await d.end();
 	});
 }
+
+test("without a message in its transcript a conversation can neither be " +
+    "resumed nor begun", async (t) => {
+	const s = await scene(t);
+	const c = s.run();
+	await c.turn("[[text:yes]]");
+	await c.end();
+	const lines = fs.readFileSync(transcript(s), "utf8").split("\n");
+	const first = lines.findIndex((l) => l.includes('"type":"user"'));
+	assert.ok(first > 0);
+	fs.writeFileSync(transcript(s), lines.slice(0, first).join("\n") + "\n");
+	const d = s.run({ args: [`--resume=${s.at.session}`] });
+	const r = await d.turn("[[text:again]]");
+	assert.match(r.errors[0], /No conversation found/);
+	const e = s.run();
+	assert.equal((await e.proc.wait()).code, 1);
+	assert.match(e.proc.err, /already in use/);
+});
 
 test("garbage on stdin ends the process", async (t) => {
 	const s = await scene(t);

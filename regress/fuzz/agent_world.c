@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "agent_world.h"
+#include "conversation.h"
 #include "fuzz.h"
 #include "place.h"
 #include "run.h"
@@ -142,18 +143,15 @@ run_clock_stop(struct run *r)
 }
 
 int
-session_conversation(struct session *s, char *uuid, size_t size)
+conversation_open(const struct session *s, const char *prompt, int interrupted,
+    struct conversation *c)
 {
-	(void)s;
-	strlcpy(uuid, "00000000-0000-0000-0000-000000000001", size);
+	(void)prompt;
+	strlcpy(c->uuid, "00000000-0000-0000-0000-000000000001",
+	    sizeof(c->uuid));
+	c->resumed = s->uid == 1;
+	c->heard = c->resumed && interrupted;
 	return (0);
-}
-
-int
-session_has(const struct session *s, const char *glob)
-{
-	(void)glob;
-	return (s->uid == 1);
 }
 
 void
