@@ -168,6 +168,19 @@ api_get(struct mctl *m, const char *path)
 	return (api_call(m, &q));
 }
 
+/* The object at head + id + tail; the id comes from the command line. */
+json_t *
+api_get_of(struct mctl *m, const char *head, const char *id, const char *tail)
+{
+	json_t	*doc = NULL;
+	char	*path;
+
+	if ((path = api_path(m, head, id, tail)) != NULL)
+		doc = api_get(m, path);
+	free(path);
+	return (doc);
+}
+
 /*
  * Any method but GET; body is lent, or NULL; idem is the user's key or NULL
  * for one of our own making.

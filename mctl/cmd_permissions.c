@@ -66,23 +66,18 @@ do_list(struct mctl *m, const struct args *a)
 static int
 do_get(struct mctl *m, const struct args *a)
 {
-	json_t	*doc;
-	char	*path;
+	json_t	*doc = api_get_of(m, "/api/v1/permissions/", a->operand[0], "");
 
-	if ((path = api_path(m, "/api/v1/permissions/", a->operand[0],
-	    "")) == NULL)
-		return (EX_USE);
-	if ((doc = api_get(m, path)) == NULL)
-		;
-	else if (m->quiet || m->output == OUT_JSON || m->output == OUT_YAML)
+	if (doc == NULL)
+		return (m->rc);
+	if (m->quiet || m->output == OUT_JSON || m->output == OUT_YAML)
 		out_one(m, doc);
 	else {
 		out_record(m, doc, cols);
 		ask_input(stdout, doc, 0);
 	}
 	json_decref(doc);
-	free(path);
-	return (doc == NULL ? m->rc : EX_DONE);
+	return (EX_DONE);
 }
 
 /* A file of JSON into body[field], if the option is there. */

@@ -139,17 +139,13 @@ do_list(struct mctl *m, const struct args *a)
 static int
 do_get(struct mctl *m, const struct args *a)
 {
-	json_t	*doc;
-	char	*path;
+	json_t	*doc = api_get_of(m, "/api/v1/sessions/", a->operand[0], "");
 
-	if ((path = api_path(m, "/api/v1/sessions/", a->operand[0],
-	    "")) == NULL)
-		return (EX_USE);
-	if ((doc = api_get(m, path)) != NULL)
-		out_one(m, doc);
+	if (doc == NULL)
+		return (m->rc);
+	out_one(m, doc);
 	json_decref(doc);
-	free(path);
-	return (doc == NULL ? m->rc : EX_DONE);
+	return (EX_DONE);
 }
 
 /* suspend, resume, terminate, and DELETE: the verb is the last word. */

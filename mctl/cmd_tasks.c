@@ -231,22 +231,18 @@ do_list(struct mctl *m, const struct args *a)
 static int
 do_get(struct mctl *m, const struct args *a)
 {
-	json_t	*doc;
-	char	*path;
 	int	 runs = strcmp(m->cmd->verb, "runs") == 0;
+	json_t	*doc = api_get_of(m, "/api/v1/tasks/", a->operand[0],
+		    runs ? "/runs" : "");
 
-	if ((path = api_path(m, "/api/v1/tasks/", a->operand[0],
-	    runs ? "/runs" : "")) == NULL)
-		return (EX_USE);
-	if ((doc = api_get(m, path)) == NULL)
-		;
-	else if (runs)
+	if (doc == NULL)
+		return (m->rc);
+	if (runs)
 		out_list(m, doc, run_cols);
 	else
 		out_one(m, doc);
 	json_decref(doc);
-	free(path);
-	return (doc == NULL ? m->rc : EX_DONE);
+	return (EX_DONE);
 }
 
 /* cancel, retry: the verb is the last word. */

@@ -135,6 +135,7 @@ int	 endpoint_find(struct mctl *);
 int	 http_do(struct mctl *, const struct request *, struct reply *);
 void	 reply_clear(struct reply *);
 json_t	*api_get(struct mctl *, const char *);
+json_t	*api_get_of(struct mctl *, const char *, const char *, const char *);
 json_t	*api_send(struct mctl *, const char *, const char *, json_t *,
 	    const char *);
 int	 api_refused(struct mctl *, const struct reply *);
