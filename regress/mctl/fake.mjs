@@ -312,8 +312,6 @@ export class Fake {
 			    JSON.stringify({ id: `evt_${i}`, position: `${i}`,
 			    type: 'task.running', resource: { id: ID.task,
 			    type: 'task' }, data: {}, time: ago(0) }) + '\n\n');
-		if (n >= 2)
-			this.served?.();
 		setTimeout(() => r.socket?.destroy(), 20);
 	}
 }

@@ -185,9 +185,9 @@ test('--follow shows the log, then exits with the task', async () => {
 test('progress on a terminal only, and colours', async () => {
 	fake.task = task({ waiting_for: 'runner' });
 	fake.lines = [line(1, { kind: 'tool_use', data: { text: 'Bash' } })];
-	setTimeout(() => { fake.task = task({ status: 'completed' }); }, 600);
 	const args = ['tasks', 'logs', ID.task, '-f'];
-	let t = await terminal(args, [], { env });
+	let t = await terminal(args, [], { env, on: [/waiting for runner/,
+	    () => { fake.task = task({ status: 'completed' }); }] });
 	assert.equal(t.code, 0);
 	assert.match(t.out, /task pending, waiting for runner/);
 	assert.match(t.out, /\x1b\[36mBash\x1b\[0m/);
@@ -205,15 +205,12 @@ test('an answer without end, an event without end', async () => {
 });
 
 test('events, across cuts', async () => {
-	const served = new Promise(ok => { fake.served = ok; });
-	const p = run('events follow --type task.* --type run.*',
-	    { kill: 1500 });
-	await served;
-	const r = await p;
+	const r = await run('events follow --type task.* --type run.*',
+	    { kill: /(task\.running[^]*){4}/ });
 	const ids = r.out.trimEnd().split('\n');
 	assert.match(ids[0], /^2.*Z {2}task\.running +task_/);
 	assert.deepEqual(fake.requests[0].query.getAll('types'),
 	    ['task.*', 'run.*']);
 	assert.equal(fake.requests[1].headers['last-event-id'], '2');
-	assert.equal(ids.length, 2 * fake.requests.length);
+	assert.ok(ids.length >= 4);
 });

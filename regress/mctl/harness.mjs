@@ -18,17 +18,29 @@ function environment(extra) {
 	    ...extra };
 }
 
-// {code, out, err}; opts: env, input, kill (ms until SIGINT), fds.
+// What it prints; on: [pattern, what to do when it is there].
+function gather(stream, on) {
+	const out = [];
+
+	stream.on('data', d => {
+		out.push(d);
+		if (on?.[0].test(Buffer.concat(out).toString())) {
+			on[1]();
+			on = null;
+		}
+	});
+	return out;
+}
+
+// {code, out, err}; opts: env, input, kill (a pattern on which SIGINT), fds.
 export function mctl(args, opts = {}) {
 	return new Promise((ok, no) => {
 		const p = spawn(MCTL, args, { env: environment(opts.env),
 		    stdio: ['pipe', 'pipe', 'pipe', ...(opts.fds ?? [])] });
-		const out = [], err = [];
+		const out = gather(p.stdout, opts.kill &&
+		    [opts.kill, () => p.kill('SIGINT')]);
+		const err = gather(p.stderr);
 		const timer = setTimeout(() => p.kill('SIGKILL'), 20000);
-		if (opts.kill)
-			setTimeout(() => p.kill('SIGINT'), opts.kill);
-		p.stdout.on('data', d => out.push(d));
-		p.stderr.on('data', d => err.push(d));
 		p.on('error', no);
 		p.on('close', (code, signal) => {
 			clearTimeout(timer);
@@ -40,14 +52,13 @@ export function mctl(args, opts = {}) {
 	});
 }
 
-// At a terminal; steps: [[text to wait for, what to type], ...].
+// At a terminal; steps: [[text to wait for, what to type], ...]; opts: env, on.
 export function terminal(args, steps, opts = {}) {
 	return new Promise((ok, no) => {
 		const p = spawn('python3', [PTY, JSON.stringify(steps), MCTL,
 		    ...args], { env: environment(opts.env) });
-		const out = [];
+		const out = gather(p.stdout, opts.on);
 		const timer = setTimeout(() => p.kill('SIGKILL'), 20000);
-		p.stdout.on('data', d => out.push(d));
 		p.stderr.on('data', d => out.push(d));
 		p.on('error', no);
 		p.on('close', code => {

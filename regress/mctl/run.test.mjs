@@ -60,9 +60,8 @@ test('details, then no', async () => {
 });
 
 test('what was typed before the question does not answer it', async () => {
-	setTimeout(() => ask(), 1200);
 	const t = await terminal(['run', 'claude', 'do it'],
-	    [['working', 'y\n'], [Q, 'n\n']], { env });
+	    [['working', 'y\n'], [Q, 'n\n']], { env, on: [/working/, ask] });
 	assert.equal(t.code, 4, t.out);
 	assert.equal(fake.asked('POST', `${P}/approve`).length, 0);
 	assert.equal(fake.asked('POST', `${P}/deny`).length, 1);
@@ -96,8 +95,8 @@ test('quit leaves the task at work', async () => {
 
 test('answered elsewhere: the question goes away', async () => {
 	ask();
-	setTimeout(() => { fake.perm = null; fake.onDecision(true); }, 1500);
-	const t = await terminal(['run', 'claude', 'do it'], [], { env });
+	const t = await terminal(['run', 'claude', 'do it'], [], { env,
+	    on: [/\[q\]uit: /, () => { fake.perm = null; fake.onDecision(true); }] });
 	assert.equal(t.code, 0, t.out);
 	assert.match(t.out, /It no longer stands/);
 	assert.match(t.out, /the result/);
