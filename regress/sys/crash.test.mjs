@@ -203,9 +203,10 @@ async function unharmed(restarted) {
 
 // A dead agent's left-overs are found by their user: were it the same one, the
 // other agent's program would die with them.
-test("two agents on one machine do not give the same users", () => {
-	const users = sides.map((s) => fs.statSync(s.runner.at(s.session,
-	    "workspace")).uid);
+test("two agents on one machine do not give the same users", async () => {
+	const places = sides.map((s) => s.runner.at(s.session, "workspace"));
+	await until("both workspaces", () => places.every(fs.existsSync));
+	const users = places.map((p) => fs.statSync(p).uid);
 
 	if (is_root)
 		assert.notDeepEqual(users, [200000, 200000]);
