@@ -67,6 +67,16 @@ lane chaos sys &
 lane sql http mctl agent claude quickstart &
 wait
 lane san
+# What failed once more, behind all the rest: often only the end is looked at.
+(
+	cd "$LOGS" || exit
+	for c in *.count; do
+		read -r n f s <"$c"
+		[ "$f" -eq 0 ] && continue
+		echo "${c%.count}: $f failed"
+		grep -E '^ *not ok' "${c%.count}.log" | head -20
+	done
+)
 awk '{ n += $1; f += $2; s += $3 }
     END { print n + 0 " passed, " f + 0 " failed, " s + 0 " skipped"
 	exit (f > 0 || n == 0) }' "$LOGS"/*.count
