@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deed.h"
 #include "log.h"
 #include "runnerd.h"
 
@@ -58,8 +59,8 @@ static void
 stored(struct ask *a, const struct answer *ans)
 {
 	struct enrolment	*e = a->arg;
-	struct msg_audit_put	 m = { 0 };
-	char			 id[ID_SIZE];
+	struct ticket		 who = { 0 };
+	struct deed		*d;
 
 	if (ans->code[0] != '\0' && strcmp(ans->code, "replayed") != 0) {
 		enrolment_fail(e, strncmp(ans->code, "token_", 6) == 0 ||
@@ -75,16 +76,12 @@ stored(struct ask *a, const struct answer *ans)
 		return;
 	}
 	reply(e);
-	id_make(id, "alog");
-	m.tenant = e->tenant;
-	m.action_log = id;
-	m.actor = e->id;
-	m.action = "runner.enroll";
-	m.resource = e->id;
-	m.success = 1;
-	m.detail = e->name;
-	if (ask(PROC_STORAGED, MSG_AUDIT_PUT, &m, 0, NULL, NULL) == NULL)
-		log_warn("audit");
+	/* Its own doing: it has no other name yet. */
+	strlcpy(who.tenant, e->tenant, sizeof(who.tenant));
+	strlcpy(who.name, e->id, sizeof(who.name));
+	d = deed_new(&who, "runner.enroll", e->id, "", e->name);
+	deed_tell(d, "");
+	free(d);
 	free(e);
 }
 

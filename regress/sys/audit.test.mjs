@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { sql } from "../lib/database.mjs";
 import { refused } from "../lib/http.mjs";
-import { ends_well, start_server, tests } from "../lib/server.mjs";
+import { ends_well, puppet, start_server, tests } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
 
 const server = await start_server();
@@ -76,6 +76,12 @@ test("an API key", async () => {
 
 	await end("key", "revoke", ids,
 	    (id) => local.post(`${path}/${id}/revoke`, {}));
+});
+
+test("a runner that enrols", async () => {
+	const { id } = await server.runner({ agents: { "custom:puppet": puppet } });
+
+	assert.deepEqual(await records("runner.enroll", id), [[id, true]]);
 });
 
 ends_well(server);
