@@ -73,13 +73,17 @@ transcript_open(const struct session *s, const char *uuid)
 	return (fd);
 }
 
-/* A message to the model: of a person's, or the result of a call. */
+/*
+ * A message to the model: of a person's, or the result of a call.  What a crash of
+ * the machine made of a line (zeros before it) is none to the program either.
+ */
 static int
 is_said(const char *line, size_t len, const char *text)
 {
 	static const char	 mark[] = "\"type\":\"user\"";
 
-	return (memmem(line, len, mark, sizeof(mark) - 1) != NULL &&
+	return (*line == '{' &&
+	    memmem(line, len, mark, sizeof(mark) - 1) != NULL &&
 	    memmem(line, len, text, strlen(text)) != NULL);
 }
 

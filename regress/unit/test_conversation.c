@@ -135,6 +135,7 @@ test_nothing_said(void **state)
 {
 	static const char *const	 written[] = {
 		"", "{\"type\":\"queue-operation\",\"content\":\"hello\"}\n",
+		"?{\"type\":\"user\",\"message\":{\"content\":\"hello\"}}\n",
 		"{\"type\":\"user\",\"message\":{\"content\":\"hel"
 	};
 	char				 was[UUID_SIZE];
