@@ -329,7 +329,8 @@ handle(enum proc p, uint64_t ref, enum msg_type type, const void *m)
 				    .body = (const uint8_t *)owners.body,
 				    .body_len = strlen(owners.body) };
 
-	check_fields(&msg_descs[type], m);
+	if (type != MSG_STREAM_MESSAGE)		/* a runner's bytes, as they are */
+		check_fields(&msg_descs[type], m);
 	owners.asked++;
 	if (owners.heard != NULL) {
 		owners.heard(p, ref, type, m);
