@@ -116,8 +116,29 @@ follow_unavailable(struct follow *f)
 }
 
 /*
- * The key was revoked, or its tickets can be renewed no more.  Which of these
- * nobody can say while sessiond, for one, is away.
+ * Nothing was said yet, and the tickets are of no use any more, though the key
+ * may be: all begins anew with it, for a while.
+ */
+static void
+follow_again(struct follow *f)
+{
+	struct request	*req = follow_request(f);
+
+	if (req != NULL && worker_mono_ms() >=
+	    req->started_us / 1000 + AWAY_MS) {
+		follow_unavailable(f);
+		return;
+	}
+	follow_forget(f);
+	if (req == NULL)
+		return;
+	auth_forget(req);
+	req->route->call(req);
+}
+
+/*
+ * The key was revoked, or its tickets were not renewed in time: the clock was
+ * set, say.  Which of these nobody can say while sessiond, for one, is away.
  */
 static void
 follow_lease_over(struct lease *l)
@@ -128,6 +149,8 @@ follow_lease_over(struct lease *l)
 
 	if (f->begun)
 		follow_end(f);
+	else if (l->who.expires <= worker_now_ms() / 1000)
+		follow_again(f);
 	else if (f->away)
 		follow_unavailable(f);
 	else {
@@ -240,6 +263,10 @@ follow_refused(struct peer *p, uint64_t ref, const struct msg_refused *m)
 	if (f->begun) {
 		log_debug("a stream ends: %s: %s", m->code, m->text);
 		follow_end(f);
+		return (1);
+	}
+	if (strcmp(m->code, "token_expired") == 0) {
+		f->lease.who.expires = 0;	/* over at the next tick */
 		return (1);
 	}
 	req = follow_request(f);

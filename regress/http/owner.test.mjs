@@ -130,9 +130,28 @@ await test("events: sessiond stays away for longer than a ticket lives",
 
 	is(await status("/api/v1/me", short), 200);
 	await gone("sessiond");
-	const got = await status("/api/v1/events", short);
+	const got = await status("/api/v1/events", short, { timeout: 30000 });
 	await world.say("back sessiond");
 	is(got, 503);
+});
+
+// The clock was set, or the machine slept: the key is as good as it was.
+await test("events: its tickets expire before it begins", async () => {
+	const n = +await world.say("count EVENT_FOLLOW");
+
+	is(await status("/api/v1/events", { ...SILENT, Authorization:
+	    "Bearer mk_stale" }), 200);
+	is(+await world.say("count EVENT_FOLLOW") - n, 2);
+});
+
+// As long as a head is held back, and not in a circle.
+await test("logs: the owner finds each of its tickets expired", async () => {
+	const n = +await world.say("count LOG_FOLLOW");
+
+	is(await status(`${TASK}/logs/stream`,
+	    { "X-Request-ID": "do-refuse-token_expired" }), 503);
+	const asked = +await world.say("count LOG_FOLLOW") - n;
+	is(asked > 0 && asked < 50, true, `asked ${asked} times`);
 });
 
 await test("streams: who left is not asked for any more", async () => {

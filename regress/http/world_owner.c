@@ -122,6 +122,17 @@ is_hash(const struct msg_auth_key *m, const char *token)
 	return (memcmp(h, m->hash, 32) == 0);
 }
 
+/* Tickets that have expired, until a stream was asked for with them. */
+static unsigned int
+stale_seconds(void)
+{
+	static unsigned int	 asked;
+
+	if (asked == 0)
+		asked = counts[MSG_EVENT_FOLLOW] + 1;
+	return (counts[MSG_EVENT_FOLLOW] >= asked ? 60 : 0);
+}
+
 static void
 auth_key(struct chan *c, uint64_t ref, const struct msg_auth_key *m)
 {
@@ -131,6 +142,8 @@ auth_key(struct chan *c, uint64_t ref, const struct msg_auth_key *m)
 		authenticated(c, ref, "admin:*", 60);
 	else if (is_hash(m, "mk_short"))
 		authenticated(c, ref, "*", 8);
+	else if (is_hash(m, "mk_stale"))
+		authenticated(c, ref, "*", stale_seconds());
 	else if (is_hash(m, "mk_reader"))
 		authenticated(c, ref, "sessions:read", 60);
 	else
