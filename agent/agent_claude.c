@@ -76,8 +76,7 @@ claude_start(struct run *r, struct spec *spec)
 	char				*arg;
 	size_t				 i;
 
-	if (conversation_open(r->session, r->prompt, r->interrupted,
-	    &conversation) == -1) {
+	if (conversation_open(r, &conversation) == -1) {
 		r->error = xstrdup("The runner cannot store the name of the "
 		    "conversation.");
 		return (-1);

@@ -1,8 +1,8 @@
 /*
  * conversation.c - see conversation.h.  In the session's directory, out of the
  * coding agent's reach: `conversation', its UUID; `prompt_at', how long the
- * transcript was when the last prompt was said.  The transcript itself is in the
- * agent's home and may be anything.
+ * transcript was when the last prompt was said, and of which task that was.  The
+ * transcript itself is in the agent's home and may be anything.
  */
 #include <sys/stat.h>
 
@@ -50,9 +50,9 @@ recall(const struct session *s, const char *name)
 	return (text);
 }
 
-/* Its transcript, open, or -1: there is none. */
+/* Its transcript, open, or -1; there: something has its name all the same. */
 static int
-transcript_open(const struct session *s, const char *uuid)
+transcript_open(const struct session *s, const char *uuid, int *there)
 {
 	struct stat	 st;
 	glob_t		 g;
@@ -61,6 +61,7 @@ transcript_open(const struct session *s, const char *uuid)
 
 	path = xasprintf("%s/home/.claude/projects/*/%s.jsonl", s->dir, uuid);
 	if (glob(path, GLOB_NOSORT, NULL, &g) == 0) {
+		*there = 1;
 		fd = open(g.gl_pathv[0], O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
 		    O_CLOEXEC);
 		if (fd != -1 && (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))) {
@@ -74,20 +75,84 @@ transcript_open(const struct session *s, const char *uuid)
 }
 
 /*
- * A message to the model: of a person's, or the result of a call.  What a crash of
- * the machine made of a line (zeros before it) is none to the program either.
+ * What a message to the model says, of a person's or the results of calls; NULL when
+ * the line is none.  What a crash of the machine made of a line (zeros in it, another
+ * behind its half) is none to the program either.
  */
+static json_t *
+message(const char *line, size_t len)
+{
+	static const char	 mark[] = "\"user\"";
+	const char		*type;
+	json_t			*j, *content = NULL;
+
+	if (memmem(line, len, mark, sizeof(mark) - 1) == NULL)
+		return (NULL);
+	j = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
+	type = json_string_value(json_object_get(j, "type"));
+	if (type != NULL && strcmp(type, "user") == 0)
+		content = json_incref(json_object_get(json_object_get(j,
+		    "message"), "content"));
+	json_decref(j);
+	return (content);
+}
+
+static const char *
+trim(const char *s, size_t *n)
+{
+	static const char	 space[] = " \t\r\n";
+
+	while (*n > 0 && strchr(space, s[*n - 1]) != NULL)
+		(*n)--;
+	while (*n > 0 && strchr(space, *s) != NULL) {
+		s++;
+		(*n)--;
+	}
+	return (s);
+}
+
+/* What is around it may have been trimmed. */
+static int
+is_text(json_t *v, const char *text)
+{
+	const char	*s = json_string_value(v);
+	size_t		 ns = json_string_length(v), nt = strlen(text);
+
+	if (s == NULL)
+		return (0);
+	s = trim(s, &ns);
+	text = trim(text, &nt);
+	return (ns == nt && memcmp(s, text, nt) == 0);
+}
+
+/* Alone or one of several pieces; any for NULL. */
+static int
+says(json_t *content, const char *text)
+{
+	json_t	*piece;
+	size_t	 i;
+
+	if (content == NULL || text == NULL)
+		return (content != NULL);
+	if (is_text(content, text))
+		return (1);
+	json_array_foreach(content, i, piece)
+		if (is_text(json_object_get(piece, "text"), text))
+			return (1);
+	return (0);
+}
+
 static int
 is_said(const char *line, size_t len, const char *text)
 {
-	static const char	 mark[] = "\"type\":\"user\"";
+	json_t	*content = message(line, len);
+	int	 said = says(content, text);
 
-	return (*line == '{' &&
-	    memmem(line, len, mark, sizeof(mark) - 1) != NULL &&
-	    memmem(line, len, text, strlen(text)) != NULL);
+	json_decref(content);
+	return (said);
 }
 
-/* Has a message with this text, "" for any, been written whole from here on? */
+/* Has a message with this text, NULL for any, been written whole from here on? */
 static int
 transcript_has(int fd, off_t from, const char *text)
 {
@@ -122,79 +187,62 @@ transcript_has(int fd, off_t from, const char *text)
 }
 
 /*
- * The prompt as JSON has it, without what is around it and may be trimmed.  One
- * that is written in another way is not found, and said again.
+ * What this task was told here is behind the place that names it.  One that names
+ * another is from before the session was elsewhere, or the run did not get so far.
+ * An agent before this one named none.
  */
-static char *
-as_written(const char *prompt)
-{
-	static const char	 space[] = " \t\r\n";
-	json_t			*v;
-	char			*s, *p;
-	size_t			 n;
-
-	prompt += strspn(prompt, space);
-	for (n = strlen(prompt); n > 0 && strchr(space, prompt[n - 1]) != NULL; )
-		n--;
-	v = json_stringn(prompt, n);
-	s = json_dumps(v, JSON_ENCODE_ANY);
-	json_decref(v);
-	if (s == NULL)
-		return (NULL);
-	n = strlen(s) - 2;
-	p = xstrndup(s + 1, n);
-	free(s);
-	return (p);
-}
-
 static int
-has_heard(const struct session *s, int fd, const char *prompt)
+has_heard(const struct run *r, int fd)
 {
-	char	*at, *text;
+	char	*at, *task;
 	off_t	 from = 0;
-	int	 heard;
+	int	 other = 0;
 
-	if ((at = recall(s, "prompt_at")) != NULL)
-		from = (off_t)strtoll(at, NULL, 10);
+	if ((at = recall(r->session, "prompt_at")) != NULL) {
+		from = (off_t)strtoll(at, &task, 10);
+		other = *task == ' ' && strcmp(task + 1, r->task_id) != 0;
+	}
 	free(at);
-	if ((text = as_written(prompt)) == NULL)
-		return (0);
-	heard = transcript_has(fd, from, text);
-	free(text);
-	return (heard);
+	/* With the end of the line before: half a one spoils what follows. */
+	return (!other && transcript_has(fd, from > 0 ? from - 1 : 0,
+	    r->prompt));
 }
 
-/* It is about to be said.  An older place would do, but for a prompt said twice. */
+/* It is about to be said. */
 static void
-remember(const struct session *s, int fd)
+remember(const struct run *r, int fd)
 {
 	struct stat	 st;
-	char		 at[32];
+	char		*at;
 
 	if (fd == -1 || fstat(fd, &st) == -1)
 		st.st_size = 0;
-	snprintf(at, sizeof(at), "%lld", (long long)st.st_size);
-	if (place_write(s->dir, "prompt_at", at) == -1)
-		log_warn("where the prompt of session %s begins", s->id);
+	at = xasprintf("%lld %s", (long long)st.st_size, r->task_id);
+	if (place_write(r->session->dir, "prompt_at", at) == -1)
+		log_warn("where the prompt of session %s begins",
+		    r->session->id);
+	free(at);
 }
 
 int
-conversation_open(const struct session *s, const char *prompt, int interrupted,
-    struct conversation *c)
+conversation_open(const struct run *r, struct conversation *c)
 {
-	char	*have;
-	int	 fd = -1;
+	const struct session	*s = r->session;
+	char			*have;
+	int			 fd = -1, there = 0;
 
 	memset(c, 0, sizeof(*c));
 	have = recall(s, "conversation");
 	if (have != NULL && strlen(have) == UUID_SIZE - 1) {
 		strlcpy(c->uuid, have, sizeof(c->uuid));
-		fd = transcript_open(s, c->uuid);
+		fd = transcript_open(s, c->uuid, &there);
 	}
 	free(have);
+	c->resumed = fd != -1 && transcript_has(fd, 0, NULL);
 	/* One in which nothing was said cannot be resumed, nor begun again. */
-	if (fd != -1 && !(c->resumed = transcript_has(fd, 0, ""))) {
-		close(fd);
+	if (there && !c->resumed) {
+		if (fd != -1)
+			close(fd);
 		fd = -1;
 		c->uuid[0] = '\0';
 	}
@@ -203,9 +251,9 @@ conversation_open(const struct session *s, const char *prompt, int interrupted,
 		if (place_write(s->dir, "conversation", c->uuid) == -1)
 			return (-1);
 	}
-	c->heard = interrupted && c->resumed && has_heard(s, fd, prompt);
+	c->heard = r->interrupted && c->resumed && has_heard(r, fd);
 	if (!c->heard)
-		remember(s, fd);
+		remember(r, fd);
 	if (fd != -1)
 		close(fd);
 	return (0);

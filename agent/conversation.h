@@ -9,7 +9,7 @@
 
 #define UUID_SIZE	37
 
-struct session;
+struct run;
 
 struct conversation {
 	char	 uuid[UUID_SIZE];
@@ -18,11 +18,10 @@ struct conversation {
 };
 
 /*
- * The conversation in which this prompt is said, or is gone on with when an
+ * The conversation in which a run's prompt is said, or is gone on with when an
  * earlier run of its task was interrupted.  A new one where there was none, or none
  * that can be resumed.  -1 with errno: its name could not be stored.
  */
-int	 conversation_open(const struct session *, const char *prompt,
-	    int interrupted, struct conversation *);
+int	 conversation_open(const struct run *, struct conversation *);
 
 #endif

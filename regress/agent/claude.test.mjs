@@ -131,18 +131,40 @@ test("the next task continues the conversation, also after a suspend",
 	assert.equal(three.done.conversation_id, one.done.conversation_id);
 });
 
-test("kill -9 of the agent: the second attempt goes on", async (t) => {
-	const s = await claude(t);
-	s.server.execute("run_1", "sess_a", "[[bash:echo x >> x.txt]]");
-	await s.server.message_of("permission_request", "run_1", 60000);
+// What Claude had not yet written when it was killed, or the machine lost power.
+function transcript(s) {
+	const home = `${s.root}/sess_a/home`;
+	const name = fs.readdirSync(home, { recursive: true })
+	    .find((f) => f.endsWith(".jsonl"));
+
+	return name && path.join(home, name);
+}
+
+async function killed_asking(s, run_id, prompt) {
+	s.server.execute(run_id, "sess_a", prompt);
+	await s.server.message_of("permission_request", run_id, 60000);
+	await until("the prompt in the transcript", () => transcript(s) &&
+	    fs.readFileSync(transcript(s), "utf8").includes('"type":"user"'));
 	await s.agent.stop("SIGKILL");
+}
+
+// The next run of the task whose last one was `of'.
+async function goes_on(s, run_id, prompt, of) {
 	s.start();
 	await s.server.connected(2);
+	return s.task(run_id, prompt, undefined, { attempt: 2,
+	    task_id: `task_${of}`, interrupted: true,
+	    sealed_key: await s.server.sealed(s.secret) });
+}
+
+test("kill -9 of the agent: the second attempt goes on", async (t) => {
+	const s = await claude(t);
+	// Copied from a terminal, with its colours.
+	const prompt = "\u001b[31m[[bash:echo x >> x.txt]]\u001b[0m";
+	await killed_asking(s, "run_1", prompt);
+	const { asked, done } = await goes_on(s, "run_2", prompt, "run_1");
 	assert.equal((await s.server.message_of("run_completed", "run_1"))
 	    .status, "lost");
-	const { asked, done } = await s.task("run_2", "[[bash:echo x >> x.txt]]",
-	    undefined, { attempt: 2, interrupted: true,
-	    sealed_key: await s.server.sealed(s.secret) });
 	assert.equal(done.status, "completed");
 	assert.equal(asked.length, 1);
 	assert.equal(s.read("sess_a", "x.txt"), "x\n");
@@ -150,28 +172,6 @@ test("kill -9 of the agent: the second attempt goes on", async (t) => {
 	assert.equal(said.filter((p) => p.includes("echo x")).length, 1);
 	assert.ok(said.some((p) => p.includes("was interrupted")));
 });
-
-// What Claude had not yet written when it was killed, or the machine lost power.
-function transcript(s) {
-	const home = `${s.root}/sess_a/home`;
-	const name = fs.readdirSync(home, { recursive: true })
-	    .find((f) => f.endsWith(".jsonl"));
-
-	return path.join(home, name);
-}
-
-async function killed_asking(s, run_id, prompt) {
-	s.server.execute(run_id, "sess_a", prompt);
-	await s.server.message_of("permission_request", run_id, 60000);
-	await s.agent.stop("SIGKILL");
-}
-
-async function goes_on(s, run_id, prompt) {
-	s.start();
-	await s.server.connected(2);
-	return s.task(run_id, prompt, undefined, { attempt: 2,
-	    interrupted: true, sealed_key: await s.server.sealed(s.secret) });
-}
 
 test("killed before Claude wrote the prompt down: it is said again, though " +
     "its like was said before", async (t) => {
@@ -181,7 +181,7 @@ test("killed before Claude wrote the prompt down: it is said again, though " +
 	const size = fs.statSync(transcript(s)).size;
 	await killed_asking(s, "run_2", prompt);
 	fs.truncateSync(transcript(s), size);
-	const { asked, done } = await goes_on(s, "run_3", prompt);
+	const { asked, done } = await goes_on(s, "run_3", prompt, "run_2");
 	assert.equal(done.status, "completed");
 	assert.equal(asked.length, 1);
 	assert.equal(s.read("sess_a", "x.txt"), "\u00e9 \\\n".repeat(2));
@@ -196,7 +196,7 @@ test("killed before Claude wrote any message down: another conversation",
 	const lines = fs.readFileSync(transcript(s), "utf8").split("\n");
 	const first = lines.findIndex((l) => l.includes('"type":"user"'));
 	fs.writeFileSync(transcript(s), lines.slice(0, first).join("\n") + "\n");
-	const { done } = await goes_on(s, "run_2", prompt);
+	const { done } = await goes_on(s, "run_2", prompt, "run_1");
 	assert.equal(done.status, "completed");
 	assert.equal(s.read("sess_a", "x.txt"), "x\n");
 	const next = await s.task("run_3", "[[recall]]");

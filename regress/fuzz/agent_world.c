@@ -143,14 +143,12 @@ run_clock_stop(struct run *r)
 }
 
 int
-conversation_open(const struct session *s, const char *prompt, int interrupted,
-    struct conversation *c)
+conversation_open(const struct run *r, struct conversation *c)
 {
-	(void)prompt;
 	strlcpy(c->uuid, "00000000-0000-0000-0000-000000000001",
 	    sizeof(c->uuid));
-	c->resumed = s->uid == 1;
-	c->heard = c->resumed && interrupted;
+	c->resumed = r->session->uid == 1;
+	c->heard = c->resumed && r->interrupted;
 	return (0);
 }
 

@@ -68,11 +68,23 @@ hears(const char *text)
 }
 
 static void
+opens_for(const char *task, const char *prompt, int interrupted)
+{
+	struct run	 run = { .session = &session,
+			    .interrupted = interrupted };
+
+	run.task_id = xstrdup(task);
+	run.prompt = xstrdup(prompt);
+	assert_int_equal(conversation_open(&run, &now), 0);
+	assert_int_equal(strlen(now.uuid), UUID_SIZE - 1);
+	free(run.task_id);
+	free(run.prompt);
+}
+
+static void
 opens(const char *prompt, int interrupted)
 {
-	assert_int_equal(conversation_open(&session, prompt, interrupted, &now),
-	    0);
-	assert_int_equal(strlen(now.uuid), UUID_SIZE - 1);
+	opens_for("task_1", prompt, interrupted);
 }
 
 static int
@@ -136,6 +148,7 @@ test_nothing_said(void **state)
 	static const char *const	 written[] = {
 		"", "{\"type\":\"queue-operation\",\"content\":\"hello\"}\n",
 		"?{\"type\":\"user\",\"message\":{\"content\":\"hello\"}}\n",
+		"{\"type\":\"user\",\"message\":{\"content\":\"hello\"}?}\n",
 		"{\"type\":\"user\",\"message\":{\"content\":\"hel"
 	};
 	char				 was[UUID_SIZE];
@@ -169,16 +182,99 @@ test_said_before(void **state)
 	assert_true(now.heard);
 	opens("again", 1);		/* told to go on, and cut short again */
 	assert_true(now.heard);
+	writes("{\"type\"", ":", "\"us");	/* no newline was put behind it */
+	opens("again", 0);
+	hears("again");
+	opens("again", 1);
+	assert_false(now.heard);
 }
 
 static void
 test_as_json_has_it(void **state)
 {
+	static const char	 prompt[] = " \n/a \"b\"\\ \xc3\xa9\t\x1b[31m \n";
+
 	(void)state;
-	opens(" \n/a \"b\"\\ \xc3\xa9\t\x01 \n", 0);
-	hears(" /a \\\"b\\\"\\\\ \xc3\xa9\\t\\u0001");
-	opens(" \n/a \"b\"\\ \xc3\xa9\t\x01 \n", 1);
+	opens(prompt, 0);
+	hears(" /a \\\"b\\\"\\\\ \xc3\xa9\\t\\u001b[31m");
+	opens(prompt, 1);
 	assert_true(now.heard);
+	opens(prompt, 0);
+	writes("{\"type\":\"user\",\"message\":{\"content\":[1,{\"type\":\"text\","
+	    "\"text\":\"", "/a \\\"b\\\"\\\\ \\u00e9\\u0009\\u001B[31m",
+	    "\"}]}}\n");
+	opens(prompt, 1);
+	assert_true(now.heard);
+}
+
+/* What the program adds when it resumes, before it hears more. */
+static void
+test_not_the_same(void **state)
+{
+	static const char *const	 prompts[] = { "go", "user", "1", "", " ",
+		"go on", "type" };
+	size_t				 i;
+
+	(void)state;
+	opens("first", 0);
+	hears("first");
+	for (i = 0; i < sizeof(prompts) / sizeof(prompts[0]); i++) {
+		opens(prompts[i], 0);
+		writes("{\"type\":\"user\",\"message\":{\"content\":["
+		    "{\"type\":\"tool_result\",\"content\":\"", "go on",
+		    "\"}]},\"uuid\":\"1\"}\n");
+		hears("no, go on");
+		opens(prompts[i], 1);
+		assert_true(now.resumed && !now.heard);
+	}
+}
+
+/*
+ * This runner had the session before, or could not note where the prompt begins:
+ * what was said then is not what another task was told elsewhere.
+ */
+static void
+test_of_another_task(void **state)
+{
+	(void)state;
+	opens_for("task_1", "again", 0);
+	hears("again");
+	opens_for("task_3", "again", 1);
+	assert_true(now.resumed && !now.heard);
+	hears("again");
+	opens_for("task_3", "again", 1);
+	assert_true(now.heard);
+}
+
+static void
+leaves(const char *prompt_at)
+{
+	char	*path = xasprintf("%s/prompt_at", session.dir);
+
+	if (prompt_at == NULL)
+		assert_int_equal(unlink(path), 0);
+	else
+		assert_int_equal(place_write(session.dir, "prompt_at",
+		    prompt_at), 0);
+	free(path);
+}
+
+/* They noted nothing, or not for which task. */
+static void
+test_of_an_older_agent(void **state)
+{
+	(void)state;
+	opens("first", 0);
+	hears("first");
+	leaves(NULL);
+	opens("first", 1);
+	assert_true(now.heard);
+	leaves("0");
+	opens("first", 1);
+	assert_true(now.heard);
+	leaves("999999");
+	opens("first", 1);
+	assert_false(now.heard);
 }
 
 static void
@@ -211,25 +307,34 @@ test_long_lines(void **state)
 	free(text);
 }
 
-/* The coding agent may have put anything in its place. */
+/*
+ * The coding agent may have put anything in its place.  What is there all the same
+ * is one that the program does not begin again.
+ */
 static void
 test_no_file(void **state)
 {
-	char	*path, *to;
+	char	 was[UUID_SIZE], *path, *to;
 
 	(void)state;
 	opens("hello", 0);
 	path = transcript();
 	assert_int_equal(mkfifo(path, 0600), 0);
+	memcpy(was, now.uuid, UUID_SIZE);
 	opens("hello", 1);
 	assert_false(now.resumed);
+	assert_string_not_equal(now.uuid, was);
 	assert_int_equal(unlink(path), 0);
+	free(path);
+	path = transcript();
 	to = xasprintf("%s/home/real", session.dir);
 	hears("hello");
 	assert_int_equal(rename(path, to), 0);
 	assert_int_equal(symlink(to, path), 0);
+	memcpy(was, now.uuid, UUID_SIZE);
 	opens("hello", 1);
 	assert_false(now.resumed);
+	assert_string_not_equal(now.uuid, was);
 	free(path);
 	free(to);
 }
@@ -243,6 +348,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_nothing_said, begin, end),
 		cmocka_unit_test_setup_teardown(test_said_before, begin, end),
 		cmocka_unit_test_setup_teardown(test_as_json_has_it, begin, end),
+		cmocka_unit_test_setup_teardown(test_not_the_same, begin, end),
+		cmocka_unit_test_setup_teardown(test_of_another_task, begin,
+		    end),
+		cmocka_unit_test_setup_teardown(test_of_an_older_agent, begin,
+		    end),
 		cmocka_unit_test_setup_teardown(test_long_lines, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_file, begin, end)
 	};
