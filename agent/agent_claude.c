@@ -237,7 +237,7 @@ claude_result(struct run *r, json_t *j)
 		r->cost_microusd = (uint64_t)(cost * 1e6 + 0.5);
 	if (json_is_false(json_object_get(j, "is_error")) &&
 	    strcmp(claude_str(j, "subtype"), "success") == 0)
-		r->succeeded = 1;
+		r->succeeded |= r->status == NULL;
 	else if (r->error == NULL) {
 		r->failed = 1;
 		r->error = claude_error(j);

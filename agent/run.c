@@ -51,7 +51,9 @@ run_free(struct run *r)
 static const char *
 run_status(struct run *r)
 {
-	if (r->status != NULL)
+	/* What was done when we ended it is done, but for a cancellation. */
+	if (r->status != NULL && (!r->succeeded ||
+	    strcmp(r->status, "canceled") == 0))
 		return (r->status);
 	if (r->succeeded)
 		return ("completed");

@@ -87,7 +87,7 @@ struct run {
 	int			 exited;
 	int			 wait_status;
 	int			 failed;	/* the kind says so */
-	int			 succeeded;	/* or so, whatever its status */
+	int			 succeeded;	/* or so, before we ended it */
 };
 
 /* session.c */

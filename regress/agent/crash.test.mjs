@@ -221,6 +221,30 @@ test("SIGTERM: the run is reported before the agent is gone", async (t) => {
 	assert.deepEqual(processes("sleep 5438"), []);
 });
 
+// Claude Code needs a moment to end after its result; here it is a long one.
+test("SIGTERM when the result is there already: the task is done", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", `#!/bin/sh
+read -r hooks
+echo '{"type":"control_response","response":{"subtype":"success",' \\
+    '"request_id":"init-1","response":{}}}'
+read -r prompt
+echo '{"type":"result","subtype":"success","is_error":false,"result":"done"}'
+exec sleep 5443
+`);
+	s.start(["--agent", `claude=${at}`]);
+	await s.server.connected(1);
+	await s.server.attach("sess_a", "claude");
+	s.server.execute("run_1", "sess_a", "x");
+	await until("the result", () => s.server.logs.get("run_1")?.some((l) =>
+	    l.content.includes('"result":"done"')));
+	assert.equal((await s.agent.stop()).code, 0);
+	const done = await s.server.message_of("run_completed", "run_1");
+	assert.equal(done.status, "completed");
+	assert.equal(done.result, "done");
+	assert.deepEqual(processes("sleep 5443"), []);
+});
+
 test("SIGTERM, and no room to say how the run ended: gone all the same",
     async (t) => {
 	const s = await scene(t, { enrol: false, server: { log_ack: false } });
