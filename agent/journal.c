@@ -133,6 +133,7 @@ journal_open(journal_replay replay)
 			fatal("journal");
 	}
 	journal.floor = journal.held = 0;
+	journal.renamed = 1;	/* or new */
 	journal.fd = fd;
 	journal.next = -1;
 	if ((journal.buf = evbuffer_new()) == NULL)
@@ -157,7 +158,7 @@ journal_put(int type, const void *data, size_t len)
 		turn_want();
 }
 
-/* A rewritten journal: the next agent must find this one by its name. */
+/* A new or rewritten journal: the next agent must find this one by its name. */
 static int
 journal_named(void)
 {

@@ -87,6 +87,20 @@ spool_make(const char *run_id, int flags)
 	return (s);
 }
 
+/* What is not found after a power cut is not known to be lost. */
+static int
+spool_named(void)
+{
+	int	 fd, rv;
+
+	fd = openat(env->state_fd, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return (-1);
+	rv = fsync(fd);
+	close(fd);
+	return (rv);
+}
+
 struct spool *
 spool_new(const char *run_id)
 {
@@ -94,6 +108,11 @@ spool_new(const char *run_id)
 
 	if ((s = spool_make(run_id, O_CREAT | O_TRUNC)) == NULL)
 		log_warn("spool %s", run_id);
+	else if (spool_named() == -1) {
+		log_warn("spool %s", run_id);
+		spool_free(s);
+		s = NULL;
+	}
 	return (s);
 }
 

@@ -220,6 +220,22 @@ test_bad_directory(void **state)
 	rewrite(3, "kept after");
 }
 
+/* A new one, whose name a power cut would take with all that is in it. */
+static void
+test_new(void **state)
+{
+	(void)state;
+	start();
+	failures = 1;
+	journal_put('R', "first", 5);
+	assert_int_equal(journal_sync(puts_all), -1);
+	assert_int_equal(failures, 0);
+	assert_int_equal(journal_sync(puts_all), 0);
+	read_back[0] = '\0';
+	journal_open(replay);
+	assert_string_equal(read_back, "first");
+}
+
 /* Nothing was renamed: the old one goes on. */
 static void
 test_no_file(void **state)
@@ -350,6 +366,7 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_new),
 		cmocka_unit_test(test_bad_directory),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_full),
