@@ -192,6 +192,8 @@ run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 	r->context_json = xstrdup(t->context_json);
 	r->timeout_s = t->timeout_seconds;
 	r->interrupted = t->interrupted;
+	/* First: half of a journal must not say what it does not know. */
+	record_put(r->rec);
 	record_accepted(r->rec);
 	env->run = r;
 	r->program = kind_program(s->agent);

@@ -283,6 +283,26 @@ test("a flood of lines, and a slow server", async (t) => {
 	assert.deepEqual(s.server.errors, []);
 });
 
+// A power cut may leave any beginning of it.  A run that was said to be accepted
+// and is not known would not be sent again, and never begin.
+test("in the journal a run stands before what is said of it", async (t) => {
+	const s = await scene(t);
+
+	await s.server.attach("sess_a", "demo");
+	s.server.execute("run_1", "sess_a", "x");
+	await s.server.message_of("run_accepted", "run_1");
+	await s.agent.stop("SIGKILL");
+	const journal = fs.readFileSync(`${s.state}/journal`);
+	const types = [];
+	for (let i = 0, n; i < journal.length; i += 12 + n) {
+		n = journal.readUInt32BE(i);
+		if (journal.subarray(i + 12, i + 12 + n).includes("run_1"))
+			types.push(String.fromCharCode(journal[i + 12]));
+	}
+	assert.equal(types[0], "R");
+	assert.ok(types.includes("M"));
+});
+
 test("a torn journal is cut, not trusted", async (t) => {
 	const s = await scene(t);
 	const { server } = s;
