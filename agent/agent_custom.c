@@ -15,11 +15,18 @@
 
 #define CONTEXT_MAX	65536
 
+/* Lives as long as its run. */
+struct custom {
+	char	*context;	/* to be kept, or NULL */
+	int	 failing;	/* the disk refused it */
+};
+
 static int
 custom_start(struct run *r, struct spec *spec)
 {
 	const struct secret	*key = &r->session->secret;
 
+	r->kd = xcalloc(1, sizeof(struct custom));
 	spec_put(spec, SPEC_ARG, r->program->path);
 	if (key->api_key != NULL)
 		spec_env(spec, "MARIONETTE_API_KEY", key->api_key);
@@ -122,7 +129,8 @@ custom_result(struct run *r, json_t *j)
 static void
 custom_keep(struct run *r, json_t *j)
 {
-	char	*text;
+	struct custom	*c = r->kd;
+	char		*text;
 
 	text = json_dumps(json_object_get(j, "context"), JSON_ENCODE_ANY);
 	if (text == NULL || strlen(text) > CONTEXT_MAX) {
@@ -131,20 +139,30 @@ custom_keep(struct run *r, json_t *j)
 		free(text);
 		return;
 	}
-	free(r->kd);
-	r->kd = text;
+	free(c->context);
+	c->context = text;
 }
 
-/* The last of a turn is made durable: a thousand would keep us from others. */
+/*
+ * The last of a turn is made durable: a thousand would keep us from others.  What
+ * the disk refuses is tried again in the next ones.
+ */
 static void
 custom_turn(struct run *r)
 {
-	if (r->kd == NULL)
+	struct custom	*c = r->kd;
+
+	if (c == NULL || c->context == NULL)
 		return;
-	if (place_write(r->session->dir, "context", r->kd) == -1)
-		log_warn("session %s: context", r->session->id);
-	free(r->kd);
-	r->kd = NULL;
+	if (place_write(r->session->dir, "context", c->context) == -1) {
+		if (!c->failing)
+			log_warn("session %s: context", r->session->id);
+		c->failing = 1;
+		return;
+	}
+	c->failing = 0;
+	free(c->context);
+	c->context = NULL;
 }
 
 static void
@@ -201,12 +219,29 @@ custom_answer(struct run *r, struct ask *a, int approved, const char *reason,
 static void
 custom_ended(struct run *r, int wait_status)
 {
+	struct custom	*c = r->kd;
+
 	/* Its exit status is the whole truth; run.c words it. */
-	(void)r;
 	(void)wait_status;
+	custom_turn(r);
+	if (c != NULL && c->failing)
+		run_system(r, "warn", "The runner's disk is full: what this "
+		    "left for the next task could not be kept.");
+}
+
+static void
+custom_release(struct run *r)
+{
+	struct custom	*c = r->kd;
+
+	custom_turn(r);
+	if (c != NULL)
+		free(c->context);
+	free(c);
+	r->kd = NULL;
 }
 
 const struct kind	kind_custom = {
 	"custom", custom_start, custom_begin, custom_line, custom_answer, NULL,
-	custom_ended, custom_turn, custom_turn
+	custom_ended, custom_turn, custom_release
 };

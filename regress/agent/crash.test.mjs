@@ -355,6 +355,33 @@ test("the line is cut again and again: all lines, once", async (t) => {
 	assert.deepEqual(s.server.errors, []);
 });
 
+test("a full disk: what a program leaves for the next task is kept later",
+    async (t) => {
+	const s = await scene(t, { enrol: false });
+	const { server } = s;
+	const at = program(s.dir, "p", `#!/bin/sh
+read -r task
+echo '{"type":"context","context":1}'
+while [ ! -e go ]; do sleep 0.05; done
+`);
+
+	await on_disk(s, 20, async () => {
+		const root = ["--workspace-root", `${s.state}/w`];
+		s.start(["--agent", `custom:p=${at}`, ...root]);
+		await server.connected(1);
+		await server.attach("sess_a", "custom:p");
+		const empty = fill_disk(s, 0);
+		server.execute("run_1", "sess_a", "x");
+		await s.agent.says(/session sess_a: context/);
+		empty();
+		fs.writeFileSync(`${s.state}/w/sess_a/workspace/go`, "");
+		assert.equal((await server.message_of("run_completed", "run_1"))
+		    .status, "completed");
+		assert.equal(fs.readFileSync(`${s.state}/w/sess_a/context`,
+		    "utf8"), "1");
+	});
+});
+
 test("a full disk: waits, says so, loses nothing", async (t) => {
 	const s = await scene(t, { enrol: false });
 	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
