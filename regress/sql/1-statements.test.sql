@@ -430,6 +430,14 @@ SELECT pg_temp.ok(max(interrupted) = 1, 'the next attempt was interrupted')
     FROM mn.run_assign('a', 'run_00000000000000000000000011',
     'task_0000000000000000000000001', 'sess_0000000000000000000000001',
     'rnr_00000000000000000000000001', 1);
+BEGIN;
+UPDATE run SET started_at = NULL WHERE id = 'run_00000000000000000000000001';
+SELECT pg_temp.ok(max(interrupted) = 1, 'also when nobody heard that the one ' ||
+    'before it had started') FROM
+    mn.run_assign('a', 'run_00000000000000000000000011',
+    'task_0000000000000000000000001', 'sess_0000000000000000000000001',
+    'rnr_00000000000000000000000001', 1);
+ROLLBACK;
 SELECT pg_temp.ok(status = 'pending', 'another input uses no kept answer')
     FROM mn.permission_put('a', 'perm_0000000000000000000000005',
     'run_00000000000000000000000011', 2, 'q5', 'tool', 'Bash', 'ls',

@@ -5,7 +5,8 @@ CREATE TYPE mn.run_row AS (run text, task text, session text, runner text,
     prompt text, n bigint);
 
 -- What RUN_START tells of a run that is assigned.  interrupted: the attempt
--- before it that had started was lost.
+-- before it that had started was lost.  One that was lost may have started
+-- where nobody could hear it.
 CREATE FUNCTION mn.run_row(r mn_data.run, t mn_data.task, p_n bigint)
 RETURNS mn.run_row
 LANGUAGE sql STABLE AS $$
@@ -13,7 +14,8 @@ LANGUAGE sql STABLE AS $$
 	    r.epoch, t.timeout, CASE WHEN r.attempt = 1 THEN 0 ELSE coalesce(
 		(SELECT (o.status = 'lost')::integer FROM run o
 		WHERE o.task_id = r.task_id AND o.attempt < r.attempt
-		AND o.started_at IS NOT NULL ORDER BY o.attempt DESC LIMIT 1),
+		AND (o.started_at IS NOT NULL OR o.status = 'lost')
+		ORDER BY o.attempt DESC LIMIT 1),
 		0) END, t.prompt, p_n)::mn.run_row
 $$;
 
