@@ -6,6 +6,7 @@
  */
 #include <sys/stat.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <jansson.h>
@@ -50,9 +51,9 @@ recall(const struct session *s, const char *name)
 	return (text);
 }
 
-/* Its transcript, open, or -1; there: something has its name all the same. */
+/* Its transcript, open, or -1; odd: what has its name is no plain file. */
 static int
-transcript_open(const struct session *s, const char *uuid, int *there)
+transcript_open(const struct session *s, const char *uuid, int *odd)
 {
 	struct stat	 st;
 	glob_t		 g;
@@ -61,10 +62,11 @@ transcript_open(const struct session *s, const char *uuid, int *there)
 
 	path = xasprintf("%s/home/.claude/projects/*/%s.jsonl", s->dir, uuid);
 	if (glob(path, GLOB_NOSORT, NULL, &g) == 0) {
-		*there = 1;
 		fd = open(g.gl_pathv[0], O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
 		    O_CLOEXEC);
+		*odd = fd == -1 && errno == ELOOP;
 		if (fd != -1 && (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))) {
+			*odd = 1;
 			close(fd);
 			fd = -1;
 		}
@@ -229,18 +231,18 @@ conversation_open(const struct run *r, struct conversation *c)
 {
 	const struct session	*s = r->session;
 	char			*have;
-	int			 fd = -1, there = 0;
+	int			 fd = -1, odd = 0;
 
 	memset(c, 0, sizeof(*c));
 	have = recall(s, "conversation");
 	if (have != NULL && strlen(have) == UUID_SIZE - 1) {
 		strlcpy(c->uuid, have, sizeof(c->uuid));
-		fd = transcript_open(s, c->uuid, &there);
+		fd = transcript_open(s, c->uuid, &odd);
 	}
 	free(have);
 	c->resumed = fd != -1 && transcript_has(fd, 0, NULL);
 	/* One in which nothing was said cannot be resumed, nor begun again. */
-	if (there && !c->resumed) {
+	if (odd || (fd != -1 && !c->resumed)) {
 		if (fd != -1)
 			close(fd);
 		fd = -1;
