@@ -79,7 +79,8 @@ async function scene(name, more) {
 	asking.task = await server.task(asking.session,
 	    `[[bash:echo asked >> ${file}]]`, more);
 	working.task = await server.task(working.session,
-	    `[[bash:echo worked >> ${file}; sleep 1]]`, more);
+	    `[[bash:echo worked >> ${file}; ` +
+	    `until test -e ${file}.go; do sleep 0.1; done]]`, more);
 	asking.first = await server.asked(asking.task);
 	await server.approve(await server.asked(working.task));
 	await until("the tool to run", () => lines_of(working, file) !== "");
@@ -87,8 +88,11 @@ async function scene(name, more) {
 		side.file = file;
 }
 
-// To the end, whatever is asked on the way approved.
+// To the end, whatever is asked on the way approved; the tool, which is at work
+// until then, is let go.
 async function finish(side, ms = 60000) {
+	fs.writeFileSync(side.runner.at(side.session, "workspace",
+	    `${side.file}.go`), "");
 	return until(`${side.name} to end`, async () => {
 		const now = await server.get_task(side.task);
 		for (const p of await server.permissions(side.task,
