@@ -71,13 +71,12 @@ test("its run is lost, and the session waits for the runner", async () => {
 	await server.when(task, "to be tried again", (t) => t.attempt === 2);
 	assert.ok(Date.now() - since >= LOST_MS, "it is lost too early");
 	assert.deepEqual(await said(task), { 1: "lost", 2: "pending" });
-	const s = await until("a reason", async () => {
+	const s = await until("the reason", async () => {
 		const now = await server.get_session(session);
-		return now.status_reason && now;
+		return now.status_reason === "the runner that has its " +
+		    "workspace (a) is offline" && now;
 	});
 	assert.equal(s.status, "resuming");
-	assert.equal(s.status_reason,
-	    "the runner that has its workspace (a) is offline");
 });
 
 test("another runner works meanwhile", async () => {
@@ -121,9 +120,10 @@ test("it is free again, and takes another session", async () => {
 	const s = await active();
 
 	assert.equal(s.runner_id, a.id);
+	const t = await server.task(s, "work");
+	await is_ready(t, 1);
 	go(a, s, 1);
-	const { task: t } = await server.run(s, "work");
-	assert.equal(t.result, "try 1");
+	assert.equal((await server.ended(t)).result, "try 1");
 	await server.terminate(s);
 	await until("it to be idle", async () =>
 	    (await a.record()).status === "idle");
