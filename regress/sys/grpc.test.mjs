@@ -316,7 +316,7 @@ test("tokens: none, wrong, used up, expired, revoked", async () => {
 	assert.equal(used.code, S.UNAUTHENTICATED);
 	assert.match(used.details, /used up|expired/);
 	const soon = await server.runner_token({ expires_at:
-	    new Date(Date.now() + 1200).toISOString() });
+	    new Date(Date.now() + 3000).toISOString() });
 	await until("it to expire", async () => {
 		try {
 			await enroll(await request(), { "x-runner-token": soon });
@@ -325,7 +325,7 @@ test("tokens: none, wrong, used up, expired, revoked", async () => {
 			return e.code === S.UNAUTHENTICATED &&
 			    /expired/.test(e.details);
 		}
-	}, 10000, 200);
+	}, 20000, 200);
 	const made = await server.local.must(201, "POST",
 	    "/admin/api/v1/runner-tokens", { pool: "default" });
 	await server.local.must(200, "POST",
@@ -487,8 +487,8 @@ test("a second Connect replaces the first", async () => {
 	const two = connect(me, (st, n) => st.write(hello(me, n)));
 	await welcome(two);
 	assert.equal((await one.end()).code, S.ABORTED);
-	assert.equal((await server.api.must(200, "GET",
-	    `/api/v1/runners/${me.id}`)).status, "idle");
+	await until("it to be idle", async () => (await server.api.must(200,
+	    "GET", `/api/v1/runners/${me.id}`)).status === "idle");
 	two.stream.end();
 	await two.end();
 });
