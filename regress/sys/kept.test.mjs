@@ -109,9 +109,9 @@ test("a stop is told to runners, and a run goes on over it", async (t) => {
 	const status = await server.halt();
 	assert.equal(status.code, 0);
 	assert.equal((await r.next("drain", 15000)).seconds, 10);
-	assert.match(runner.log(), /the server is going away for a while/);
+	await runner.proc.says(/the server is going away for a while/);
 	await server.start();
-	await runner.online();
+	await runner.online(60000);
 	await server.approve(p);
 	const end = await server.ended(work);
 	assert.equal(end.status, "completed");
