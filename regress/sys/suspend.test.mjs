@@ -22,6 +22,9 @@ async function puppet_session(more) {
 	sessions.push(s);
 	return server.is(s, "active");
 }
+// What a runner does is stored apart from what becomes of its session.
+const is_free = () => until("the runner to be free", async () =>
+    (await runner.record()).status === "idle");
 // The question of another attempt.
 const asked_anew = (t, old) => until("a new question", async () => {
 	const p = await server.asked(t);
@@ -55,8 +58,7 @@ test("suspend with a task at work: it goes on after resume", async () => {
 	    (x) => x.status === "pending" &&
 	    /session|permission/.test(x.waiting_for));
 	assert.equal(waiting.retry_count, 0);
-	const r = await runner.record();
-	assert.equal(r.status, "idle");
+	await is_free();
 	const up = await server.resume(s);
 	assert.equal(up.status, "active");
 	const p = await asked_anew(t, before);
@@ -234,8 +236,12 @@ test("terminate in each state", async () => {
 test("a question nobody answers suspends the session; the answer resumes it"
     + " and is used once", async () => {
 	const text = fs.readFileSync(server.conf, "utf8");
+	const told = () => server.proc.err
+	    .split("taskd debug: PROC_CONFIGURED from").length;
+	const n = told();
 	fs.writeFileSync(server.conf, `${text}\nsuspend after 10\n`);
 	server.proc.signal("SIGHUP", false);
+	await until("taskd to be told", () => told() > n);
 	const s = await puppet_session();
 	const t = await server.task(s, JSON.stringify([
 	    { append: ["tries.txt", "x"] },
@@ -249,7 +255,7 @@ test("a question nobody answers suspends the session; the answer resumes it"
 	const still = await server.api.must(200, "GET",
 	    `/api/v1/permissions/${p.id}`);
 	assert.equal(still.status, "pending");
-	assert.equal((await runner.record()).status, "idle");
+	await is_free();
 	await server.approve(p, { reason: "pay" });
 	const end = await server.ended(t, 45000);
 	assert.equal(end.status, "completed");
@@ -286,8 +292,11 @@ test("an answer wakes a suspended session, though taskd dies before it says so",
 }, 90000);
 
 test("idle sessions are suspended when they say so", async () => {
-	const s = await puppet_session({ idle_timeout_seconds: 1 });
+	const s = await server.session({ agent: "custom:puppet",
+	    idle_timeout_seconds: 1 });
 
+	// It may be active for no longer than that.
+	sessions.push(s);
 	await server.is(s, "suspended", 30000);
 	assert.match((await server.get_session(s)).suspend_reason, /idle/);
 	const { task } = await server.run(s, '[{"out":"woken"}]');
