@@ -439,6 +439,7 @@ test("stored lines are byte for byte what the program printed", async () => {
 	const copy = await server.runner({ name: "tee", agents: { claude: tee },
 	    env: { PATH: `${path.dirname(CLAUDE)}:${process.env.PATH}` } });
 	await runner.stop();
+	await runner.offline();
 	const s = await open({ labels: { on: "tee" } });
 	await server.is(s, "active");
 	const { task } = await server.run(s, "[[seq:bash=seq 1 5000|" +
