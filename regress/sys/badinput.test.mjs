@@ -246,6 +246,10 @@ test("credentials that are none, of others, or revoked", async () => {
 
 // ---- bytes ---------------------------------------------------------------
 
+// Who has to wait for a head or a handshake that does not come waits for ten
+// seconds; on a busy machine some others may take one or two.
+const HELD_UP_MS = 5000;
+
 // Another client's requests meanwhile: how long the slowest took.
 async function meanwhile(f) {
 	const seen = { slowest: 0, n: 0, over: false };
@@ -303,7 +307,7 @@ test("garbage on every port: closed, and nobody notices", async () => {
 				all.push(bytes(to, data));
 		await Promise.all(all);
 	});
-	assert.ok(seen.slowest < 2000, `${seen.slowest} ms`);
+	assert.ok(seen.slowest < HELD_UP_MS, `${seen.slowest} ms`);
 	// TLS spoken to plaintext, and the reverse.
 	await bytes(ports.api, "", { secure: true });
 	assert.doesNotMatch(await bytes(ports.runner, GET), /200/);
@@ -342,7 +346,7 @@ test("clients that dawdle: others are served at once, they are not for ever",
 	    s.writable && s.write(" ")), 1000);
 	const seen = await meanwhile(() => pause(3000));
 	assert.ok(seen.n > 20);
-	assert.ok(seen.slowest < 1000, `${seen.slowest} ms`);
+	assert.ok(seen.slowest < HELD_UP_MS, `${seen.slowest} ms`);
 	// Heads and handshakes have ten seconds.
 	await until("the slow heads to be cut", () => closed >= 200, 15000);
 	clearInterval(drip);
