@@ -155,7 +155,7 @@ for (const what of ["a permission pending", "a command running"]) {
 		    server.logs.get("run_1")?.length > 0);
 		await s.agent.stop("SIGKILL");
 		await until("all to be dead", () =>
-		    processes("sleep 5435").length === 0, 3000);
+		    processes("sleep 5435").length === 0);
 		s.start(["--agent", `custom:p=${at}`]);
 		await server.connected(2);
 		assert.equal(server.hellos[1].runs[0].state, "completed");

@@ -227,13 +227,14 @@ export class Server {
 		}, ms);
 	}
 
-	// All lines of a finished run, parts put together.
-	async log(run_id) {
-		const { log_last } = await this.message_of("run_completed", run_id);
+	// All lines of a finished run, parts put together.  They may be many.
+	async log(run_id, ms = 60000) {
+		const { log_last } = await this.message_of("run_completed", run_id,
+		    ms);
 		const lines = await until(`line ${log_last} of ${run_id}`, () => {
 			const l = this.logs.get(run_id) ?? [];
 			return l.length >= log_last && l;
-		});
+		}, ms);
 		const out = [];
 		let open = false;
 
