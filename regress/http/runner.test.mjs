@@ -28,7 +28,7 @@ function talk(name, meta = new grpc.Metadata()) {
 	t.status = new Promise((ok) => s.on("status", ok));
 	t.until = async (n) => {
 		for (let i = 0; t.got.length < n; i++) {
-			if (i > 300)
+			if (i > 2000)
 				throw new Error(`${t.got.length} of ${n} messages`);
 			await new Promise((ok) => setTimeout(ok, 10));
 		}
