@@ -93,7 +93,7 @@ test_standby(struct child *first)
 	pause_all(first, &second);
 	tell_nothing(first, &second);
 	child_end(first, SIGKILL);
-	ok(child_ready(&second, 3000), "when it is killed the other takes over");
+	ok(child_ready(&second, 7000), "when it is killed the other takes over");
 	ok(writes(&second, 62), "and writes");
 
 	kill(second.pid, SIGSTOP);
