@@ -317,7 +317,7 @@ postgres_init(const struct conf *c)
 }
 
 static void
-exec_postgres(void)
+exec_postgres(pid_t parent)
 {
 	char		*argv[48], *opt;
 	struct group	*gr;
@@ -376,7 +376,8 @@ exec_postgres(void)
 	    setresuid(pg.account.uid, pg.account.uid, pg.account.uid) == -1))
 		_exit(127);
 	/* After the change of uid, which clears it; SIGINT: fast shutdown. */
-	if (prctl(PR_SET_PDEATHSIG, SIGINT) == -1 || chdir("/") == -1)
+	if (prctl(PR_SET_PDEATHSIG, SIGINT) == -1 || getppid() != parent ||
+	    chdir("/") == -1)
 		_exit(127);
 	execv(argv[0], argv);
 	log_warn("%s", argv[0]);
@@ -386,6 +387,8 @@ exec_postgres(void)
 void
 postgres_tick(void)
 {
+	pid_t	 parent = getpid();
+
 	if (!pg.embedded || pg.pid != 0 || pg.stopping || pg.start_at == 0 ||
 	    mono_ms() < pg.start_at)
 		return;
@@ -396,7 +399,7 @@ postgres_tick(void)
 		pg.pid = 0;
 		pg.start_at = mono_ms() + BACKOFF_MAX_MS;
 	} else if (pg.pid == 0)
-		exec_postgres();
+		exec_postgres(parent);
 }
 
 int

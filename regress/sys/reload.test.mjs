@@ -12,7 +12,12 @@ import { claude_program, ends_well, puppet, start_server, tests }
     from "../lib/server.mjs";
 import { until, within } from "../lib/wait.mjs";
 
-const server = await start_server({ conf: ["heartbeat 2"] });
+// PostgreSQL's process does nothing for a while before it is that.
+let is_slow = false;
+const SLOW = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=setsid",
+    "-e", "inject=setsid:delay_exit=1000000"];
+const server = await start_server({ conf: ["heartbeat 2"],
+    wrap: () => is_slow ? SLOW : [] });
 const test = tests(server);
 const model = await server.model();
 const runner = await server.runner({ agents: { claude: claude_program(),
@@ -262,6 +267,31 @@ test("kill -9 of the parent, whose PostgreSQL lives on: it is stopped first",
 	assert.ok(!lives(pid));
 	assert.equal((await server.get_session(s)).id, s.id);
 	await server.terminate(s);
+	await runner.online(60000);
+}, 90000);
+
+test("kill -9 of the parent, whose PostgreSQL has only begun: it ends, too",
+    async () => {
+	const stat = (pid) => fs.readFileSync(`/proc/${pid}/stat`, "latin1")
+	    .replace(/^.*\) /s, "").split(" ").map(Number);
+	const session = (pid) => stat(pid)[3];
+
+	assert.equal((await server.halt()).code, 0);
+	is_slow = true;
+	server.launch();
+	is_slow = false;
+	const pid = await until("PostgreSQL to begin", () =>
+	    tree(server.proc.pid).find((p) => session(p) === p), 20000, 5);
+	try {
+		process.kill(stat(pid)[1], "SIGKILL");
+		await until("it to be gone", () => !lives(pid));
+	} finally {
+		if (lives(pid))
+			process.kill(pid, "SIGINT");
+		await server.proc.wait();
+	}
+	server.logs.push(server.proc.out + server.proc.err);
+	await server.start();
 	await runner.online(60000);
 }, 90000);
 
