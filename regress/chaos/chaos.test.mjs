@@ -33,7 +33,7 @@ const FDS_MORE = 6;			// than an idle server has
 const KB_MORE = 24 * 1024;
 
 const random = new Random(seed);
-const world = await new World().start();
+const world = await new World().start(seconds);
 const idle = world.weigh();
 const claude = new Claude(world);
 const tally = new Map();		// by the name of a fault: {tried, done}
@@ -95,6 +95,8 @@ test(`${seconds} s of faults, SEED=${seed}`,
 
 test("nothing is lost, nothing is there twice",
     { timeout: 120000 + MORE_MS }, async () => {
+	if (world.has_disk)
+		console.log(`# the database's disk: ${world.told_disk()}`);
 	const book = await read_book(world.book);
 	const db = await database(world.server);
 	const found = [...compare(book, db), ...claude.found];

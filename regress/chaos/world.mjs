@@ -17,6 +17,8 @@ export const WORKERS = ["api", "admin", "runner", "sessiond", "taskd",
     "runnerd", "tunneld", "providerd", "storaged"];
 const FLEET = ["-n", "12", "-s", "10", "-t", "10000000", "-R", "40", "-q", "5",
     "-l", "7", "-f", "3", "-S", "lines=6 bytes=80 rate=60", "ask"];
+// The database grows by about 0.3 MB a second.
+const disk_mb = (seconds) => 512 + Math.ceil(seconds / 2);
 const DISK = "512m";
 const SPOOL = "16m";
 
@@ -76,9 +78,11 @@ class Clock {
 }
 
 export class World {
-	async start() {
+	// For so many seconds of faults.
+	async start(seconds) {
 		const port = await free_port();
 
+		this.disk_size = `${disk_mb(seconds)}m`;
 		this.dir = fs.mkdtempSync(path.join(servers, "mn-chaos-"));
 		after(() => fs.rmSync(this.dir, { recursive: true }));
 		fs.chmodSync(this.dir, 0o755);
@@ -103,11 +107,20 @@ export class World {
 		this.server = server;
 		this.disk = path.join(server.dir, "s");
 		if (!fs.existsSync(this.disk))
-			this.has_disk = this.mount(this.disk, DISK);
+			this.has_disk = this.mount(this.disk,
+			    this.disk_size);
 		return ["sh", "-c", 'log=$1 clock=$2 step=$3 program=$4; ' +
 		    'shift 5; export LD_PRELOAD="$clock" STEP="$step"; ' +
 		    'exec "$program" "$@" >>"$log" 2>&1', "sh", this.log,
 		    this.clock.shim, this.clock.file];
+	}
+
+	// What is on the database's disk.
+	told_disk() {
+		const { blocks, bfree, bsize } = fs.statfsSync(this.disk);
+		const mb = (n) => Math.round(n * bsize / 1048576);
+
+		return `${mb(blocks - bfree)} of ${mb(blocks)} MB`;
 	}
 
 	// A small disk at a directory that is made; false where one may not,
