@@ -21,6 +21,7 @@
 #define BEGIN_MS	1000		/* the head is not held back longer */
 /* While the owner is away it is: a browser asks no more that was told 503. */
 #define AWAY_MS		10000
+#define AGAIN_MAX	10
 
 RB_HEAD(follows, follow);
 
@@ -117,21 +118,18 @@ follow_unavailable(struct follow *f)
 
 /*
  * Nothing was said yet, and the tickets are of no use any more, though the key
- * may be: all begins anew with it, for a while.
+ * may be: all begins anew with it, but not for ever.
  */
 static void
 follow_again(struct follow *f)
 {
 	struct request	*req = follow_request(f);
 
-	if (req != NULL && worker_mono_ms() >=
-	    req->started_us / 1000 + AWAY_MS) {
+	if (req == NULL || req->again++ >= AGAIN_MAX) {
 		follow_unavailable(f);
 		return;
 	}
 	follow_forget(f);
-	if (req == NULL)
-		return;
 	auth_forget(req);
 	req->route->call(req);
 }

@@ -58,7 +58,8 @@ struct request {
 	char			*body;		/* NUL after it; yours to wipe */
 	size_t			 body_len;
 	void			*who;		/* conn_adopt()'s, or NULL */
-	void			*data;		/* the API half's */
+	void			*data;		/* the API half's, as is again: */
+	unsigned int		 again;		/* how often it began anew */
 	/* The client is gone, no reply is wanted: once, never after a
 	 * reply_*() or stream_end(). */
 	void			(*on_closed)(struct request *);
@@ -136,7 +137,8 @@ struct grpc_stream {
 	uint8_t			 cert_hash[32];	/* of the client certificate */
 	int			 has_cert;
 	char			 address[64];
-	void			*data;		/* the API half's */
+	void			*data;		/* the API half's, as is again: */
+	unsigned int		 again;		/* how often it began anew */
 	struct grpc		*g;		/* the engine's */
 };
 

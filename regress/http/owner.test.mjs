@@ -144,7 +144,7 @@ await test("events: its tickets expire before it begins", async () => {
 	is(+await world.say("count EVENT_FOLLOW") - n, 2);
 });
 
-// As long as a head is held back, and not in a circle.
+// A few times, and not for ever.
 await test("logs: the owner finds each of its tickets expired", async () => {
 	const n = +await world.say("count LOG_FOLLOW");
 
