@@ -71,25 +71,25 @@ claude_start(struct run *r, struct spec *spec)
 		"--strict-mcp-config", "--settings", CLAUDE_SETTINGS,
 		"--tools=" CLAUDE_TOOLS
 	};
-	struct conversation		 conversation;
+	const struct conversation	*conversation;
 	struct claude			*c;
 	char				*arg;
 	size_t				 i;
 
-	if (conversation_open(r, &conversation) == -1) {
+	r->kd = c = xcalloc(1, sizeof(*c));
+	conversation = &c->conversation;
+	if (conversation_open(r, &c->conversation) == -1) {
 		r->error = xstrdup("The runner cannot store the name of the "
 		    "conversation.");
 		return (-1);
 	}
-	r->kd = c = xcalloc(1, sizeof(*c));
-	c->conversation = conversation;
-	r->conversation = xstrdup(conversation.uuid);
+	r->conversation = xstrdup(conversation->uuid);
 	spec_put(spec, SPEC_ARG, "claude");
 	for (i = 0; i < sizeof(args) / sizeof(args[0]); i++)
 		spec_put(spec, SPEC_ARG, args[i]);
-	spec_put(spec, SPEC_ARG, conversation.resumed ? "--resume" :
+	spec_put(spec, SPEC_ARG, conversation->resumed ? "--resume" :
 	    "--session-id");
-	spec_put(spec, SPEC_ARG, conversation.uuid);
+	spec_put(spec, SPEC_ARG, conversation->uuid);
 	if (r->session->model[0] != '\0') {
 		spec_put(spec, SPEC_ARG, "--model");
 		spec_put(spec, SPEC_ARG, r->session->model);

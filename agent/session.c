@@ -1,7 +1,7 @@
 /*
  * session.c - the one session attached here: journaled, so that a new agent
- * knows it; its directory, its user.  A run at work delays
- * what would take its session away until it has ended.
+ * knows it; its directory, its user.  A run at work delays what would take its
+ * session away until it has ended.
  */
 #include <ctype.h>
 #include <errno.h>

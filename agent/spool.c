@@ -106,14 +106,13 @@ spool_new(const char *run_id)
 {
 	struct spool	*s;
 
-	if ((s = spool_make(run_id, O_CREAT | O_TRUNC)) == NULL)
-		log_warn("spool %s", run_id);
-	else if (spool_named() == -1) {
-		log_warn("spool %s", run_id);
+	s = spool_make(run_id, O_CREAT | O_TRUNC);
+	if (s != NULL && spool_named() == 0)
+		return (s);
+	log_warn("spool %s", run_id);
+	if (s != NULL)
 		spool_free(s);
-		s = NULL;
-	}
-	return (s);
+	return (NULL);
 }
 
 /* Counts what a former agent wrote, from the last known mark on. */

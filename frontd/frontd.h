@@ -137,8 +137,7 @@ struct grpc_stream {
 	uint8_t			 cert_hash[32];	/* of the client certificate */
 	int			 has_cert;
 	char			 address[64];
-	void			*data;		/* the API half's, as is again: */
-	unsigned int		 again;		/* how often it began anew */
+	void			*data;		/* the API half's */
 	struct grpc		*g;		/* the engine's */
 };
 

@@ -212,5 +212,7 @@ test('events, across cuts', async () => {
 	assert.deepEqual(fake.requests[0].query.getAll('types'),
 	    ['task.*', 'run.*']);
 	assert.equal(fake.requests[1].headers['last-event-id'], '2');
-	assert.ok(ids.length >= 4);
+	// The last request may not have been read to its end.
+	const all = 2 * fake.requests.length;
+	assert.ok(ids.length <= all && ids.length >= all - 2, r.out);
 });
