@@ -68,6 +68,7 @@ char	*resources_json(void);
 /* state.c: the state directory */
 void	 state_open(void);
 int	 state_load(void);		/* 1 enrolled, 0 not yet */
+char	*state_key(void);		/* PEM, kept or new; freezero it */
 int	 state_store(const Marionette__V1__EnrollResponse *, const char *key);
 char	*state_path(const char *);
 

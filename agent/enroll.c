@@ -229,7 +229,7 @@ enroll(void)
 		tls = link_tls(0);
 	}
 	memset(&e, 0, sizeof(e));
-	e.key = identity_new();
+	e.key = state_key();
 	log_info("enrolling with %s:%s as \"%s\"", env->host, env->port,
 	    env->name);
 	while (!enroll_try(&e, tls)) {

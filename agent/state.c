@@ -150,6 +150,24 @@ state_file(const char *name, const char *text, int mode)
 	return (0);
 }
 
+/* A start before this one may have asked already and been killed unanswered. */
+char *
+state_key(void)
+{
+	char	*key, *path;
+
+	path = state_path("key.pem");
+	if ((key = file_read(path, STATE_FILE_MAX, NULL)) == NULL) {
+		if (errno != ENOENT)
+			fatal("%s", path);
+		key = identity_new();
+		if (state_file("key.pem", key, 0600) == -1)
+			exit(1);
+	}
+	free(path);
+	return (key);
+}
+
 int
 state_store(const Marionette__V1__EnrollResponse *r, const char *key)
 {
@@ -172,8 +190,7 @@ state_store(const Marionette__V1__EnrollResponse *r, const char *key)
 	    "lost_after_seconds", (json_int_t)r->lost_after_seconds);
 	text = json_dumps(j, JSON_INDENT(2));
 	json_decref(j);
-	if (text == NULL || state_file("key.pem", key, 0600) == -1 ||
-	    state_file("cert.pem", cert, 0600) == -1 ||
+	if (text == NULL || state_file("cert.pem", cert, 0600) == -1 ||
 	    state_file("ca.pem", ca, 0600) == -1 ||
 	    state_file("runner.json", text, 0600) == -1)
 		goto done;

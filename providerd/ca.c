@@ -131,7 +131,7 @@ on_runner_certify(struct peer *p, uint64_t ref,
     const struct msg_runner_certify *m)
 {
 	struct msg_runner_certified	 done;
-	uint8_t				 der[CERT_DER_MAX], ca[CERT_DER_MAX];
+	uint8_t				 der[CERT_DER_MAX];
 	const char			*why = "internal";
 	X509				*x;
 
@@ -148,8 +148,6 @@ on_runner_certify(struct peer *p, uint64_t ref,
 	done.runner = m->runner;
 	done.certificate = der;
 	done.certificate_len = to_der(x, der);
-	done.ca = ca;
-	done.ca_len = to_der(ca_cert, ca);
 	X509_free(x);
 	send_runner_certified(p, ref, &done);
 }

@@ -1,8 +1,8 @@
 /*
  * enrol.c - a runner token makes a runner: RUNNER_TOKEN_FIND by hash, then
  * RUNNER_CERTIFY, then RUNNER_PUT, which counts the use under the token's
- * guard, then EnrollResponse.  Each step may find the caller gone; a runner
- * that was made and not told is one more offline runner and does no harm.
+ * guard, then EnrollResponse.  Each step may find the caller gone.  The same
+ * request by the same token is then answered with the runner that it made.
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -20,10 +20,8 @@ struct enrolment {			/* until it is answered */
 	uint8_t		 token_hash[32];
 	char		 name[65], hostname[254], version[33], agents[AGENTS_SIZE];
 	char		 sandbox_mode[33], labels[4097], resources[1025];
-	uint8_t		 csr[4096];
+	uint8_t		 csr[4096], csr_hash[32];
 	size_t		 csr_len;
-	uint8_t		 certificate[CERT_MAX], ca[CERT_MAX];
-	size_t		 certificate_len, ca_len;
 	int		 found;		/* the token's row came */
 };
 
@@ -36,17 +34,16 @@ enrolment_fail(struct enrolment *e, enum grpc status, const char *text)
 }
 
 static void
-reply(struct enrolment *e)
+reply(struct enrolment *e, struct runner *made)
 {
 	Marionette__V1__EnrollResponse	 r;
 	uint8_t				 buf[2 * CERT_MAX + 256];
 
 	marionette__v1__enroll_response__init(&r);
-	r.runner_id = e->id;
-	r.certificate_der.data = e->certificate;
-	r.certificate_der.len = e->certificate_len;
-	r.ca_der.data = e->ca;
-	r.ca_der.len = e->ca_len;
+	r.runner_id = made->id;
+	r.certificate_der.data = made->certificate;
+	r.certificate_der.len = made->certificate_len;
+	ca_certificate(&r.ca_der);
 	r.heartbeat_seconds = settings.heartbeat;
 	r.lost_after_seconds = settings.lost_after;
 	stream_reply(e->stream, buf,
@@ -60,6 +57,7 @@ stored(struct ask *a, const struct answer *ans)
 {
 	struct enrolment	*e = a->arg;
 	struct ticket		 who = { 0 };
+	struct runner		*made;
 	struct deed		*d;
 
 	if (ans->code[0] != '\0' && strcmp(ans->code, "replayed") != 0) {
@@ -70,12 +68,12 @@ stored(struct ask *a, const struct answer *ans)
 		    "the runner was not stored");
 		return;
 	}
-	if (runner_find(e->id) == NULL) {
+	if ((made = runner_find(e->id)) == NULL) {
 		enrolment_fail(e, GRPC_UNAUTHENTICATED,
 		    "the runner token is used up, expired or revoked");
 		return;
 	}
-	reply(e);
+	reply(e, made);
 	/* Its own doing: it has no other name yet. */
 	strlcpy(who.tenant, e->tenant, sizeof(who.tenant));
 	strlcpy(who.name, e->id, sizeof(who.name));
@@ -85,22 +83,19 @@ stored(struct ask *a, const struct answer *ans)
 	free(e);
 }
 
+/* A runner that is there already is answered as it is. */
 static void
-certified(struct ask *a, const struct answer *ans)
+put(struct enrolment *e, const uint8_t *certificate, size_t len)
 {
-	struct enrolment	*e = a->arg;
 	struct msg_runner_put	 m;
 	uint8_t			 hash[32];
 
-	if (ans->code[0] != '\0') {
-		enrolment_fail(e, strcmp(ans->code, "validation_error") == 0 ?
-		    GRPC_INVALID_ARGUMENT : GRPC_UNAVAILABLE, ans->text);
-		return;
-	}
-	crypto_hash_sha256(hash, e->certificate, e->certificate_len);
+	crypto_hash_sha256(hash, certificate, len);
 	m.runner = e->id;
 	m.token_hash = e->token_hash;
 	m.token_hash_len = sizeof(e->token_hash);
+	m.csr_hash = e->csr_hash;
+	m.csr_hash_len = sizeof(e->csr_hash);
 	m.name = e->name;
 	m.hostname = e->hostname;
 	m.version = e->version;
@@ -108,8 +103,8 @@ certified(struct ask *a, const struct answer *ans)
 	m.sandbox_mode = e->sandbox_mode;
 	m.labels = e->labels;
 	m.resources = e->resources;
-	m.certificate = e->certificate;
-	m.certificate_len = e->certificate_len;
+	m.certificate = certificate;
+	m.certificate_len = len;
 	m.cert_hash = hash;
 	m.cert_hash_len = sizeof(hash);
 	if (ask(PROC_STORAGED, MSG_RUNNER_PUT, &m, WRITE_SECONDS, stored,
@@ -117,23 +112,26 @@ certified(struct ask *a, const struct answer *ans)
 		enrolment_fail(e, GRPC_UNAVAILABLE, "too much is under way");
 }
 
+static void
+certified(struct ask *a, const struct answer *ans)
+{
+	if (ans->code[0] != '\0')
+		enrolment_fail(a->arg,
+		    strcmp(ans->code, "validation_error") == 0 ?
+		    GRPC_INVALID_ARGUMENT : GRPC_UNAVAILABLE, ans->text);
+}
+
 void
 on_runner_certified(struct peer *p, uint64_t ref,
     const struct msg_runner_certified *m)
 {
-	struct enrolment	*e;
-	struct answer		 ans = { 0 };
-	struct ask		*a;
+	struct answer	 ans = { 0 };
+	struct ask	*a;
 
 	if ((a = ask_find(p, ref)) == NULL)
 		return;
-	if (!a->told) {
-		e = a->arg;
-		memcpy(e->certificate, m->certificate, m->certificate_len);
-		e->certificate_len = m->certificate_len;
-		memcpy(e->ca, m->ca, m->ca_len);
-		e->ca_len = m->ca_len;
-	}
+	if (!a->told)
+		put(a->arg, m->certificate, m->certificate_len);
 	ans.code = ans.text = "";
 	ask_answer(p, ref, &ans);
 }
@@ -165,6 +163,10 @@ token_found(struct ask *a, const struct answer *ans)
 		enrolment_fail(e, GRPC_UNAUTHENTICATED, token_text(ans));
 		return;
 	}
+	if (e->id[0] != '\0') {		/* the answer to it was lost */
+		put(e, (const uint8_t *)"", 0);
+		return;
+	}
 	id_make(e->id, "rnr");
 	m.runner = e->id;
 	m.csr = e->csr;
@@ -186,6 +188,7 @@ on_runner_token_row(struct peer *p, uint64_t ref,
 	e = a->arg;
 	e->found = 1;
 	strlcpy(e->tenant, m->tenant, sizeof(e->tenant));
+	strlcpy(e->id, m->runner, sizeof(e->id));
 }
 
 void
@@ -208,9 +211,14 @@ enrol(uint64_t ref, const uint8_t hash[32],
 	strlcpy(e->resources, m->resources_json, sizeof(e->resources));
 	memcpy(e->csr, m->csr_der.data, m->csr_der.len);
 	e->csr_len = m->csr_der.len;
+	crypto_hash_sha256(e->csr_hash, e->csr, e->csr_len);
 	find.hash = e->token_hash;
 	find.hash_len = sizeof(e->token_hash);
-	if (ask(PROC_STORAGED, MSG_RUNNER_TOKEN_FIND, &find, READ_SECONDS,
+	find.csr_hash = e->csr_hash;
+	find.csr_hash_len = sizeof(e->csr_hash);
+	if (!ca_is_known())
+		enrolment_fail(e, GRPC_UNAVAILABLE, "the server is starting");
+	else if (ask(PROC_STORAGED, MSG_RUNNER_TOKEN_FIND, &find, READ_SECONDS,
 	    token_found, e) == NULL)
 		enrolment_fail(e, GRPC_UNAVAILABLE, "too much is under way");
 }

@@ -95,6 +95,9 @@ void	 stream_credit(struct stream *, uint32_t);
 void	 stream_reply(uint64_t ref, const uint8_t *, size_t);
 void	 stream_end_ref(uint64_t ref, enum grpc, const char *);
 void	 streams_drop(void), streams_janitor(void), streams_verify(void);
+/* token.c */
+int	 ca_is_known(void);		/* providerd has said */
+void	 ca_certificate(ProtobufCBinaryData *);	/* DER, not a copy */
 /* enrol.c */
 void	 enrol(uint64_t ref, const uint8_t hash[32],
 	    const Marionette__V1__EnrollRequest *);

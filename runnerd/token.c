@@ -21,18 +21,43 @@ struct fresh {				/* until the token is stored */
 	struct deed	*deed;
 };
 
-static char	 ca_hash[65];		/* empty: providerd has not said */
+static uint8_t	 ca[CERT_MAX];		/* DER */
+static size_t	 ca_len;		/* 0: providerd has not said */
 
 void
 on_ca_certificate(struct peer *p, uint64_t ref,
     const struct msg_ca_certificate *m)
 {
-	uint8_t	 hash[32];
-
 	(void)p;
 	(void)ref;
-	crypto_hash_sha256(hash, m->certificate, m->certificate_len);
-	text_hex(ca_hash, hash, sizeof(hash));
+	memcpy(ca, m->certificate, m->certificate_len);
+	ca_len = m->certificate_len;
+}
+
+int
+ca_is_known(void)
+{
+	return (ca_len > 0);
+}
+
+void
+ca_certificate(ProtobufCBinaryData *der)
+{
+	der->data = ca;
+	der->len = ca_len;
+}
+
+/* token, a dot, 64 digits. */
+static void
+token_pin(char token[TOKEN_FULL])
+{
+	uint8_t	 hash[32];
+	size_t	 len;
+
+	crypto_hash_sha256(hash, ca, ca_len);
+	strlcat(token, ".", TOKEN_FULL);
+	len = strlen(token);
+	text_hex(token + len, hash, sizeof(hash));
 }
 
 static void
@@ -79,15 +104,14 @@ on_runner_token_create(struct peer *p, uint64_t ref,
 	if (!authorised(p, ref, m->ticket, m->ticket_len,
 	    SCOPE_W(SCOPE_ADMIN), &t))
 		return;
-	if (ca_hash[0] == '\0') {
+	if (!ca_is_known()) {
 		refuse(p, ref, "unavailable", "the server is starting");
 		return;
 	}
 	if ((f = calloc(1, sizeof(*f))) == NULL)
 		fatal("token");
 	token_make(f->token, "rtok", hash);
-	strlcat(f->token, ".", sizeof(f->token));
-	strlcat(f->token, ca_hash, sizeof(f->token));
+	token_pin(f->token);
 	id_make(id, "rtk");
 	put.tenant = t.tenant;
 	put.runner_token = id;

@@ -7,6 +7,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { run, start } from "../lib/proc.mjs";
 import { free_port, temp_dir, top } from "../lib/place.mjs";
+import { until } from "../lib/wait.mjs";
 import { AGENT, DEMO, program, scene } from "./harness.mjs";
 import { make_ca, Server } from "./server.mjs";
 
@@ -86,6 +87,23 @@ test("a wrong token", async (t) => {
 
 	assert.equal((await p.wait()).code, 1);
 	assert.match(p.err, /unknown runner token.*not revoked/);
+});
+
+// A token of one use is spent then: only the same request can be answered.
+test("killed before the answer to its enrolment: asks the same again",
+    async (t) => {
+	const s = await scene(t, { enrol: false,
+	    server: { lose_enrolment: true } });
+	const p = s.start();
+
+	await until("the enrolment", () => s.server.enrolled.length === 1);
+	await p.stop("SIGKILL");
+	s.server.o.lose_enrolment = false;
+	s.start();
+	await s.server.connected(1);
+	assert.equal(s.server.enrolled.length, 2);
+	assert.deepEqual(s.server.enrolled[0].csr_der,
+	    s.server.enrolled[1].csr_der);
 });
 
 test("a token of another server: nothing is sent", async (t) => {

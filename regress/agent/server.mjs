@@ -132,6 +132,8 @@ export class Server {
 		const der = fs.readFileSync(at("crt"));
 		this.enrolled.push({ ...r, id });
 		this.certificates.set(id, der_to_pem(der));
+		if (this.o.lose_enrolment)
+			await new Promise(() => {});
 		return { runner_id: id, certificate_der: der, ca_der: ca.der,
 		    heartbeat_seconds: this.o.heartbeat,
 		    lost_after_seconds: this.o.lost_after };

@@ -170,24 +170,39 @@ SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'active',
     'me', '', '');
 SET mn.tenant = '*';
 SELECT pg_temp.ok(code = '' AND runner_token <> '' AND shared = 1,
-    'RUNNER_TOKEN_FIND') FROM mn.runner_token_find(pg_temp.hash('tok'));
+    'RUNNER_TOKEN_FIND') FROM mn.runner_token_find(pg_temp.hash('tok'),
+    pg_temp.hash('q1'));
 SELECT pg_temp.ok(code = 'invalid_token' AND runner_token = '',
     'RUNNER_TOKEN_FIND of nothing') FROM
-    mn.runner_token_find(pg_temp.hash('no'));
+    mn.runner_token_find(pg_temp.hash('no'), pg_temp.hash('q1'));
 SELECT pg_temp.ok(runner <> '' AND status = 'offline' AND tenant = 'a',
     'RUNNER_PUT') FROM mn.runner_put('rnr_00000000000000000000000001',
-    pg_temp.hash('tok'), 'r1', 'h', '1', 'claude custom:demo', 'none', '{}',
-    '', '\x01', pg_temp.hash('c1'));
+    pg_temp.hash('tok'), pg_temp.hash('q1'), 'r1', 'h', '1',
+    'claude custom:demo', 'none', '{}', '', '\x01', pg_temp.hash('c1'));
 SELECT pg_temp.ok(runner <> '', 'RUNNER_PUT again') FROM
     mn.runner_put('rnr_00000000000000000000000001', pg_temp.hash('tok'),
-    'r1', 'h', '1', 'claude', 'none', '{}', '', '\x01', pg_temp.hash('c1'));
+    pg_temp.hash('q1'), 'r1', 'h', '1', 'claude', 'none', '{}', '', '\x01',
+    pg_temp.hash('c1'));
+SELECT pg_temp.ok(runner = '' AND code = 'unavailable',
+    'RUNNER_PUT, another by the same request') FROM
+    mn.runner_put('rnr_00000000000000000000000009', pg_temp.hash('tok'),
+    pg_temp.hash('q1'), 'r1', 'h', '1', 'claude', 'none', '{}', '', '\x01',
+    pg_temp.hash('c9'));
 SELECT pg_temp.ok(runner <> '', 'RUNNER_PUT, a second') FROM
     mn.runner_put('rnr_00000000000000000000000002', pg_temp.hash('tok'),
-    'r2', 'h', '1', 'claude', 'none', '', '', '\x01', pg_temp.hash('c2'));
+    pg_temp.hash('q2'), 'r2', 'h', '1', 'claude', 'none', '', '', '\x01',
+    pg_temp.hash('c2'));
 SELECT pg_temp.ok(runner = '' AND code = 'invalid_token',
     'RUNNER_PUT with a token used up') FROM
     mn.runner_put('rnr_00000000000000000000000003', pg_temp.hash('tok'),
-    'r3', 'h', '1', 'claude', 'none', '', '', '\x01', pg_temp.hash('c3'));
+    pg_temp.hash('q3'), 'r3', 'h', '1', 'claude', 'none', '', '', '\x01',
+    pg_temp.hash('c3'));
+SELECT pg_temp.ok(code = 'invalid_token' AND runner = '',
+    'RUNNER_TOKEN_FIND of one used up') FROM
+    mn.runner_token_find(pg_temp.hash('tok'), pg_temp.hash('q3'));
+SELECT pg_temp.ok(code = '' AND runner =
+    'rnr_00000000000000000000000001', 'but what it has made is told again') FROM
+    mn.runner_token_find(pg_temp.hash('tok'), pg_temp.hash('q1'));
 SELECT pg_temp.ok(rows = 1, 'RUNNER_STATE') FROM mn.runner_state(
     'rnr_00000000000000000000000001', 1, '2', '', '', '{"cpus":2}');
 SELECT pg_temp.ok(count(*) = 2 AND max(agents) = 'claude custom:demo'

@@ -339,6 +339,27 @@ test("tokens: none, wrong, used up, expired, revoked", async () => {
 	assert.equal(bad.status, 400);
 });
 
+test("an enrolment whose answer was lost: the same again, one use", async () => {
+	const token = await server.runner_token({ max_uses: 1 });
+	const meta = { "x-runner-token": token };
+	const q = await request();
+	const first = await enroll(q, meta);
+
+	assert.deepEqual(await enroll(q, meta), first);
+	const other = await refusal(enroll(await request(), meta));
+	assert.match(other.details, /used up/);
+	// At once: the second may find the first under way, and is told so.
+	const many = await server.runner_token({ max_uses: 0 });
+	const p = await request();
+	const answers = await Promise.allSettled(Array.from({ length: 5 },
+	    () => enroll(p, { "x-runner-token": many })));
+	const ids = new Set(answers.flatMap((a) =>
+	    a.status === "fulfilled" ? [a.value.runner_id] : []));
+	assert.equal(ids.size, 1);
+	for (const a of answers.filter((a) => a.status === "rejected"))
+		assert.equal(a.reason.code, S.UNAVAILABLE);
+});
+
 test("two enrolments with one use: one wins", async () => {
 	const token = await server.runner_token({ max_uses: 1 });
 	const all = await Promise.allSettled(Array.from({ length: 5 },

@@ -98,21 +98,31 @@ LANGUAGE sql STABLE AS $$
 		THEN 'the runner token is used up' ELSE '' END
 $$;
 
-CREATE FUNCTION mn.runner_token_find(p_hash bytea)
+CREATE FUNCTION mn.runner_token_find(p_hash bytea, p_csr_hash bytea)
 RETURNS TABLE (runner_token text, tenant text, pool text, shared smallint,
-    code text, text text)
+    runner text, code text, text text)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
 	t	mn_data.runner_token;
+	r	mn_data.runner;
 	v_code	text;
 	v_text	text;
 BEGIN
 	SELECT * INTO t FROM runner_token WHERE hash = p_hash;
 	SELECT * INTO v_code, v_text FROM mn.token_fault(t);
+	IF t.revoked_at IS NULL THEN
+		SELECT * INTO r FROM runner
+		WHERE token_id = t.id AND csr_hash = p_csr_hash;
+		IF FOUND THEN
+			v_code := '';
+			v_text := '';
+		END IF;
+	END IF;
 	RETURN QUERY SELECT CASE WHEN v_code = '' THEN t.id ELSE '' END,
 	    coalesce(t.tenant_id, ''), coalesce(t.pool, ''),
-	    coalesce(t.shared, false)::integer::smallint, v_code, v_text;
+	    coalesce(t.shared, false)::integer::smallint,
+	    coalesce(r.id, ''), v_code, v_text;
 END
 $$;
 
@@ -132,9 +142,10 @@ LANGUAGE sql STABLE AS $$
 	    )::mn.runner_row
 $$;
 
-CREATE FUNCTION mn.runner_put(p_runner text, p_token_hash bytea, p_name text,
-    p_hostname text, p_version text, p_agents text, p_sandbox_mode text,
-    p_labels text, p_resources text, p_certificate bytea, p_cert_hash bytea)
+CREATE FUNCTION mn.runner_put(p_runner text, p_token_hash bytea,
+    p_csr_hash bytea, p_name text, p_hostname text, p_version text,
+    p_agents text, p_sandbox_mode text, p_labels text, p_resources text,
+    p_certificate bytea, p_cert_hash bytea)
 RETURNS SETOF mn.runner_row
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -151,14 +162,19 @@ BEGIN
 	SELECT * INTO t FROM runner_token WHERE hash = p_token_hash
 	FOR UPDATE;
 	SELECT * INTO v_code, v_text FROM mn.token_fault(t);
-	IF v_code = '' THEN
-		INSERT INTO runner (id, tenant_id, shared, token_id, pool,
-		    name, hostname, version, agents, sandbox_mode, labels,
-		    resources, status, certificate, cert_hash)
-		VALUES (p_runner, t.tenant_id, t.shared, t.id, t.pool, p_name,
-		    p_hostname, p_version, p_agents, p_sandbox_mode,
-		    mn.object(p_labels), mn.object(p_resources), 'offline',
-		    p_certificate, p_cert_hash)
+	IF EXISTS (SELECT FROM runner
+	    WHERE token_id = t.id AND csr_hash = p_csr_hash) THEN
+		v_code := 'unavailable';
+		v_text := 'the same enrolment is under way: try again';
+	ELSIF v_code = '' THEN
+		INSERT INTO runner (id, tenant_id, shared, token_id, csr_hash,
+		    pool, name, hostname, version, agents, sandbox_mode,
+		    labels, resources, status, certificate, cert_hash)
+		VALUES (p_runner, t.tenant_id, t.shared, t.id, p_csr_hash,
+		    t.pool, p_name, p_hostname, p_version, p_agents,
+		    p_sandbox_mode, mn.object(p_labels),
+		    mn.object(p_resources), 'offline', p_certificate,
+		    p_cert_hash)
 		ON CONFLICT DO NOTHING RETURNING * INTO r;
 		IF FOUND THEN
 			UPDATE runner_token SET uses = uses + 1
