@@ -119,10 +119,13 @@ int	 keys_open(struct secret *, const uint8_t *, size_t);
 void	 keys_wipe(struct secret *);
 char	*keys_locked(const char *);	/* a copy in locked memory */
 void	 keys_unlock(char *);
-/* In place of the key: [key].  Frees line, returns another, or line itself. */
-char	*keys_mask(const struct secret *, char *line, size_t *len);
+/*
+ * In place of the key (NULL: none): [key].  Frees line, returns another, or line
+ * itself.
+ */
+char	*keys_mask(const char *key, char *line, size_t *len);
 /* Bytes at the end that may be the beginning of the key. */
-size_t	 keys_begun(const struct secret *, const char *, size_t);
+size_t	 keys_begun(const char *key, const char *, size_t);
 
 /* turn.c: after each turn, first disk, then network */
 void	 turn_init(void);

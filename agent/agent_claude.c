@@ -44,21 +44,19 @@ claude_env(struct run *r, struct spec *spec)
 		"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
 		"CLAUDE_CODE_DISABLE_FILE_MENTIONS"
 	};
-	const struct secret		*key = &r->session->secret;
+	const char			*url = r->session->secret.base_url;
 	size_t				 i;
 
 	for (i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++)
 		spec_env(spec, quiet[i], "1");
 	/* By a pipe: what it runs inherits environments, and can read its. */
-	if (key->api_key != NULL)
-		spec_put(spec, SPEC_KEY, key->api_key);
-	else if (env->local_key != NULL)
-		spec_put(spec, SPEC_KEY, env->local_key);
-	if (key->api_key != NULL || env->local_key != NULL)
+	if (r->key != NULL) {
+		spec_put(spec, SPEC_KEY, r->key);
 		spec_env(spec, "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
 		    HOLDER_KEY_S);
-	if (key->base_url != NULL)
-		spec_env(spec, "ANTHROPIC_BASE_URL", key->base_url);
+	}
+	if (url != NULL)
+		spec_env(spec, "ANTHROPIC_BASE_URL", url);
 }
 
 static int

@@ -24,16 +24,14 @@ struct custom {
 static int
 custom_start(struct run *r, struct spec *spec)
 {
-	const struct secret	*key = &r->session->secret;
+	const char	*url = r->session->secret.base_url;
 
 	r->kd = xcalloc(1, sizeof(struct custom));
 	spec_put(spec, SPEC_ARG, r->program->path);
-	if (key->api_key != NULL)
-		spec_env(spec, "MARIONETTE_API_KEY", key->api_key);
-	else if (env->local_key != NULL)
-		spec_env(spec, "MARIONETTE_API_KEY", env->local_key);
-	if (key->base_url != NULL)
-		spec_env(spec, "MARIONETTE_BASE_URL", key->base_url);
+	if (r->key != NULL)
+		spec_env(spec, "MARIONETTE_API_KEY", r->key);
+	if (url != NULL)
+		spec_env(spec, "MARIONETTE_BASE_URL", url);
 	return (0);
 }
 

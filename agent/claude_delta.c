@@ -112,7 +112,7 @@ static void
 delta_masked(struct run *r, struct held *h, json_t *frame, const char *member,
     const char *all, size_t n)
 {
-	size_t	 keep = keys_begun(&r->session->secret, all, n);
+	size_t	 keep = keys_begun(r->key, all, n);
 	json_t	*rest;
 	char	*line;
 
@@ -140,11 +140,9 @@ static int
 delta_join(struct run *r, struct held *h, json_t *frame, const char *member,
     const char *line, size_t line_len)
 {
-	const struct secret	*key = &r->session->secret;
-	json_t			*piece = json_object_get(delta_of(frame),
-				    member);
-	char			*all;
-	size_t			 had = h->len, n, joined, keep;
+	json_t	*piece = json_object_get(delta_of(frame), member);
+	char	*all;
+	size_t	 had = h->len, n, joined, keep;
 
 	n = joined = had + json_string_length(piece);
 	all = xmalloc(n + 1);
@@ -152,13 +150,13 @@ delta_join(struct run *r, struct held *h, json_t *frame, const char *member,
 		memcpy(all, h->text, had);
 	memcpy(all + had, json_string_value(piece), n - had);
 	all[n] = '\0';
-	all = keys_mask(key, all, &n);
+	all = keys_mask(r->key, all, &n);
 	if (n != joined) {
 		delta_masked(r, h, frame, member, all, n);
 		freezero(all, n);
 		return (1);
 	}
-	keep = keys_begun(key, all, n);
+	keep = keys_begun(r->key, all, n);
 	if (keep <= n - had) {
 		/* It begins in this piece, if at all. */
 		claude_delta_flush(r, h);

@@ -94,23 +94,21 @@ done:
 	return (rv);
 }
 
-/* What the coding agent was given: the session's, or the runner's own. */
-static const char *
-key_given(const struct secret *s, size_t *len)
+/* 0: there is nothing to mask. */
+static size_t
+key_length(const char *key)
 {
-	const char	*key = s->api_key != NULL ? s->api_key : env->local_key;
+	size_t	 len = key == NULL ? 0 : strlen(key);
 
-	*len = key == NULL ? 0 : strlen(key);
-	return (*len < KEY_MIN_MASK ? NULL : key);
+	return (len < KEY_MIN_MASK ? 0 : len);
 }
 
 size_t
-keys_begun(const struct secret *s, const char *p, size_t n)
+keys_begun(const char *key, const char *p, size_t n)
 {
-	const char	*key;
-	size_t		 klen, k;
+	size_t	 klen = key_length(key), k;
 
-	if ((key = key_given(s, &klen)) == NULL)
+	if (klen == 0)
 		return (0);
 	for (k = n < klen ? n : klen - 1; k > 0; k--)
 		if (memcmp(p + n - k, key, k) == 0)
@@ -119,14 +117,12 @@ keys_begun(const struct secret *s, const char *p, size_t n)
 }
 
 char *
-keys_mask(const struct secret *s, char *line, size_t *len)
+keys_mask(const char *key, char *line, size_t *len)
 {
-	const char	*key;
-	char		*out, *p, *q;
-	size_t		 klen, left, o = 0;
+	char	*out, *p, *q;
+	size_t	 klen = key_length(key), left, o = 0;
 
-	if ((key = key_given(s, &klen)) == NULL ||
-	    memmem(line, *len, key, klen) == NULL)
+	if (klen == 0 || memmem(line, *len, key, klen) == NULL)
 		return (line);
 	out = xmalloc(*len + 1);
 	for (p = line, left = *len; (q = memmem(p, left, key, klen)) != NULL; ) {

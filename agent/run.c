@@ -38,6 +38,7 @@ run_free(struct run *r)
 	run_io_free(r);
 	if (r->prompt != NULL)
 		freezero(r->prompt, strlen(r->prompt));
+	keys_unlock(r->key);
 	free(r->task_id);
 	free(r->context_json);
 	free(r->status);
@@ -73,7 +74,7 @@ run_text(struct run *r, const char *s, size_t max)
 	if (s == NULL)
 		return (xstrdup(""));
 	p = utf8_scrub(s, strlen(s), &n);
-	p = keys_mask(&r->session->secret, p, &n);
+	p = keys_mask(r->key, p, &n);
 	p[utf8_cut(p, n, max)] = '\0';
 	return (p);
 }
@@ -174,6 +175,8 @@ run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 {
 	struct spool	*spool;
 	struct run	*r;
+	const char	*key = s->secret.api_key != NULL ? s->secret.api_key :
+			    env->local_key;
 
 	if ((spool = spool_new(t->run_id)) == NULL) {
 		/* Its log would be lost: better elsewhere, or later. */
@@ -187,6 +190,8 @@ run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 	r->session = s;
 	r->rec = record_new(t->run_id, t->session_id, t->attempt, t->epoch);
 	r->rec->uid = s->uid;
+	/* The session's may be another before the run ends. */
+	r->key = key != NULL ? keys_locked(key) : NULL;
 	r->task_id = xstrdup(t->task_id);
 	r->prompt = xstrdup(t->prompt);
 	r->context_json = xstrdup(t->context_json);

@@ -50,6 +50,7 @@ struct run {
 	struct session		*session;
 	const struct program	*program;
 	struct spool		*spool;
+	char			*key;		/* what its program has; or NULL */
 	char			*task_id;
 	char			*prompt;
 	char			*context_json;

@@ -69,7 +69,7 @@ run_line(struct run *r, struct stream *st, const char *p, size_t n)
 	size_t		 len;
 
 	line = utf8_scrub(p, n, &len);
-	line = keys_mask(&r->session->secret, line, &len);
+	line = keys_mask(r->key, line, &len);
 	if (st == &r->out)
 		r->program->kind->line(r, line, len);
 	else

@@ -402,6 +402,30 @@ test("a key: opened, used, masked, in no file", async (t) => {
 	    "unknown");
 });
 
+// The server brings the session's key of now whenever it is connected anew.
+test("a key that is changed while a run has the old one", async (t) => {
+	const s = await scene(t, { enrol: false });
+	const old = "sk-ant-the-old-one-012345", now = "sk-ant-the-new-one-012345";
+	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+	    "while ! test -e go; do sleep 0.05; done\n" +
+	    'echo "{\\"type\\":\\"result\\",\\"result\\":' +
+	    '\\"is $MARIONETTE_API_KEY\\"}"\n');
+	const { server } = s;
+	s.start(["--agent", `custom:p=${at}`]);
+	await server.connected(1);
+	await server.attach("sess_a", "custom:p", { secret: { api_key: old } });
+	server.execute("run_1", "sess_a", "x");
+	await server.message_of("run_started", "run_1");
+	await server.attach("sess_a", "custom:p", { secret: { api_key: now } });
+	fs.writeFileSync(s.work("sess_a", "go"), "");
+	const done = await server.message_of("run_completed", "run_1");
+	assert.equal(done.result, "is [key]");
+	server.execute("run_2", "sess_a", "x");
+	const next = await server.message_of("run_completed", "run_2");
+	assert.equal(next.result, "is [key]");
+	assert.equal(JSON.stringify([...server.logs]).includes("sk-ant"), false);
+});
+
 test("a program where the session's user cannot go", async (t) => {
 	const s = await scene(t, { enrol: false });
 	const closed = `${s.dir}/closed`;

@@ -295,7 +295,7 @@ agent_run(const struct kind *kind, const uint8_t *p, size_t n)
 	plain = n == 0 || memchr(p, '\\', n) == NULL;
 	s.uid = n > 0 && p[0] % 2;
 	r.interrupted = s.uid == 1;
-	s.secret.api_key = keys_locked(KEY);
+	r.key = keys_locked(KEY);
 	TAILQ_INIT(&r.asks);
 	env->run = &r;
 	env->session = &s;
@@ -310,6 +310,6 @@ agent_run(const struct kind *kind, const uint8_t *p, size_t n)
 	CLAIM(r.cost_microusd <= INT64_MAX);
 	no_key(r.result);
 	no_key(r.error);
+	keys_unlock(r.key);
 	run_free(&r);
-	keys_wipe(&s.secret);
 }

@@ -39,8 +39,7 @@ run_log(struct run *r, const struct logged *how, const char *line, size_t n)
 static void
 stream(const char *member, const char *const *pieces, size_t n)
 {
-	struct session	 s = { .secret = { .api_key = NULL } };
-	struct run	 r = { .session = &s };
+	struct run	 r = { .key = keys_locked(KEY) };
 	struct held	 h = { 0 };
 	struct logged	 how = { "stdout", "info", "text", NULL };
 	json_t		*j;
@@ -49,7 +48,6 @@ stream(const char *member, const char *const *pieces, size_t n)
 
 	texts[0] = lines[0] = printed[0] = '\0';
 	nlines = 0;
-	s.secret.api_key = keys_locked(KEY);
 	for (i = 0; i <= n; i++) {
 		j = i == n ? json_pack("{s:s, s:{s:s, s:i}}", "type",
 		    "stream_event", "event", "type", "content_block_stop",
@@ -69,7 +67,7 @@ stream(const char *member, const char *const *pieces, size_t n)
 		json_decref(j);
 	}
 	claude_delta_free(&h);
-	keys_wipe(&s.secret);
+	keys_unlock(r.key);
 }
 
 static void
