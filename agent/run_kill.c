@@ -17,6 +17,8 @@
 #define LOST_MARGIN	60
 #define RESULT_WAIT	10
 
+static uint64_t	 looked;	/* offline_check(): when it did last */
+
 uint64_t
 run_clock(const struct run *r)
 {
@@ -120,21 +122,27 @@ run_expect_end(struct run *r)
 		evtimer_add(r->ev_kill, &tv);
 }
 
-/* Without a server for so long that it may give the run to another. */
+/*
+ * Without a server for so long that it may give the run to another; or we, or
+ * the machine, stood still for so long: what came meanwhile is read only now.
+ */
 static void
 offline_check(int fd, short what, void *arg)
 {
-	uint64_t	 since = link_offline_since(), limit;
+	uint64_t	 now = now_mono(), since = link_offline_since(), limit;
 	struct run	*r = env->run;
 
 	(void)fd;
 	(void)what;
 	(void)arg;
-	if (r == NULL || since == 0)
+	if (since == 0)
+		since = looked;
+	looked = now;
+	if (r == NULL)
 		return;
 	limit = env->lost_after_s > LOST_MARGIN + 1 ?
 	    env->lost_after_s - LOST_MARGIN : env->lost_after_s / 2 + 1;
-	if (now_mono() - since < limit * 1000)
+	if (now - since < limit * 1000)
 		return;
 	if (r->status == NULL)
 		run_system(r, "error", "Without a server for too long: stopped "
@@ -150,4 +158,5 @@ run_watch_offline(void)
 
 	ev = event_new(env->base, -1, EV_PERSIST, offline_check, NULL);
 	event_add(ev, &second);
+	looked = now_mono();
 }

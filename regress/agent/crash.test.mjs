@@ -201,10 +201,32 @@ test("too long without a server: it stops by itself", async (t) => {
 	await server.message_of("run_started", "run_1");
 	server.stop();
 	await s.agent.says(/run run_1: lost/, 20000);
-	assert.deepEqual(processes("sleep 5437"), []);
+	await until("it to be dead", () =>
+	    processes("sleep 5437").length === 0);
 	await server.start();
 	assert.equal((await server.message_of("run_completed", "run_1", 30000))
 	    .status, "lost");
+});
+
+// What the server has sent meanwhile is read then, and looks like a server.
+test("it stood still for too long: the same, though it is connected",
+    async (t) => {
+	const s = await scene(t, { enrol: false, server: { lost_after: 4 } });
+	const at = program(s.dir, "p", "#!/bin/sh\nexec sleep 5447\n");
+	const { server } = s;
+	s.start(["--agent", `custom:p=${at}`]);
+	await server.connected(1);
+	await server.attach("sess_a", "custom:p");
+	server.execute("run_1", "sess_a", "x");
+	await server.message_of("run_started", "run_1");
+	process.kill(s.agent.pid, "SIGSTOP");
+	await new Promise((done) => setTimeout(done, 4000));
+	process.kill(s.agent.pid, "SIGCONT");
+	const done = await server.message_of("run_completed", "run_1", 30000);
+	assert.equal(done.status, "lost");
+	assert.match(done.error, /without a server/);
+	assert.equal(server.hellos.length, 1);
+	assert.deepEqual(processes("sleep 5447"), []);
 });
 
 test("SIGTERM: the run is reported before the agent is gone", async (t) => {
