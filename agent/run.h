@@ -82,6 +82,7 @@ struct run {
 	int			 fd_ctl;
 	int			 fd_spec;	/* the holder waits here */
 	int			 interrupted;
+	int			 stood_still;	/* too long, with us */
 	int			 progress_done;	/* 100 % was told last */
 	int			 kill_step;
 	int			 in_close;	/* when all is written */

@@ -124,25 +124,30 @@ run_expect_end(struct run *r)
 
 /*
  * Without a server for so long that it may give the run to another; or we, or
- * the machine, stood still for so long: what came meanwhile is read only now.
+ * the machine, stood still for so long.  Then what came meanwhile is read first:
+ * the server's word, which is old, and the program's, which may be its result.
  */
 static void
 offline_check(int fd, short what, void *arg)
 {
 	uint64_t	 now = now_mono(), since = link_offline_since(), limit;
+	uint64_t	 still = now - looked;
 	struct run	*r = env->run;
 
 	(void)fd;
 	(void)what;
 	(void)arg;
-	if (since == 0)
-		since = looked;
 	looked = now;
 	if (r == NULL)
 		return;
 	limit = env->lost_after_s > LOST_MARGIN + 1 ?
 	    env->lost_after_s - LOST_MARGIN : env->lost_after_s / 2 + 1;
-	if (now - since < limit * 1000)
+	limit *= 1000;
+	if (still >= limit) {
+		r->stood_still = 1;
+		return;
+	}
+	if (!r->stood_still && (since == 0 || now - since < limit))
 		return;
 	if (r->status == NULL)
 		run_system(r, "error", "Without a server for too long: stopped "

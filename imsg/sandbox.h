@@ -20,7 +20,7 @@ enum jail_mode { JAIL_NONE, JAIL_SECCOMP, JAIL_FULL };
 
 /*
  * Enters it, for good.  root: an empty directory owned by root.  ppid: of the
- * parent, whose death is ours.  Fatal when any step fails.
+ * parent, whose death is our end.  Fatal when any step fails.
  */
 void	 sandbox_enter(const struct jail *, enum jail_mode, const char *root,
 	    uid_t, gid_t, pid_t ppid);
