@@ -19,6 +19,7 @@ struct hold {				/* until KEY_DROP or unclaimed */
 	char		 ref[ID_SIZE];
 	char		 tenant[33];
 	char		 session[ID_SIZE];	/* empty: unclaimed */
+	int		 doubted;	/* sessiond is new: has it still one? */
 	uint64_t	 since;		/* monotonic ms */
 	uint8_t		*key;		/* in the vault, with its size */
 	size_t		 key_len;
@@ -150,9 +151,33 @@ on_key_claim(struct peer *p, uint64_t ref, const struct msg_key_claim *m)
 	if (h != NULL && strcmp(h->tenant, m->tenant) == 0 &&
 	    (h->session[0] == '\0' || strcmp(h->session, m->session) == 0)) {
 		strlcpy(h->session, m->session, sizeof(h->session));
+		h->doubted = 0;
 		claimed.held = 1;
 	}
 	send_key_claimed(p, ref, &claimed);
+}
+
+void
+holds_doubt(void)
+{
+	struct hold	*h;
+
+	RB_FOREACH(h, holds, &holds)
+		h->doubted = h->session[0] != '\0';
+}
+
+void
+on_key_claims_done(struct peer *p, uint64_t ref,
+    const struct msg_key_claims_done *m)
+{
+	struct hold	*h, *next;
+
+	(void)p;
+	(void)ref;
+	(void)m;
+	RB_FOREACH_SAFE(h, holds, &holds, next)
+		if (h->doubted)
+			hold_free(h);
 }
 
 void

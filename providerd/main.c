@@ -15,6 +15,8 @@ peer_up(struct peer *p)
 {
 	if (p->proc == PROC_RUNNERD)
 		ca_tell(p);
+	else if (p->proc == PROC_SESSIOND)
+		holds_doubt();
 	ask_peer_up(p);
 }
 

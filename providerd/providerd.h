@@ -72,6 +72,7 @@ struct held {
 int	 hold_find(struct held *, const char *tenant, const char *session,
 	    const char *key_ref);
 void	 hold_janitor(void);
+void	 holds_doubt(void);	/* until they are claimed again */
 unsigned int hold_count(void);
 
 /* config.c: agent credentials at rest. */

@@ -70,13 +70,18 @@ on_session_row(struct peer *p, uint64_t ref, const struct msg_session_row *m)
 	c->doc_len = m->doc_len;
 }
 
-/* The key that came with a refused change belongs to nobody. */
+/*
+ * The key that came with a refused change belongs to nobody; that of one which was
+ * made before, unless that brought it: frontd says it once more to a successor.
+ */
 static void
 key_unwanted(const struct change *c)
 {
+	struct session		*s = session_find(c->session);
 	struct msg_key_drop	 m;
 
-	if (c->key_ref[0] == '\0')
+	if (c->key_ref[0] == '\0' ||
+	    (s != NULL && strcmp(s->key_ref, c->key_ref) == 0))
 		return;
 	m.key_ref = c->key_ref;
 	send_key_drop(peer_of(PROC_PROVIDERD), 0, &m);
@@ -110,6 +115,7 @@ changed(struct ask *a, const struct answer *ans)
 	struct answer	 with = *ans;
 	int		 replayed = strcmp(ans->code, "replayed") == 0;
 	int		 unknown = strcmp(ans->code, "outcome_unknown") == 0;
+	int		 later = strcmp(ans->code, "unavailable") == 0;
 
 	deed_tell(c->deed, ans->code);
 	if (*ans->code != '\0' && !replayed) {
@@ -117,7 +123,8 @@ changed(struct ask *a, const struct answer *ans)
 			with.doc = c->doc;
 			with.doc_len = c->doc_len;
 		}
-		if (!unknown)
+		/* Not now; and before? A key that nobody claims is wiped. */
+		if (!unknown && !later)
 			key_unwanted(c);
 		if (p != NULL)
 			refuse_answer(p, a->client_ref, &with);

@@ -16,7 +16,8 @@ RB_GENERATE(sessions, session, entry, session_cmp)
 
 /*
  * Terminated is for good, but a row of before may reach us after runnerd's word
- * that it is over: the last ones are remembered, so that none comes back.
+ * that it is over, and after a later row while all are loaded: the last ones are
+ * remembered, so that none comes back.
  */
 #define BURIED_MAX	1024
 static char			 buried[BURIED_MAX][ID_SIZE];
@@ -218,6 +219,8 @@ session_stored(const struct msg_session_row *m)
 	enum status	 st = status_parse(m->status);
 	int		 fresh = s == NULL, news;
 
+	if (fresh && st == TERMINATED && !env->loaded)
+		bury(m->session);
 	if (fresh && (st == TERMINATED || is_buried(m->session)))
 		return (NULL);
 	if (fresh)

@@ -48,12 +48,15 @@ tell_done(struct peer *p)
 {
 	struct msg_session_states_done		 states = { 0 };
 	struct msg_session_attachments_done	 attached = { 0 };
+	struct msg_key_claims_done		 claimed = { 0 };
 	struct session				*s, *next;
 
 	if (p->proc == PROC_TASKD)
 		send_session_states_done(p, 0, &states);
 	else if (p->proc == PROC_RUNNERD)
 		send_session_attachments_done(p, 0, &attached);
+	else
+		send_key_claims_done(p, 0, &claimed);
 	RB_FOREACH_SAFE(s, sessions, &env->sessions, next)
 		session_settle(s);
 }

@@ -217,6 +217,34 @@ full(void **state)
 	assert_int_equal(vault_used(), before);
 }
 
+/* sessiond died, and with it the word that a session had ended. */
+static void
+not_claimed_again(void **state)
+{
+	struct msg_key_claims_done	 done = { 0 };
+	struct msg_key_claim		 c = { .tenant = "t" };
+	struct held			 h;
+	char				 ref[2][ID_SIZE], session[2][ID_SIZE];
+	unsigned int			 i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		snprintf(ref[i], ID_SIZE, "key_%026u", i);
+		snprintf(session[i], ID_SIZE, "sess_%026u", i);
+		assert_string_equal(hold("t", 64), "");
+	}
+	holds_doubt();
+	c.key_ref = ref[1];
+	c.session = session[1];
+	on_key_claim(NULL, 2, &c);
+	assert_int_equal(hold("t", 64)[0], '\0');	/* brought just now */
+	on_key_claims_done(NULL, 0, &done);
+	assert_int_equal(hold_find(&h, "t", session[0], ref[0]), -1);
+	assert_int_equal(hold_find(&h, "t", session[1], ref[1]), 0);
+	assert_int_equal(hold_count(), 2);
+	drop_all();
+}
+
 /* Only a key that is not there is asked for. */
 static void
 codes(void **state)
@@ -276,6 +304,7 @@ int
 main(void)
 {
 	const struct CMUnitTest	 tests[] = {
+		cmocka_unit_test(not_claimed_again),
 		cmocka_unit_test(full),
 		cmocka_unit_test(codes),
 		cmocka_unit_test(share),

@@ -17,6 +17,7 @@
 
 #define RNR	"rnr_00000000000000000000000000"
 #define KEY	"kref_0000000000000000000000000"
+#define ENDED	"sess_00000000000000000000000END"
 #define DOC	"{\"id\" : \"x\",\"updated_at\":\"2026-11-21T08:45:18.123Z\"}"
 
 static struct sessiond	 self;
@@ -114,7 +115,11 @@ begin(const char *status, int wish, uint64_t epoch, const char *key)
 		up(PROC_STORAGED);
 		expect(PROC_STORAGED, MSG_SESSION_LOAD);
 		refuses(PROC_TASKD, MSG_SESSION_STATES_DONE);
+		/* Terminated while they are loaded, whose rows are of before. */
+		row(0, ENDED, "terminated", 0, 3, "");
+		row(got_ref, ENDED, "pending", 0, 3, "");
 		stored(got_ref, "");
+		assert_null(session_find(ENDED));
 		expect(PROC_TASKD, MSG_SESSION_STATES_DONE);
 		expect(PROC_RUNNERD, MSG_SESSION_ATTACHMENTS_DONE);
 		first = 0;
@@ -398,6 +403,48 @@ keys(void **state)
 	assert_string_equal(got.note.key_ref, m.key_ref);
 }
 
+/* What came of a creation that brought this key; its session is called id. */
+static void
+created(const char *key, const char *id, const char *id_key, const char *code)
+{
+	uint8_t				 ticket[TICKET_MAX];
+	struct msg_session_create	 m = { .ticket = ticket,
+	    .request_id = "r", .idem_key = "i", .agent = "claude",
+	    .agent_config = "", .key_ref = key };
+	uint64_t			 ref;
+
+	m.ticket_len = somebody(ticket);
+	hush();
+	on_session_create(peer_of(PROC_API), ++client_ref, &m);
+	expect(PROC_STORAGED, MSG_SESSION_PUT);
+	ref = got_ref;
+	if (id != NULL)
+		row(ref, id, "pending", 0, 0, id_key);
+	hush();
+	stored(ref, code);
+}
+
+static void
+created_with_a_key(void **state)
+{
+	static const char	*other = "kref_0000000000000000000000002";
+
+	(void)state;
+	begin("active", 0, 3, "");
+	/* The predecessor stored it and died: the key is that of the session. */
+	created(KEY, "sess_00000000000000000000000KEY", KEY, "replayed");
+	refuses(PROC_PROVIDERD, MSG_KEY_DROP);
+	/* The client asked again, and brought the key once more. */
+	created(other, "sess_00000000000000000000000KEY", KEY, "replayed");
+	expect(PROC_PROVIDERD, MSG_KEY_DROP);
+	assert_string_equal(got.drop.key_ref, other);
+	created(KEY, NULL, NULL, "validation_error");
+	expect(PROC_PROVIDERD, MSG_KEY_DROP);
+	/* Not now; and whether before, nobody knows. */
+	created(KEY, NULL, NULL, "unavailable");
+	refuses(PROC_PROVIDERD, MSG_KEY_DROP);
+}
+
 static void
 idle(void **state)
 {
@@ -505,6 +552,7 @@ main(void)
 		cmocka_unit_test(deleted),
 		cmocka_unit_test(overtaken),
 		cmocka_unit_test(suspended_late),
+		cmocka_unit_test(created_with_a_key),
 	};
 
 	RB_INIT(&env->sessions);
