@@ -30,17 +30,25 @@ filters_add(const struct args *a, struct str *s)
 			str_query(s, names[i], v);
 }
 
-/* One page after f->stream.last; rows printed, or -1. */
+static void
+last_set(struct follow *f, const char *position)
+{
+	if (*position == '\0')
+		return;
+	f->stream.last.len = 0;
+	str_puts(&f->stream.last, position);
+}
+
+/* One page after f->stream.last; -1 and m->rc. */
 static int
 page_print(struct mctl *m, struct follow *f, const struct args *a,
     long long tail, int *more)
 {
 	struct str	 s = { 0 };
-	const char	*position;
+	const char	*next;
 	json_t		*doc, *line;
 	char		 n[24];
 	size_t		 i;
-	int		 rows = 0;
 
 	str_printf(&s, "/api/v1/tasks/%s/logs?limit=%d", f->task, PAGE);
 	filters_add(a, &s);
@@ -55,15 +63,15 @@ page_print(struct mctl *m, struct follow *f, const struct args *a,
 		return (-1);
 	json_array_foreach(doc_items(doc), i, line) {
 		follow_line(f, line);
-		rows++;
-		if (*(position = doc_str(line, "position")) != '\0') {
-			f->stream.last.len = 0;
-			str_puts(&f->stream.last, position);
-		}
+		last_set(f, doc_str(line, "position"));
 	}
-	*more = json_is_true(doc_find(doc, "has_more"));
+	/* With a filter there may be nothing on a page, and more behind it. */
+	next = doc_str(doc, "next_cursor");
+	*more = json_is_true(doc_find(doc, "has_more")) && *next != '\0';
+	if (*more)
+		last_set(f, next);
 	json_decref(doc);
-	return (rows);
+	return (0);
 }
 
 static int
@@ -73,7 +81,7 @@ do_logs(struct mctl *m, const struct args *a)
 	const char	*after;
 	long long	 tail = 0;
 	char		*id;
-	int		 rc = EX_DONE, more = 0, rows, live;
+	int		 rc = EX_DONE, more = 0, got, live;
 
 	live = args_has(a, "follow");
 	if (args_num(m, a, "tail", 1, PAGE, &tail) != 0)
@@ -97,10 +105,10 @@ do_logs(struct mctl *m, const struct args *a)
 		str_puts(&f.stream.last, after);
 	if (!live || tail != 0) {
 		do {
-			rows = page_print(m, &f, a, tail, &more);
+			got = page_print(m, &f, a, tail, &more);
 			tail = 0;
-		} while (rows > 0 && more);
-		if (rows == -1)
+		} while (got == 0 && more);
+		if (got == -1)
 			rc = m->rc;
 		else if (!live)
 			render_break(&f.render);

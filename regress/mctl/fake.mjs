@@ -252,6 +252,7 @@ export class Fake {
 
 	logs(rec, r) {
 		let rows = this.lines;
+		const level = rec.query.get('level');
 		const after = rec.query.get('after');
 		const tail = rec.query.get('tail');
 		const limit = Number(rec.query.get('limit') ?? 50);
@@ -262,7 +263,8 @@ export class Fake {
 			rows = rows.slice(-Number(tail));
 		const more = rows.length > limit;
 		rows = rows.slice(0, limit);
-		this.send(r, 200, { items: rows, has_more: more,
+		this.send(r, 200, { items: rows.filter(l => level === null ||
+		    l.level === level), has_more: more,
 		    next_cursor: more ? rows.at(-1).position : null });
 	}
 

@@ -93,6 +93,17 @@ test('logs: pages, tail, after, raw', async () => {
 	assert.match(r.out, /\^\[\[31m/);
 });
 
+test('logs --level: pages on which there is nothing, or little', async () => {
+	fake.lines = Array.from({ length: 2203 }, (_, i) => line(i + 1));
+	fake.lines[1002].level = fake.lines[2202].level = 'error';
+	const r = await run(`tasks logs ${ID.task} --level error`);
+	assert.equal(r.code, 0, r.err);
+	assert.equal(r.out, 'line 1003\nline 2203\n');
+	assert.deepEqual(fake.asked('GET', `/api/v1/tasks/${ID.task}/logs`)
+	    .map(q => q.query.get('after')),
+	    [null, '1.500', '1.1000', '1.1500', '1.2000']);
+});
+
 test('logs -f: cut in the middle, nothing lost, nothing twice', async () => {
 	fake.lines = Array.from({ length: 40 }, (_, i) => line(i + 1));
 	fake.cutAfter = 17;
