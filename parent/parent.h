@@ -44,6 +44,7 @@ int	 run_program(char *const argv[], const struct account *, int in);
 /* A whole file; NULL with errno.  The caller wipes and frees. */
 uint8_t	*read_file(const char *path, size_t max, size_t *len);
 void	 write_file(const char *path, mode_t, const char *text);
+void	 remove_file(const char *path);
 const char *program_path(const char *name);
 
 /* ---- listener.c ---- */

@@ -195,18 +195,24 @@ set_aside(void)
 	own_dir(pg.data, 0700, pg.account.gid);
 }
 
+/*
+ * A mark stands beside the data while it is made, and none when it is whole:
+ * so a backup that is put back needs none.
+ */
 static void
 initialise(void)
 {
-	char	 done[PATH_MAX], *argv[16];
+	char	 begun[PATH_MAX], *argv[16];
 	int	 n = 0;
 
-	snprintf(done, sizeof(done), "%s", state_path("postgres.initialised"));
-	if (access(done, F_OK) == 0)
-		return;
-	/* A start was cut short in here.  Never used, and not ours to remove. */
-	if (!is_empty(pg.data))
+	snprintf(begun, sizeof(begun), "%s", state_path("postgres.begun"));
+	if (!is_empty(pg.data)) {
+		if (access(begun, F_OK) == -1)
+			return;
+		/* Cut short in here: never used, and not ours to remove. */
 		set_aside();
+	}
+	write_file(begun, 0644, "1\n");
 	log_info("database embedded: initdb in %s", pg.data);
 	argv[n++] = bin("initdb");
 	argv[n++] = strdup("-D");
@@ -224,7 +230,7 @@ initialise(void)
 		fatalx("database embedded: initdb failed, see above");
 	args_free(argv);
 	create_database();
-	write_file(done, 0644, "1\n");
+	remove_file(begun);
 }
 
 /* Who may connect: storaged's user, and the owner before the jail. */

@@ -143,6 +143,23 @@ read_file(const char *path, size_t max, size_t *len)
 	return (buf);
 }
 
+/* That a file of this name is there, or is not, outlives a power cut. */
+static void
+sync_name(const char *path)
+{
+	char	 dir[PATH_MAX], *slash;
+	int	 fd;
+
+	strlcpy(dir, path, sizeof(dir));
+	if ((slash = strrchr(dir, '/')) != NULL)
+		*slash = '\0';
+	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1 ||
+	    fsync(fd) == -1)
+		log_warn("%s", dir);
+	if (fd != -1)
+		close(fd);
+}
+
 void
 write_file(const char *path, mode_t mode, const char *text)
 {
@@ -158,6 +175,15 @@ write_file(const char *path, mode_t mode, const char *text)
 	if (write(fd, text, len) != (ssize_t)len || fchmod(fd, mode) == -1 ||
 	    fsync(fd) == -1 || close(fd) == -1 || rename(tmp, path) == -1)
 		fatal("%s", path);
+	sync_name(path);
+}
+
+void
+remove_file(const char *path)
+{
+	if (unlink(path) == -1)
+		fatal("%s", path);
+	sync_name(path);
 }
 
 static void

@@ -3,6 +3,7 @@
 // sessions, runs, conversations, positions) goes on.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import crypto from "node:crypto";
 import fs from "node:fs";
 import net from "node:net";
@@ -307,5 +308,58 @@ test("SIGTERM twice: at once", async () => {
 	await server.start();
 	await runner.online(60000);
 }, 90000);
+
+// Puts the next start on the state directory `name', made by fill(its path).
+function move(name, fill) {
+	const state = path.join(server.dir, name);
+	const text = fs.readFileSync(server.conf, "utf8");
+
+	fs.mkdirSync(state, { mode: 0o755 });
+	fill(state);
+	fs.writeFileSync(server.conf, text.replace(/^state directory .*$/m,
+	    `state directory "${state}"`));
+	return state;
+}
+
+test("keys and postgres put back on a new machine: all is there", async () => {
+	const s = await server.session({ agent: "custom:puppet" });
+	const { task } = await server.run(s, '[{"out":"kept"}]');
+
+	assert.equal((await server.halt()).code, 0);
+	move("back", (state) => {
+		for (const name of ["keys", "postgres"])
+			execFileSync("cp", ["-a", path.join(server.dir, "s",
+			    name), state]);
+	});
+	await server.start();
+	assert.equal((await server.api.get("/api/v1/me")).status, 200);
+	assert.equal((await server.get_task(task)).status, "completed");
+	assert.equal(await server.printed(task), "kept\n");
+	await runner.online(60000);
+	assert.equal((await server.run(s, '[{"out":"on"}]')).task.status,
+	    "completed");
+	await server.terminate(s);
+}, 120000);
+
+test("kill -9 of the parent at its first start: half a database is put aside",
+    async () => {
+	assert.equal((await server.halt()).code, 0);
+	const state = move("new", () => {});
+	const data = path.join(state, "postgres");
+	server.launch();
+	await until("initdb to be under way", () =>
+	    fs.existsSync(path.join(data, "base/1/PG_VERSION")), 20000, 5);
+	const begun = tree(server.proc.pid);
+	await server.halt("SIGKILL");
+	for (const pid of begun.filter(lives))
+		process.kill(pid, "SIGKILL");
+	assert.ok(fs.readdirSync(data).length > 0);
+	await server.start();
+	await server.proc.says(/was half made; it is now \S+half-made/);
+	assert.equal((await server.halt()).code, 0);
+	await server.start();
+	assert.equal(fs.readdirSync(state).filter((f) =>
+	    f.startsWith("postgres.half-made")).length, 1);
+}, 120000);
 
 ends_well(server);
