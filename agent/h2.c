@@ -249,6 +249,15 @@ h2_write(struct h2 *h)
 	}
 }
 
+static int
+h2_dead(struct h2 *h)
+{
+	if (now_mono() - h->last_rx <= H2_DEAD_MS)
+		return (0);
+	h2_fail(h, "nothing heard for %d seconds", H2_DEAD_MS / 1000);
+	return (1);
+}
+
 static void
 h2_read(struct h2 *h)
 {
@@ -266,6 +275,9 @@ h2_read(struct h2 *h)
 			h2_fail(h, "the server closed the connection");
 			return;
 		}
+		/* It, or we, stood still: this is old and will be said again. */
+		if (h2_dead(h))
+			return;
 		h->last_rx = now_mono();
 		used = nghttp2_session_mem_recv(h->ngh, buf, (size_t)n);
 		if (used < 0) {
@@ -391,9 +403,7 @@ h2_on_tick(int fd, short what, void *arg)
 		if (now - h->since > H2_SHAKE_MS)
 			h2_fail(h, "no answer in %d seconds",
 			    H2_SHAKE_MS / 1000);
-	} else if (now - h->last_rx > H2_DEAD_MS)
-		h2_fail(h, "nothing heard for %d seconds", H2_DEAD_MS / 1000);
-	else if (now - h->last_rx > H2_PING_MS) {
+	} else if (!h2_dead(h) && now - h->last_rx > H2_PING_MS) {
 		nghttp2_submit_ping(h->ngh, NGHTTP2_FLAG_NONE, NULL);
 		h2_write(h);
 	}

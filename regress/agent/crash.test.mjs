@@ -229,6 +229,25 @@ test("it stood still for too long: the same, though it is connected",
 	assert.deepEqual(processes("sleep 5447"), []);
 });
 
+// Whoever reads its log does not: it stands still in the midst of reading.
+test("it stood still: what was sent meanwhile is not begun", async (t) => {
+	const s = await scene(t);
+	const { server } = s;
+
+	await server.attach("sess_a", "demo");
+	s.agent.child.stderr.pause();
+	for (let i = 0; i < 5000; i++)
+		server.send({ kill_run: { run_id: `run_${i + 2}` } });
+	server.execute("run_1", "sess_a", "x");
+	await new Promise((done) => setTimeout(done, 26000));
+	s.agent.child.stderr.resume();
+	await server.connected(2);
+	server.execute("run_2", "sess_a", "x");
+	await server.message_of("run_unwound", "run_2");
+	assert.deepEqual(server.of("run_accepted"), []);
+	assert.deepEqual(server.errors, []);
+});
+
 test("SIGTERM: the run is reported before the agent is gone", async (t) => {
 	const s = await scene(t, { enrol: false });
 	const at = program(s.dir, "p", "#!/bin/sh\nexec sleep 5438\n");
