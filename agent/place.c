@@ -191,43 +191,42 @@ place_taken(uid_t uid)
 }
 
 /*
- * 0 when there are none to give: all is ours.  One is drawn, not the first that
- * is free: of several agents on a machine each would give the same users, and
- * kill the others' processes with its own left-overs.
+ * uid 0 when there are none to give: all is ours.  One is drawn, not the first
+ * that is free: of several agents on a machine each would give the same users,
+ * and kill the others' processes with its own left-overs.
  */
-static int
+static const char *
 place_user(const char *id, uid_t *uid)
 {
+	const char	*why;
 	json_t		*j;
 	unsigned int	 i, n = 0;
 
 	*uid = 0;
 	if (geteuid() != 0 || env->uid_count == 0)
-		return (0);
+		return (NULL);
 	if ((j = json_object_get(place_users, id)) != NULL) {
 		*uid = (uid_t)json_integer_value(j);
-		return (0);
+		return (NULL);
 	}
 	i = randombytes_uniform(env->uid_count);
 	for (; n < env->uid_count && place_taken(env->uid_low + i); n++)
 		i = (i + 1) % env->uid_count;
-	if (n == env->uid_count) {
-		log_warnx("all %u users of --uid-range have a session",
-		    env->uid_count);
-		return (-1);
-	}
+	if (n == env->uid_count)
+		return ("all users of --uid-range have a session");
 	*uid = env->uid_low + i;
 	json_object_set_new(place_users, id, json_integer((json_int_t)*uid));
 	if (place_store_users() == -1) {
-		log_warn("users");
+		why = strerror(errno);
 		json_object_del(place_users, id);
-		return (-1);
+		*uid = 0;
+		return (why);
 	}
-	return (0);
+	return (NULL);
 }
 
-int
-place_make(const char *id, const char *dir, uid_t *uid)
+static int
+place_dirs(const char *dir, uid_t uid)
 {
 	static const char *const	 sub[] = {
 		"workspace", "home", "tmp"
@@ -235,15 +234,13 @@ place_make(const char *id, const char *dir, uid_t *uid)
 	struct stat			 st;
 	char				*path;
 	size_t				 i;
-	int				 rv = 0;
+	int				 rv;
 
-	if (place_user(id, uid) == -1)
-		return (-1);
 	if (mkdir(dir, 0700) == -1 && errno != EEXIST)
-		goto fail;
+		return (-1);
 	/* In "uid" mode its user must get through; the root hides others. */
-	if (*uid != 0 && (chown(dir, 0, *uid) == -1 || chmod(dir, 0710) == -1))
-		goto fail;
+	if (uid != 0 && (chown(dir, 0, uid) == -1 || chmod(dir, 0710) == -1))
+		return (-1);
 	path = xasprintf("%s/root", dir);
 	rv = mkdir(path, 0700) == -1 && errno != EEXIST ? -1 : 0;
 	free(path);
@@ -251,15 +248,24 @@ place_make(const char *id, const char *dir, uid_t *uid)
 		path = xasprintf("%s/%s", dir, sub[i]);
 		if ((mkdir(path, 0700) == -1 && errno != EEXIST) ||
 		    lstat(path, &st) == -1 || !S_ISDIR(st.st_mode) ||
-		    (*uid != 0 && lchown(path, *uid, *uid) == -1))
+		    (uid != 0 && lchown(path, uid, uid) == -1))
 			rv = -1;
 		free(path);
 	}
-	if (rv == 0)
-		return (0);
-fail:
-	log_warn("session directory %s", dir);
-	return (-1);
+	return (rv);
+}
+
+const char *
+place_make(const char *id, const char *dir, uid_t *uid)
+{
+	const char	*why;
+
+	why = place_user(id, uid);
+	if (why == NULL && place_dirs(dir, *uid) == -1)
+		why = strerror(errno);
+	if (why != NULL)
+		log_warnx("session directory %s: %s", dir, why);
+	return (why);
 }
 
 void

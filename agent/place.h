@@ -11,8 +11,11 @@
 
 /* The root of all sessions: made, checked; what a crash left is removed. */
 void	 place_init(void);
-/* <dir>/{workspace,home,tmp,root}, 0700, of the session's user. */
-int	 place_make(const char *id, const char *dir, uid_t *);
+/*
+ * <dir>/{workspace,home,tmp,root}, 0700, of the session's user.  NULL, or why
+ * it cannot be; to be tried again.
+ */
+const char *place_make(const char *id, const char *dir, uid_t *);
 /* Ids of at most max sessions that have a directory here, without `but'. */
 char	**place_kept(const char *but, size_t max, size_t *n);
 void	 place_kept_free(char **, size_t);

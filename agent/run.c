@@ -13,6 +13,7 @@
 
 #include "leftover.h"
 #include "log.h"
+#include "place.h"
 #include "room.h"
 #include "run.h"
 #include "spec.h"
@@ -177,6 +178,7 @@ run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 	struct run	*r;
 	const char	*key = s->secret.api_key != NULL ? s->secret.api_key :
 			    env->local_key;
+	const char	*why;
 
 	if ((spool = spool_new(t->run_id)) == NULL) {
 		/* Its log would be lost: better elsewhere, or later. */
@@ -189,6 +191,7 @@ run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 	r->fd_in = r->fd_ctl = r->fd_spec = r->out.fd = r->err.fd = -1;
 	r->session = s;
 	r->rec = record_new(t->run_id, t->session_id, t->attempt, t->epoch);
+	why = place_make(s->id, s->dir, &s->uid);
 	r->rec->uid = s->uid;
 	/* The session's may be another before the run ends. */
 	r->key = key != NULL ? keys_locked(key) : NULL;
@@ -209,7 +212,10 @@ run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 		run_stillborn(r, "agent_missing");
 		return;
 	}
-	if (run_spawn(r) == -1) {
+	if (why != NULL)
+		r->error = xasprintf("The session has no directory here: %s.",
+		    why);
+	if (why != NULL || run_spawn(r) == -1) {
 		run_stillborn(r, "runner_failed");
 		return;
 	}

@@ -126,12 +126,8 @@ session_start(void)
 {
 	struct session	*s = env->session;
 
-	if (s != NULL && place_make(s->id, s->dir, &s->uid) == -1) {
-		log_warnx("session %s: its directory cannot be used", s->id);
-		session_free(s);
-		env->session = NULL;
-		session_puts();
-	}
+	if (s != NULL)
+		place_make(s->id, s->dir, &s->uid);
 }
 
 static void
@@ -169,7 +165,8 @@ session_key(struct session *s, const Marionette__V1__AttachSession *a)
 	return (NULL);
 }
 
-static const char *
+/* Also without a directory: a run tries again to have it, and says why not. */
+static void
 session_attach_now(const Marionette__V1__AttachSession *a)
 {
 	struct session	*s;
@@ -177,10 +174,7 @@ session_attach_now(const Marionette__V1__AttachSession *a)
 
 	s = session_new(a->session_id, a->agent, a->model, a->epoch,
 	    session_vars(a->env_json));
-	if (place_make(s->id, s->dir, &s->uid) == -1) {
-		session_free(s);
-		return ("its directory cannot be made");
-	}
+	place_make(s->id, s->dir, &s->uid);
 	if (env->session != NULL && strcmp(env->session->id, s->id) == 0) {
 		/* The key stays until a new one comes. */
 		s->secret = env->session->secret;
@@ -193,7 +187,6 @@ session_attach_now(const Marionette__V1__AttachSession *a)
 	session_say(s->id, s->epoch, 1);
 	log_info("session %s attached (%s, epoch %llu)", s->id, s->agent,
 	    (unsigned long long)s->epoch);
-	return (NULL);
 }
 
 /* A copy that outlives the message: packed and unpacked again. */
@@ -226,8 +219,10 @@ session_attach(const Marionette__V1__AttachSession *a)
 			return (NULL);
 		}
 	}
-	if (env->run == NULL)
-		return (session_attach_now(a));
+	if (env->run == NULL) {
+		session_attach_now(a);
+		return (NULL);
+	}
 	if (later.attach != NULL)
 		marionette__v1__attach_session__free_unpacked(later.attach,
 		    NULL);
@@ -292,7 +287,6 @@ void
 session_run_ended(void)
 {
 	Marionette__V1__AttachSession	*a = later.attach;
-	const char			*why;
 
 	if (later.detach) {
 		later.detach = 0;
@@ -301,9 +295,7 @@ session_run_ended(void)
 	}
 	if (a != NULL) {
 		later.attach = NULL;
-		if ((why = session_attach_now(a)) != NULL)
-			log_warnx("session %s not attached: %s",
-			    a->session_id, why);
+		session_attach_now(a);
 		marionette__v1__attach_session__free_unpacked(a, NULL);
 	}
 	if (env->stopping)

@@ -8,7 +8,8 @@ import { test } from "node:test";
 import { run, start } from "../lib/proc.mjs";
 import { free_port, temp_dir, top } from "../lib/place.mjs";
 import { until } from "../lib/wait.mjs";
-import { AGENT, DEMO, program, scene } from "./harness.mjs";
+import { AGENT, DEMO, fill_disk, on_disk, program, scene }
+    from "./harness.mjs";
 import { make_ca, Server } from "./server.mjs";
 
 const TOKEN = "rtok_" + "A".repeat(43) + "." + "0".repeat(64);
@@ -220,4 +221,78 @@ test("a line of more than 16 MiB is cut, and said", async (t) => {
 	assert.equal(log[0].content.length, 16 * 1024 * 1024);
 	assert.match(log[1].content, /longer than 16 MiB/);
 	assert.equal(log[2].content, "after");
+});
+
+// Sessions can have users of their own here.
+function has_users() {
+	return process.getuid() === 0 && fs.readFileSync("/proc/self/uid_map",
+	    "utf8").trim().split("\n").some((l) =>
+	    Number(l.trim().split(/ +/)[2]) > 2000);
+}
+
+test("a session for which there is no user: its tasks fail, and say so",
+    async (t) => {
+	if (!has_users())
+		return t.diagnostic("no users for sessions here");
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", "#!/bin/sh\nid -u >uid\n");
+	const kept = "sess_00000000000000000000000001";
+	const { server } = s;
+	const more = ["--agent", `custom:p=${at}`, "--uid-range", "200000:1"];
+	const fails = async (run) => {
+		server.execute(run, "sess_b", "x");
+		const done = await server.message_of("run_completed", run);
+		assert.equal(done.status, "failed");
+		assert.equal(done.error_code, "runner_failed");
+		assert.match(done.error, /--uid-range/);
+		assert.match((await server.log(run))[0].content, /--uid-range/);
+	};
+
+	s.start(more);
+	await server.connected(1);
+	await server.attach(kept, "custom:p");
+	server.send({ detach_session: { session_id: kept, epoch: 1 } });
+	await server.message_of("session_suspended");
+	server.send({ attach_session: { session_id: "sess_b", epoch: 1,
+	    agent: "custom:p" } });
+	await fails("run_1");
+	await s.agent.stop();
+	s.start(more);
+	await server.connected(2);
+	await fails("run_2");
+	server.send({ detach_session: { session_id: kept, epoch: 1,
+	    remove: true } });
+	server.execute("run_3", "sess_b", "x");
+	assert.equal((await server.message_of("run_completed", "run_3")).status,
+	    "completed");
+	assert.notEqual(s.read("sess_b", "uid"), "0\n");
+	assert.equal(server.hellos.length, 2);
+	assert.deepEqual(server.errors, []);
+	return undefined;
+});
+
+test("a full disk: no room for a session's user is said, and tried again",
+    async (t) => {
+	const s = await scene(t, { enrol: false });
+	const { server } = s;
+	const at = program(s.dir, "p", "#!/bin/sh\nexit 0\n");
+
+	if (!has_users())
+		return t.diagnostic("no users for sessions here");
+	await on_disk(s, 20, async () => {
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(1);
+		const empty = fill_disk(s, 0);
+		await server.attach("sess_a", "custom:p");
+		server.execute("run_1", "sess_a", "x");
+		const done = await server.message_of("run_completed", "run_1");
+		assert.equal(done.status, "failed");
+		assert.match(done.error, /No space left/);
+		empty();
+		server.execute("run_2", "sess_a", "x");
+		assert.equal((await server.message_of("run_completed", "run_2"))
+		    .status, "completed");
+		assert.deepEqual(server.errors, []);
+	});
+	return undefined;
 });
