@@ -27,7 +27,7 @@ struct held {
 /* A member that is a string, or "". */
 const char	*claude_str(json_t *, const char *);
 uint64_t	 claude_count(json_t *, const char *);
-/* One line: "Bash: echo hi".  The caller frees it. */
+/* One line: "Bash: echo hi", "Grep in src: hi".  The caller frees it. */
 char		*claude_action(const char *tool, json_t *input);
 /* Why a result with is_error is one. */
 char		*claude_error(json_t *result);

@@ -28,6 +28,32 @@ claude_count(json_t *j, const char *name)
 	return (n > 0 ? (uint64_t)n : 0);
 }
 
+/*
+ * Tools that may read unasked: the policy looks at what they are told by, so
+ * nothing else in the input may stand in its place.
+ */
+static const struct reading {
+	const char	*tool;
+	const char	*what;
+	int		 placed;	/* it looks in a `path' */
+} readings[] = {
+	{ "Read", "file_path", 0 },
+	{ "LS", "path", 0 },
+	{ "Glob", "pattern", 1 },
+	{ "Grep", "pattern", 1 }
+};
+
+static const struct reading *
+reading_find(const char *tool)
+{
+	size_t	 i;
+
+	for (i = 0; i < sizeof(readings) / sizeof(readings[0]); i++)
+		if (strcmp(readings[i].tool, tool) == 0)
+			return (&readings[i]);
+	return (NULL);
+}
+
 char *
 claude_action(const char *tool, json_t *input)
 {
@@ -35,18 +61,26 @@ claude_action(const char *tool, json_t *input)
 		"command", "file_path", "notebook_path", "url", "pattern",
 		"query", "plan", "description", "skill", NULL
 	};
+	const struct reading		*reads = reading_find(tool);
 	char				*s, *line, *json = NULL;
-	const char			*what = "", *where;
+	const char			*what = "", *where = "";
 	size_t				 i;
 
-	for (i = 0; telling[i] != NULL && what[0] == '\0'; i++)
-		what = claude_str(input, telling[i]);
-	if (what[0] == '\0')
-		what = json = json_dumps(input, JSON_COMPACT);
-	/* Where it looks is as telling as what it looks for. */
-	where = claude_str(input, "path");
-	s = xasprintf("%s: %s%s%s", tool, what != NULL ? what : "",
-	    where[0] != '\0' ? " in " : "", where);
+	if (reads != NULL)
+		what = claude_str(input, reads->what);
+	else {
+		for (i = 0; telling[i] != NULL && what[0] == '\0'; i++)
+			what = claude_str(input, telling[i]);
+		if (what[0] == '\0')
+			what = json = json_dumps(input, JSON_COMPACT);
+	}
+	/* Where comes first: what it looks for can be worded as a place. */
+	if (reads == NULL || reads->placed)
+		where = claude_str(input, "path");
+	if (reads != NULL && reads->placed && where[0] == '\0')
+		where = ".";
+	s = xasprintf("%s%s%s: %s", tool, where[0] != '\0' ? " in " : "", where,
+	    what != NULL ? what : "");
 	line = utf8_line(s, ACTION_MAX);
 	free(s);
 	free(json);

@@ -3,15 +3,21 @@
  * 13): an ordered table, the first row that fits decides.  Only reading inside
  * the workspace is approved without a person - by the path that the call names:
  * links are the sandbox's matter - and unknown tools and every MCP tool ask.
- * An action is `Tool: what', and ` in PATH' behind it when the call names one.  Pure: no state, nothing can fail.
+ * An action is `Tool: what', or `Tool in PATH: what' when a path is named.  A
+ * model words both, so only how they begin counts: whatever cannot be told for
+ * sure asks.  Pure: no state, nothing can fail.
  */
+#include <ctype.h>
 #include <string.h>
 
 #include "permission.h"
 
+/* Longer, and its end may be missing: 1024 less the rest of a character. */
+#define ACTION_WHOLE	1020
+
 struct rule {
 	const char	*tool;
-	const char	*action;
+	const char	*action;	/* NULL: it reads inside */
 	const char	*risk;
 	const char	*decision;	/* "" asks a person */
 };
@@ -28,23 +34,11 @@ static const struct rule	 rules[] = {
 	{ "Read",		"*.env*",		"medium",   "" },
 	{ "Read",		"*.pem*",		"high",	    "" },
 	{ "Read",		"*credential*",		"medium",   "" },
-	{ "Read",		"*: /workspace/*",	"low", "approved" },
-	{ "Read",		"*: /*",		"medium",   "" },
-	{ "Read",		"*",			"low", "approved" },
+	{ "Read",		NULL,			"low", "approved" },
 	{ "Glob",		"*..*",			"medium",   "" },
-	{ "Glob",		"* in /workspace*",	"low", "approved" },
-	{ "Glob",		"* in /*",		"medium",   "" },
-	{ "Glob",		"*: /workspace/*",	"low", "approved" },
-	{ "Glob",		"*: /*",		"medium",   "" },
-	{ "Glob",		"*",			"low", "approved" },
-	{ "Grep",		"* in /workspace*",	"low", "approved" },
-	{ "Grep",		"* in /*",		"medium",   "" },
-	{ "Grep",		"* in *..*",		"medium",   "" },
-	{ "Grep",		"*",			"low", "approved" },
-	{ "LS",			"* in /workspace*",	"low", "approved" },
-	{ "LS",			"* in /*",		"medium",   "" },
-	{ "LS",			"*..*",			"medium",   "" },
-	{ "LS",			"*",			"low", "approved" },
+	{ "Glob",		NULL,			"low", "approved" },
+	{ "Grep",		NULL,			"low", "approved" },
+	{ "LS",			NULL,			"low", "approved" },
 	{ "TodoRead",		"*",			"low", "approved" },
 	{ "TodoWrite",		"*",			"low", "approved" },
 	/* Writing in the workspace. */
@@ -100,6 +94,67 @@ policy_glob(const char *pat, const char *s)
 	return (*pat == '\0');
 }
 
+/*
+ * The path that s begins with; where it ends is not known.  White space before
+ * a path, of any kind, is dropped by who opens it.
+ */
+static int
+path_is_inside(const char *s, const char *first)
+{
+	static const char	 root[] = "/workspace";
+	size_t			 n = sizeof(root) - 1;
+
+	if (strstr(s, "/..") != NULL)
+		return (0);
+	if (strncmp(s, root, n) == 0)
+		return (s[n] == '\0' || s[n] == '/' ||
+		    strncmp(s + n, ": ", 2) == 0);
+	return (s[0] != '\0' && strncmp(s, "..", 2) != 0 &&
+	    (isalnum((unsigned char)s[0]) || strchr(first, s[0]) != NULL));
+}
+
+/* Whichever colon it begins after. */
+static int
+pattern_is_inside(const char *s)
+{
+	const char	*p;
+
+	/* Such can spell a path that is not seen: `src/.{.,x}/'. */
+	if ((p = strpbrk(s, "\\[{")) != NULL && strchr(p, '/') != NULL)
+		return (0);
+	for (p = s; (p = strstr(p, ": ")) != NULL; p += 2)
+		if (!path_is_inside(p + 2, "._-*?["))
+			return (0);
+	return (1);
+}
+
+/* Does the call read in the workspace only? */
+static int
+reads_inside(const char *tool, const char *action)
+{
+	size_t	 n = strlen(tool);
+
+	if (strlen(action) > ACTION_WHOLE || strncmp(action, tool, n) != 0)
+		return (0);
+	action += n;
+	if (strcmp(tool, "Read") == 0 || strcmp(tool, "LS") == 0)
+		return (strncmp(action, ": ", 2) == 0 &&
+		    path_is_inside(action + 2, "._-"));
+	if (strncmp(action, " in ", 4) != 0 || strstr(action, ": ") == NULL ||
+	    !path_is_inside(action + 4, "._-"))
+		return (0);
+	return (strcmp(tool, "Glob") != 0 || pattern_is_inside(action));
+}
+
+static int
+rule_fits(const struct rule *r, const char *tool, const char *action)
+{
+	if (!policy_glob(r->tool, tool))
+		return (0);
+	return (r->action == NULL ? reads_inside(tool, action) :
+	    policy_glob(r->action, action));
+}
+
 struct verdict
 policy_decide(const char *kind, const char *tool, const char *action)
 {
@@ -113,8 +168,7 @@ policy_decide(const char *kind, const char *tool, const char *action)
 	if (strcmp(kind, "plan") == 0)
 		return (v);
 	for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-		if (policy_glob(rules[i].tool, tool) &&
-		    policy_glob(rules[i].action, action)) {
+		if (rule_fits(&rules[i], tool, action)) {
 			v.risk = rules[i].risk;
 			v.decision = rules[i].decision;
 			return (v);

@@ -94,6 +94,7 @@ test("each tool asks exactly once; what is denied does not happen",
 	assert.deepEqual(first.asked.map((q) => q.tool), ["Bash", "Write",
 	    "Read", "Edit", "Glob", "WebFetch", "Agent", "Bash"]);
 	assert.equal(first.asked[0].action, "Bash: echo hi >> out.txt");
+	assert.equal(first.asked[4].action, "Glob in .: *.txt");
 	assert.equal(first.done.status, "completed");
 	assert.equal(s.read("sess_a", "out.txt"), "hi\n");
 	assert.equal(s.read("sess_a", "w.txt"), "two");

@@ -132,6 +132,16 @@ test("Read outside the workspace asks", async () => {
 	assert.deepEqual(asked.map((p) => p.tool), ["Read"]);
 });
 
+test("Grep outside the workspace asks, whatever it looks for", async () => {
+	const call = JSON.stringify({ path: "/etc",
+	    pattern: "localhost|x in /workspace" });
+	const { task, asked } = await run(`[[tool:Grep:${call}]]`, no);
+
+	assert.equal(task.status, "completed");
+	assert.deepEqual(asked.map((p) => p.action),
+	    ["Grep in /etc: localhost|x in /workspace"]);
+});
+
 test("Edit asks", async () => {
 	const { task, asked } = await run(
 	    "[[seq:read=note.txt|edit=note.txt:written:changed]]");

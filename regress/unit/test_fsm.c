@@ -167,7 +167,7 @@ static void
 asks(const char *tool, const char *decision)
 {
 	struct msg_permission_asked	 m = { run,
-	    task_find(task)->run.attempt, "q", "tool", tool, "x", "{}" };
+	    task_find(task)->run.attempt, "q", "tool", tool, "Read: x", "{}" };
 
 	on_permission_asked(peer_of(PROC_RUNNERD), 41, &m);
 	expect(PROC_STORAGED, MSG_PERMISSION_PUT);
@@ -240,7 +240,7 @@ many_questions(void **state)
 	expect(PROC_RUNNERD, MSG_PERMISSION_ANSWER);
 	assert_int_equal(got.permission_answer.approved, 0);
 	/* Which nobody has to answer, it does not wait. */
-	asks("Grep", "approved");
+	asks("Read", "approved");
 	finish();
 	assert_int_equal(permission_count(), 0);
 }
