@@ -2,8 +2,9 @@
  * pending.c - questions that were put to owners and not answered yet.  A read
  * that can have no answer is 503; a write whose outcome nobody knows is 504,
  * unless asking again does no harm: then it is kept, and put to the owner's
- * successor.  Refs start at random, so that an answer meant for a predecessor
- * of this process finds nothing.
+ * successor; if that refuses it for now, it is 504 after all.  Refs start at
+ * random, so that an answer meant for a predecessor of this process finds
+ * nothing.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -26,6 +27,7 @@ struct pending {
 	uint64_t		 deadline;	/* monotonic ms */
 	enum proc		 to;
 	enum msg_type		 type;
+	int			 doubtful;	/* a predecessor had it too */
 	struct expect		 expect;
 	uint8_t			*body;		/* packed, P_AGAIN, P_LATER */
 	size_t			 len;
@@ -202,7 +204,10 @@ pending_answer(struct peer *peer, uint64_t ref, enum msg_type type,
 		    "the server misunderstood itself");
 		return;
 	}
-	pending_done_with(p, type, m);
+	if (type == MSG_REFUSED && p->doubtful && refusal_may_pass(m))
+		pending_unknown(p);
+	else
+		pending_done_with(p, type, m);
 }
 
 /* No answer came, or none will. */
@@ -233,6 +238,8 @@ pending_up(struct peer *peer)
 		key.ref = p->ref + 1;
 		if (p->to != peer->proc || p->body == NULL)
 			continue;
+		/* P_LATER was perhaps not sent; frontd's own do nothing. */
+		p->doubtful = p->expect.flags == P_AGAIN && p->request != 0;
 		if (peer_is_full(peer))
 			pending_late(p);
 		else if (peer_send_packed(peer, p->ref, p->type, p->body,

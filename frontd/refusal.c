@@ -65,6 +65,14 @@ is_stale_ticket(const struct msg_refused *m)
 	    strcmp(m->code, "invalid_auth") == 0);
 }
 
+/* The same question may be answered otherwise soon. */
+int
+refusal_may_pass(const struct msg_refused *m)
+{
+	return (strcmp(m->code, "unavailable") == 0 ||
+	    strcmp(m->code, "rate_limited") == 0 || is_stale_ticket(m));
+}
+
 static void
 refusal_say(struct request *req, const char *code, const char *text,
     unsigned int retry_after, const char *details)

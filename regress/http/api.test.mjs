@@ -303,6 +303,20 @@ await test("api: an owner dies", async () => {
 	    `/api/v1/tasks/${id("task")}/cancel`, die);
 	await sent(200, "TASK_RETRY", {}, "POST",
 	    `/api/v1/tasks/${id("task")}/retry`, die);
+	// That it is refused does not say that it was not done before, unless
+	// it never can be.
+	for (const [code, status, told] of [
+	    ["unavailable", 504, "outcome_unknown"],
+	    ["rate_limited", 504, "outcome_unknown"],
+	    ["token_expired", 504, "outcome_unknown"],
+	    ["not_found", 404, "not_found"],
+	    ["validation_error", 400, "validation_error"]])
+		await refused(status, told, null, "POST", "/api/v1/tasks", {
+		    headers: { "X-Request-ID": `do-die-${code}` },
+		    body: { session_id: id("sess"), prompt: "x" } });
+	await refused(503, "unavailable", /wished/, "POST", "/api/v1/tasks", {
+	    headers: { "X-Request-ID": "do-refuse-unavailable" },
+	    body: { session_id: id("sess"), prompt: "x" } });
 	// Of one that may not be, nobody can say whether it was done.
 	await refused(504, "outcome_unknown", null, "DELETE",
 	    `/api/v1/agent-configs/${id("acfg")}`, die);

@@ -373,12 +373,14 @@ handle(struct chan *c, uint64_t ref, enum msg_type type, const void *m)
 		refused(c, ref, w + 10);
 	else if (type != MSG_AUTH_KEY && strcmp(w, "do-silent") == 0)
 		return;
-	else if (type != MSG_AUTH_KEY && strcmp(w, "do-die") == 0 &&
+	else if (type != MSG_AUTH_KEY && strncmp(w, "do-die", 6) == 0 &&
 	    died != ref) {
 		died = ref;
 		peer_end(c->proc);
 		peer_begin(c->proc);
-	} else if (special(c, ref, type, m) || runner(c, ref, type, m))
+	} else if (type != MSG_AUTH_KEY && strncmp(w, "do-die-", 7) == 0)
+		refused(c, ref, w + 7);
+	else if (special(c, ref, type, m) || runner(c, ref, type, m))
 		return;
 	else if (type == MSG_TASK_GET && get->wait == 0) {
 		snprintf(doc, sizeof(doc), "{\"id\":\"%s\",\n\"status\":"
