@@ -164,7 +164,11 @@ log_ended(struct request *req, enum msg_type type, const void *m, void *arg)
 	if (f == NULL)
 		return;
 	if (type == MSG_REFUSED) {
-		follow_end(f);
+		/* Who came back would be told 204, and not the end. */
+		if (!refusal_may_pass(m))
+			follow_end(f);
+		else if (f->away && !f->lost)
+			follow_wait(f);
 		return;
 	}
 	if (!has_ended(d)) {

@@ -11,6 +11,7 @@ const world = await start("api");
 const SILENT = { "X-Request-ID": "do-silent" };
 let pings = 0;
 const TASK = "/api/v1/tasks/task_01234567890123456789012345";
+const ENDED = `${TASK.slice(0, -1)}0/logs/stream`;
 const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 
 // A request is made, and sessiond has been asked to let it follow.
@@ -36,11 +37,12 @@ async function pinged(c) {
 }
 
 // A request was made, and frontd has heard that.
-async function asked(path, key = "mk_good", from) {
+async function asked(path, key = "mk_good", from, more = []) {
 	const c = await connect(world.port, undefined, from);
 
 	c.write(frame(T.HEADERS, END_HEADERS | END_STREAM, 1, request("GET",
-	    path, key === null ? [] : [["authorization", `Bearer ${key}`]])));
+	    path, key === null ? more : [["authorization", `Bearer ${key}`],
+	    ...more])));
 	await pinged(c);
 	return c;
 }
@@ -152,6 +154,32 @@ await test("logs: the owner finds each of its tickets expired", async () => {
 	    { "X-Request-ID": "do-refuse-token_expired" }), 503);
 	const asked = +await world.say("count LOG_FOLLOW") - n;
 	is(asked > 0 && asked < 50, true, `asked ${asked} times`);
+});
+
+// Who comes back after the last line is told 204, and never hears of the end.
+await test("logs: taskd is away when the task has ended", async () => {
+	await world.say("gone taskd");
+	is(await status(TASK), 503);
+	const n = +await world.say("count LOG_FOLLOW");
+	const c = await asked(ENDED);
+	await sleep(2500);
+	const asks = +await world.say("count LOG_FOLLOW") - n;
+	await world.say("back taskd");
+	const text = await deadline(body(c, 1), "the end", 5000);
+	c.end();
+	is(text.match(/^(id|event): .*$/gm), ["id: 1.1", "event: log",
+	    "id: 1.2", "event: log", "id: 1.3", "event: log", "event: end"]);
+	is(asks > 1 && asks < 10, true, `asked ${asks} times`);
+});
+
+await test("logs: there is no such task when it has ended", async () => {
+	const c = await asked(ENDED, undefined, undefined,
+	    [["x-request-id", "do-end-not_found"]]);
+	const text = await deadline(body(c, 1), "the end", 5000);
+
+	c.end();
+	is([text.includes("id: 1.3"), text.includes("event: end")],
+	    [true, false]);
 });
 
 await test("streams: who left is not asked for any more", async () => {

@@ -2,7 +2,8 @@
  * world.c - everybody but frontd, for tests of its API half: starts one frontd
  * as the parent does, plays all its peers, and answers every request with a
  * document that tells what the owner was sent.  What is to go wrong comes as
- * X-Request-ID: do-refuse-CODE, do-silent, do-die (the owner dies at the first asking and is replaced),
+ * X-Request-ID: do-refuse-CODE, do-end-CODE (of the task alone, not of its
+ * log), do-silent, do-die (the owner dies at the first asking and is replaced),
  * do-die-CODE (and what replaces it refuses).  Commands on standard input:
  *	kill PROC	that peer dies and is replaced
  *	gone PROC	that peer dies

@@ -371,6 +371,8 @@ handle(struct chan *c, uint64_t ref, enum msg_type type, const void *m)
 	counts[type]++;
 	if (type != MSG_AUTH_KEY && strncmp(w, "do-refuse-", 10) == 0)
 		refused(c, ref, w + 10);
+	else if (type == MSG_TASK_GET && strncmp(w, "do-end-", 7) == 0)
+		refused(c, ref, w + 7);
 	else if (type != MSG_AUTH_KEY && strcmp(w, "do-silent") == 0)
 		return;
 	else if (type != MSG_AUTH_KEY && strncmp(w, "do-die", 6) == 0 &&
