@@ -258,6 +258,10 @@ follow_refused(struct peer *p, uint64_t ref, const struct msg_refused *m)
 	if (f == NULL)
 		return (0);
 	f->away = 1;		/* the owner has forgotten it already */
+	if (f->begun && refusal_may_pass(m)) {
+		follow_wait(f);
+		return (1);
+	}
 	if (f->begun) {
 		log_debug("a stream ends: %s: %s", m->code, m->text);
 		follow_end(f);

@@ -12,6 +12,7 @@ const SILENT = { "X-Request-ID": "do-silent" };
 let pings = 0;
 const TASK = "/api/v1/tasks/task_01234567890123456789012345";
 const ENDED = `${TASK.slice(0, -1)}0/logs/stream`;
+const BUSY = `${TASK.slice(0, -1)}8/logs/stream`;
 const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 
 // A request is made, and sessiond has been asked to let it follow.
@@ -157,20 +158,23 @@ await test("logs: the owner finds each of its tickets expired", async () => {
 });
 
 // Who comes back after the last line is told 204, and never hears of the end.
-await test("logs: taskd is away when the task has ended", async () => {
-	await world.say("gone taskd");
-	is(await status(TASK), 503);
-	const n = +await world.say("count LOG_FOLLOW");
-	const c = await asked(ENDED);
-	await sleep(2500);
-	const asks = +await world.say("count LOG_FOLLOW") - n;
-	await world.say("back taskd");
-	const text = await deadline(body(c, 1), "the end", 5000);
-	c.end();
-	is(text.match(/^(id|event): .*$/gm), ["id: 1.1", "event: log",
-	    "id: 1.2", "event: log", "id: 1.3", "event: log", "event: end"]);
-	is(asks > 1 && asks < 10, true, `asked ${asks} times`);
-});
+for (const [name, path] of [["taskd is", ENDED],
+    ["taskd, and then the database, is", BUSY]])
+	await test(`logs: ${name} away when the task has ended`, async () => {
+		await world.say("gone taskd");
+		is(await status(TASK), 503);
+		const n = +await world.say("count LOG_FOLLOW");
+		const c = await asked(path);
+		await sleep(2500);
+		const asks = +await world.say("count LOG_FOLLOW") - n;
+		await world.say("back taskd");
+		const text = await deadline(body(c, 1), "the end", 5000);
+		c.end();
+		is(text.match(/^(id|event): .*$/gm), ["id: 1.1", "event: log",
+		    "id: 1.2", "event: log", "id: 1.3", "event: log",
+		    "event: end"]);
+		is(asks > 1 && asks < 10, true, `asked ${asks} times`);
+	});
 
 await test("logs: there is no such task when it has ended", async () => {
 	const c = await asked(ENDED, undefined, undefined,

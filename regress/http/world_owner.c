@@ -178,6 +178,7 @@ log_follow(uint64_t ref, const struct msg_log_follow *m)
 				    .lines_len = sizeof(lines) - 1 };
 	struct msg_log_end	 e = { .task = m->task };
 	size_t			 n = strlen(m->task);
+	static int		 busy;
 
 	if (m->task[n - 1] == '9') {
 		refused(&ctl[PROC_RUNNERD], ref, "not_found");
@@ -185,6 +186,10 @@ log_follow(uint64_t ref, const struct msg_log_follow *m)
 	}
 	if (m->task[n - 1] == '7') {
 		log_all(ref, m);
+		return;
+	}
+	if (m->task[n - 1] == '8' && *m->after != '\0' && !busy++) {
+		refused(&ctl[PROC_RUNNERD], ref, "unavailable");
 		return;
 	}
 	if (strcmp(m->after, "1.2") == 0) {
@@ -195,7 +200,7 @@ log_follow(uint64_t ref, const struct msg_log_follow *m)
 	}
 	if (strcmp(m->after, "1.3") != 0)
 		frame(&bulk[PROC_RUNNERD], ref, MSG_LOG_LINES, &l, -1);
-	if (m->task[n - 1] == '0')
+	if (m->task[n - 1] == '0' || m->task[n - 1] == '8')
 		frame(&bulk[PROC_RUNNERD], ref, MSG_LOG_END, &e, -1);
 }
 
