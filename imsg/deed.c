@@ -36,6 +36,7 @@ deed_tell(const struct deed *d, const char *code)
 
 	if ((success && d->stored) || strcmp(code, "replayed") == 0 ||
 	    strcmp(code, "unavailable") == 0 ||
+	    strcmp(code, "rate_limited") == 0 ||
 	    strcmp(code, "outcome_unknown") == 0)
 		return;
 	m.tenant = d->who.tenant;

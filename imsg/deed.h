@@ -23,7 +23,7 @@ struct deed *deed_new(const struct ticket *, const char *action,
 	    const char *resource, const char *request_id, const char *detail);
 /*
  * Tells the audit what storaged answered, "" for done; nobody waits for it.  Not
- * what it could not decide, nor what was answered before.
+ * what it could not decide or had no room for, nor what was answered before.
  */
 void	 deed_tell(const struct deed *, const char *code);
 

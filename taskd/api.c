@@ -121,7 +121,7 @@ on_task_create(struct peer *p, uint64_t ref, const struct msg_task_create *m)
 	struct session		*s;
 	struct ticket		 who;
 	struct op		*o;
-	int			 now;
+	int			 full, now;
 
 	if (early_keep(p, ref, MSG_TASK_CREATE, m))
 		return;
@@ -133,7 +133,9 @@ on_task_create(struct peer *p, uint64_t ref, const struct msg_task_create *m)
 		return;
 	}
 	s = session_find(m->session);
-	if (s != NULL && s->length >= env->max_queued) {
+	full = s != NULL && s->length >= env->max_queued;
+	/* What may have been made before is storaged's to say. */
+	if (full && m->idem_key[0] == '\0' && task_find(m->task) == NULL) {
 		refuse(p, ref, "rate_limited",
 		    "too many tasks wait in this session");
 		return;
@@ -162,6 +164,7 @@ on_task_create(struct peer *p, uint64_t ref, const struct msg_task_create *m)
 	o->deed->stored = 1;
 	o->word = s == NULL || now ? "" : waiting_of(s);
 	put.waiting_for = o->word;
+	put.full = (uint8_t)full;
 	put.action_log = o->deed->id;
 	put.request_id = m->request_id;
 	put.idem_key = m->idem_key;

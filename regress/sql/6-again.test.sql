@@ -122,3 +122,42 @@ SELECT mn.run_assign('r', 'run_13', 'task_6', 'sess_3', 'rnr_3', 1) \g /dev/null
 SELECT pg_temp.ok(status = 'pending', 'and no second time')
     FROM mn.permission_put('r', 'perm_3', 'run_13', 4, 'q', 'tool', 'Write',
     'Write x', '{"c":"a"}', 'low', '', 0);
+
+-- ---- a queue that is full ---------------------------------------------------
+-- What is said again of task_q1, which has the key, and of what is new.
+SELECT pg_temp.task_put('r', 'task_q1', 'run_q1', 'sess_2', 'x', 10, 0, 0, '',
+    '', '', 'me', 'k7', pg_temp.hash('7')) \g /dev/null
+SELECT pg_temp.ok(code = '' AND task = 'task_q1' AND run = 'run_q1',
+    'TASK_PUT full, same ids') FROM pg_temp.task_put('r', 'task_q1', 'run_qx',
+    'sess_2', 'x', 10, 0, 0, '', '', '', 'me', '', '', is_full => 1);
+SELECT pg_temp.ok(code = 'replayed' AND task = 'task_q1' AND run = 'run_q1',
+    'TASK_PUT full, same key') FROM pg_temp.task_put('r', 'task_q2', 'run_q2',
+    'sess_2', 'x', 10, 0, 0, '', '', '', 'me', 'k7', pg_temp.hash('7'),
+    is_full => 1);
+SELECT pg_temp.ok(code = 'idempotency_conflict' AND task = '',
+    'TASK_PUT full, the key of another') FROM pg_temp.task_put('r', 'task_q2',
+    'run_q2', 'sess_2', 'x', 10, 0, 0, '', '', '', 'me', 'k7',
+    pg_temp.hash('8'), is_full => 1);
+SELECT pg_temp.ok(code = 'rate_limited' AND task = '',
+    'TASK_PUT full, a new key') FROM pg_temp.task_put('r', 'task_q2', 'run_q2',
+    'sess_2', 'x', 10, 0, 0, '', '', '', 'me', 'k8', pg_temp.hash('8'),
+    is_full => 1);
+SELECT pg_temp.ok(code = 'not_found', 'TASK_PUT full, no such session')
+    FROM pg_temp.task_put('r', 'task_q2', 'run_q2', 'sess_x', 'x', 10, 0, 0, '',
+    '', '', 'me', 'k8', pg_temp.hash('8'), is_full => 1);
+SELECT pg_temp.ok(count(*) = 0, 'and none of them is there') FROM mn_data.task
+    WHERE id = 'task_q2';
+SELECT pg_temp.ok(code = '' AND task = 'task_q3',
+    'a key that was refused is free') FROM pg_temp.task_put('r', 'task_q3',
+    'run_q3', 'sess_2', 'x', 10, 0, 0, '', '', '', 'me', 'k8',
+    pg_temp.hash('9'));
+-- One call for several, as of a batch.
+CREATE TEMPORARY TABLE several AS SELECT * FROM mn.task_put('r',
+    ARRAY['task_q4', 'task_q5'], ARRAY['run_q4', 'run_q5'],
+    ARRAY['sess_2', 'sess_3'], ARRAY['x', 'x'], ARRAY[10, 10], ARRAY[0, 0],
+    ARRAY[0, 0], ARRAY['', ''], ARRAY['', ''], ARRAY['', ''],
+    ARRAY['me', 'me'], ARRAY['', ''], ARRAY[0, 0], ARRAY['', ''], ARRAY[1, 0],
+    ARRAY['alog_a', 'alog_b'], ARRAY['', ''], ARRAY['ka', 'kb'],
+    ARRAY[pg_temp.hash('a'), pg_temp.hash('b')]);
+SELECT pg_temp.ok(string_agg(n || code || task, ' ' ORDER BY n) =
+    '1rate_limited 2task_q5', 'TASK_PUT, one of two is full') FROM several;

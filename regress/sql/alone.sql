@@ -12,12 +12,14 @@ LANGUAGE sql AS $$ SELECT sha256(convert_to(t, 'UTF8')) $$;
 CREATE FUNCTION pg_temp.task_put(a text, b text, c text, d text, e text,
     f bigint, g bigint, h bigint, i text, j text, k text, l text, m text,
     n bytea, runner text DEFAULT '', epoch bigint DEFAULT 0,
-    waits text DEFAULT '') RETURNS SETOF mn.task_row
+    waits text DEFAULT '', is_full bigint DEFAULT 0)
+RETURNS SETOF mn.task_row
 LANGUAGE sql AS $$
 	SELECT * FROM mn.task_put(a, ARRAY[b], ARRAY[c], ARRAY[d], ARRAY[e],
 	    ARRAY[f], ARRAY[g], ARRAY[h], ARRAY[i], ARRAY[j], ARRAY[k],
 	    ARRAY[l], ARRAY[runner], ARRAY[epoch], ARRAY[waits],
-	    ARRAY['alog_' || b], ARRAY['req'], ARRAY[m], ARRAY[n])
+	    ARRAY[is_full], ARRAY['alog_' || b], ARRAY['req'], ARRAY[m],
+	    ARRAY[n])
 $$;
 CREATE FUNCTION pg_temp.session_read(a text, b text) RETURNS SETOF mn.found
 LANGUAGE sql AS $$ SELECT * FROM mn.session_read(a, ARRAY[b]) $$;

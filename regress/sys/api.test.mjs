@@ -21,7 +21,7 @@ await program(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
     `${pems}/key`, "-out", `${pems}/crt`]);
 const server = await start_server({ ports: { api: 8080, admin: 8081 }, conf: [
     `listen api on localhost port ${tls_port} tls certificate "${pems}/crt" ` +
-    `key "${pems}/key"`] });
+    `key "${pems}/key"`, "limit queued tasks 3"] });
 server.after(() => fs.rmSync(pems, { recursive: true }));
 const test = tests(server);
 const { api } = server;
@@ -504,6 +504,43 @@ test("metrics and status", async () => {
 		assert.ok(p[name]?.pid > 0, name);
 		assert.equal(p[name].restarts, 0);
 	}
+});
+
+test("a full queue refuses what is new, not what it has", async () => {
+	const s = await server.session({ agent: "custom:nobody" });
+	const body = { session_id: s.id, prompt: "x" };
+	const post = (key) => api.post("/api/v1/tasks", body,
+	    key && { "idempotency-key": key });
+	const full = (r) => {
+		refused(r, 429, "rate_limited", /too many tasks wait/);
+		assert.equal(r.headers["retry-after"], "1");
+	};
+
+	await post();
+	await post();
+	const third = await post("third");
+	assert.equal(third.status, 201, third.text);
+	full(await post());
+	full(await post("fourth"));
+	const again = await post("third");
+	assert.equal(again.status, 201, again.text);
+	assert.equal(again.json.id, third.json.id);
+	assert.equal(again.headers["idempotent-replayed"], "true");
+	refused(await api.post("/api/v1/tasks", { ...body, prompt: "y" },
+	    { "idempotency-key": "third" }), 409, "idempotency_conflict");
+	// The same said by a process that has only read of it.
+	await server.kill_worker("taskd");
+	assert.equal((await post("third")).json.id, third.json.id);
+	full(await post("fourth"));
+	// What was refused has used up no key.
+	await api.must(202, "POST", `/api/v1/tasks/${third.json.id}/cancel`,
+	    {});
+	const fourth = await post("fourth");
+	assert.equal(fourth.status, 201, fourth.text);
+	assert.equal(fourth.headers["idempotent-replayed"], undefined);
+	assert.equal((await api.all(`/api/v1/tasks?session_id=${s.id}`)).length,
+	    4);
+	await server.terminate(s);
 });
 
 ends_well(server);

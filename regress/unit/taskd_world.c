@@ -64,19 +64,25 @@ uint64_t		 client_ref = 100;
 char			 task[ID_SIZE], run[ID_SIZE];
 
 void
-create(uint64_t scopes)
+create_again(uint64_t scopes, const char *key)
 {
 	struct ticket		 who = { .tenant = "t", .key = "k",
 	    .name = "someone", .scopes = scopes,
 	    .expires = UINT64_MAX };
 	uint8_t			 ticket[TICKET_MAX];
 	struct msg_task_create	 m = { .ticket = ticket, .request_id = "r",
-	    .idem_key = "", .task = task, .session = SESS, .prompt = "do it",
+	    .idem_key = key, .task = task, .session = SESS, .prompt = "do it",
 	    .timeout = 3600, .continue_from = "" };
 
-	id_make(task, "task");
 	m.ticket_len = ticket_make(ticket, &who, ticket_key);
 	on_task_create(peer_of(PROC_API), ++client_ref, &m);
+}
+
+void
+create(uint64_t scopes)
+{
+	id_make(task, "task");
+	create_again(scopes, "");
 }
 
 void
@@ -106,6 +112,7 @@ task_asked(const char *runner)
 	create(SCOPE_W(SCOPE_TASKS));
 	expect(PROC_STORAGED, MSG_TASK_PUT);
 	assert_string_equal(got.task_put.task, task);
+	assert_int_equal(got.task_put.full, 0);
 	strlcpy(run, got.task_put.run, sizeof(run));
 	assert_string_equal(got.task_put.runner, runner);
 	if (runner[0] != '\0')

@@ -41,8 +41,9 @@ void	 up(enum proc);
 /* What storaged says of a statement; code "" is success. */
 void	 stored(uint64_t ref, const char *code);
 void	 session_is(const char *status, int leaving, uint64_t epoch);
-/* The web asks for a task. */
+/* The web asks for a task; or once more for the same, with a key or "". */
 void	 create(uint64_t scopes);
+void	 create_again(uint64_t scopes, const char *key);
 /* The same, up to TASK_PUT, whose ref is returned; runner: where its run is to
  * be assigned at once, or "". */
 uint64_t task_asked(const char *runner);

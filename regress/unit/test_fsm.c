@@ -83,9 +83,23 @@ queue(void **state)
 	task_made();
 	task_made();
 	task_made();
+	/* It may be there: storaged is asked, which makes none. */
+	create_again(SCOPE_W(SCOPE_TASKS), "");
+	expect(PROC_STORAGED, MSG_TASK_PUT);
+	assert_int_equal(got.task_put.full, 1);
+	stored(got_ref, "");
+	expect(PROC_API, MSG_DOCUMENT);
 	create(SCOPE_W(SCOPE_TASKS));
 	expect(PROC_API, MSG_REFUSED);
 	assert_string_equal(got.refused.code, "rate_limited");
+	refuses(PROC_STORAGED, MSG_TASK_PUT);
+	create_again(SCOPE_W(SCOPE_TASKS), "k");
+	expect(PROC_STORAGED, MSG_TASK_PUT);
+	assert_int_equal(got.task_put.full, 1);
+	stored(got_ref, "rate_limited");
+	expect(PROC_API, MSG_REFUSED);
+	assert_string_equal(got.refused.code, "rate_limited");
+	refuses(PROC_STORAGED, MSG_AUDIT_PUT);
 	refuses(PROC_STORAGED, MSG_RUN_ASSIGN);
 	/* The session ends: all of them do. */
 	session_is("terminated", 0, 5);

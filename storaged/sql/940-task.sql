@@ -110,13 +110,13 @@ $$;
 -- The task that an Idempotency-Key stands for: p_task when it is new.  NULL:
 -- it was used for another request.  A request that is refused uses up no key.
 CREATE FUNCTION mn.task_idem(p_tenant text, p_task text, p_session text,
-    p_continue_from text, p_key text, p_hash bytea) RETURNS text
+    p_continue_from text, p_full bigint, p_key text, p_hash bytea) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	v_id	text := mn.idem(p_tenant, p_key, p_hash, p_task, false);
 BEGIN
-	IF v_id = p_task AND (mn.task_refusal(p_tenant, p_session,
-	    p_continue_from)).code IS NULL THEN
+	IF v_id = p_task AND p_full = 0 AND (mn.task_refusal(p_tenant,
+	    p_session, p_continue_from)).code IS NULL THEN
 		RETURN mn.idem(p_tenant, p_key, p_hash, p_task, true);
 	END IF;
 	RETURN v_id;
@@ -126,7 +126,7 @@ $$;
 -- What is answered when no task was made: it is there already, under this id
 -- or that of its key, or why it cannot be made.
 CREATE FUNCTION mn.task_unmade(p_tenant text, p_task text, p_id text,
-    p_session text, p_continue_from text, p_n bigint)
+    p_session text, p_continue_from text, p_full bigint, p_n bigint)
 RETURNS mn.task_row
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -147,6 +147,10 @@ BEGIN
 		END IF;
 		SELECT code, text INTO v_code, v_text FROM mn.task_refusal(
 		    p_tenant, p_session, p_continue_from);
+		IF v_code IS NULL AND p_full <> 0 AND p_id = p_task THEN
+			v_code := 'rate_limited';
+			v_text := 'too many tasks wait in this session';
+		END IF;
 	END IF;
 	SELECT * INTO a FROM mn.task_none(coalesce(v_code, 'not_found'),
 	    coalesce(v_text, 'there is no task ' || p_id));
@@ -157,12 +161,14 @@ $$;
 
 -- New tasks, each with its first run, the event and the audit.  runner: the
 -- run is assigned at once when the session is there, free, under epoch.
+-- full: no task is made, and one that is there is answered.
 CREATE FUNCTION mn.task_put(p_tenant text, p_task text[], p_run text[],
     p_session text[], p_prompt text[], p_timeout bigint[],
     p_max_retries bigint[], p_priority bigint[], p_continue_from text[],
     p_labels text[], p_annotations text[], p_actor text[], p_runner text[],
-    p_epoch bigint[], p_waiting_for text[], p_action_log text[],
-    p_request_id text[], p_idem_key text[], p_idem_hash bytea[])
+    p_epoch bigint[], p_waiting_for text[], p_full bigint[],
+    p_action_log text[], p_request_id text[], p_idem_key text[],
+    p_idem_hash bytea[])
 RETURNS SETOF mn.task_row
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
@@ -173,7 +179,8 @@ BEGIN
 	FOR i IN 1 .. cardinality(p_task) LOOP
 		CONTINUE WHEN p_idem_key[i] = '';
 		v_task[i] := mn.task_idem(p_tenant, p_task[i], p_session[i],
-		    p_continue_from[i], p_idem_key[i], p_idem_hash[i]);
+		    p_continue_from[i], p_full[i], p_idem_key[i],
+		    p_idem_hash[i]);
 	END LOOP;
 	RETURN QUERY WITH made AS (
 		INSERT INTO task AS t (id, tenant_id, session_id, prompt,
@@ -190,7 +197,7 @@ BEGIN
 			s.suspended_at + interval '1 millisecond'), v_now
 		FROM mn.places(p_session) AS q
 		JOIN session s ON s.id = q.id
-		WHERE v_task[n] = p_task[n]
+		WHERE v_task[n] = p_task[n] AND p_full[n] = 0
 		    AND s.tenant_id IS NOT DISTINCT FROM p_tenant
 		    AND s.status <> 'terminated' AND s.wish <> 2
 		    AND (p_continue_from[n] = '' OR EXISTS (SELECT FROM task c
@@ -239,7 +246,7 @@ BEGIN
 	UNION ALL
 	SELECT u.* FROM mn.places(p_task) AS q (id, i),
 	    mn.task_unmade(p_tenant, q.id, v_task[i], p_session[i],
-		p_continue_from[i], i) u
+		p_continue_from[i], p_full[i], i) u
 	WHERE q.id NOT IN (SELECT id FROM made);
 END
 $$;
