@@ -26,6 +26,8 @@ loaded(void)
 	for (t = task_first(); t != NULL; t = task_next(t)) {
 		if (t->run.state == RUN_ASSIGNED)
 			store_assign(t);
+		else if (t->run.state == RUN_RUNNING)
+			permission_leave(t, 0);
 		if (t->canceled)
 			run_event(t, EV_KILL, &cancel);
 	}

@@ -199,6 +199,18 @@ answered(struct permission *q, const struct msg_permission_row *m)
 	session_tell(t->session);
 }
 
+static void
+cancel(const char *tenant, const char *run, const char *request)
+{
+	struct op			*o = op_new(NULL);
+	struct msg_permission_cancel	 m;
+
+	m.tenant = tenant;
+	m.run = run;
+	m.request = request;
+	store_ask(MSG_PERMISSION_CANCEL, &m, store_noted, o);
+}
+
 /* A committed row: asked, answered, canceled, delivered. */
 void
 permission_row(const struct msg_permission_row *m)
@@ -212,8 +224,12 @@ permission_row(const struct msg_permission_row *m)
 			permission_free(q);
 		return;
 	}
-	if ((t = task_find(m->task)) == NULL)
+	if ((t = task_find(m->task)) == NULL) {
+		/* An older program let its task end without it. */
+		if (!env->loaded && strcmp(m->status, "pending") == 0)
+			cancel(m->tenant, m->run, m->request);
 		return;
+	}
 	if (q == NULL)
 		q = permission_new(m, t);
 	if (strcmp(m->status, "pending") != 0)
@@ -243,21 +259,9 @@ permission_waits(const struct task *t)
 	return (0);
 }
 
-static void
-cancel(const struct permission *q)
-{
-	struct op			*o = op_new(NULL);
-	struct msg_permission_cancel	 m;
-
-	m.tenant = q->task->tenant;
-	m.run = q->run;
-	m.request = q->request;
-	store_ask(MSG_PERMISSION_CANCEL, &m, store_noted, o);
-}
-
 /*
  * Its run began, or the task ended: what earlier runs asked is void.  ended:
- * so is what this one asked, but the end of the run said so to storaged.
+ * so is what this one asked, and the end of the task said all that to storaged.
  */
 void
 permission_leave(const struct task *t, int ended)
@@ -269,8 +273,8 @@ permission_leave(const struct task *t, int ended)
 		present = strcmp(q->run, t->run.id) == 0;
 		if (present && !ended)
 			continue;
-		if (!present && !q->answered)
-			cancel(q);
+		if (!ended && !q->answered)
+			cancel(t->tenant, q->run, q->request);
 		permission_free(q);
 	}
 }

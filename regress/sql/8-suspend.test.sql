@@ -134,3 +134,45 @@ SELECT pg_temp.task('task_s8', 'sess_s6') \g /dev/null
 SELECT mn.session_wish('s', 'sess_s6', 1, 'idle', 0, 'me') \g /dev/null
 SELECT pg_temp.ok(status = 'suspended', 'and may give any reason')
     FROM pg_temp.revive('task_s8');
+
+-- ---- a task that ends takes its questions along -------------------------------
+INSERT INTO mn_data.session (id, tenant_id, workspace_id, agent, is_byok,
+    network_policy, allowed_hosts, lifecycle_mode, spec, labels, annotations,
+    status, runner_id, epoch)
+SELECT 'sess_s' || n, 's', 'ws_s' || n, 'x', false, 'open', '[]', 'persistent',
+    '{}', '{}', '{}', 'active', 'rnr_s' || n, 1 FROM generate_series(7, 8) n;
+SELECT pg_temp.task('task_q' || n, 'sess_s' || n)
+    FROM generate_series(7, 8) n \g /dev/null
+SELECT mn.run_assign('s', 'run_task_q' || n, 'task_q' || n, 'sess_s' || n,
+    'rnr_s' || n, 1) FROM generate_series(7, 8) n \g /dev/null
+SELECT mn.permission_put('s', 'perm_q' || n, 'run_task_q' || n, 1, 'q', 'tool',
+    'Write', 'Write x', '{"q":' || n || '}', 'low', '', 1)
+    FROM generate_series(7, 8) n \g /dev/null
+SELECT pg_temp.run_end('s', 'run_task_q' || n, 1, 'suspended', 0, '', '', '', 0,
+    0, 0, 0, '', 'pending', 'run_again_q' || n, 0)
+    FROM generate_series(7, 8) n \g /dev/null
+SELECT pg_temp.ok(bool_and(status = 'pending'), 'what a suspended run asked '
+    'waits') FROM mn_data.permission WHERE id IN ('perm_q7', 'perm_q8');
+CREATE FUNCTION pg_temp.void(p_permission text, p_how text) RETURNS text
+LANGUAGE sql AS $$
+	SELECT pg_temp.ok(p.status = 'canceled' AND (SELECT count(*) = 1
+	    FROM mn_data.event e, unnest(e.items) i
+	    WHERE i.type = 'permission.canceled' AND i.resource_id = p.id),
+	    p_how || ': canceled with it, and an event says so')
+	FROM mn_data.permission p WHERE p.id = p_permission
+$$;
+SELECT mn.task_stop('s', 'task_q7', '', 'me') \g /dev/null
+SELECT pg_temp.void('perm_q7', 'TASK_STOP of a task whose suspended run asked');
+SELECT pg_temp.ok(code = 'invalid_state', 'so nobody can answer it')
+    FROM mn.permission_settle('s', 'perm_q7', 1, '', 'me', '', '', '');
+SELECT mn.run_assign('s', 'run_again_q8', 'task_q8', 'sess_s8', 'rnr_s8', 1)
+\g /dev/null
+SELECT pg_temp.run_end('s', 'run_again_q8', 2, 'lost', 0, '', '', '', 0, 0, 0,
+    0, '', 'pending', 'run_third_q8', 0) \g /dev/null
+SELECT pg_temp.ok(status = 'pending', 'a lost attempt leaves what one before '
+    'it asked') FROM mn_data.permission WHERE id = 'perm_q8';
+SELECT mn.run_assign('s', 'run_third_q8', 'task_q8', 'sess_s8', 'rnr_s8', 1)
+\g /dev/null
+SELECT pg_temp.run_end('s', 'run_third_q8', 3, 'completed', 0, '', '', '', 0, 0,
+    0, 0, '', 'completed', '', 0) \g /dev/null
+SELECT pg_temp.void('perm_q8', 'RUN_END of the last attempt');

@@ -10,16 +10,34 @@
 
 #include "taskd_world.h"
 
-/* A fact that comes before the load waits for it and is no stale one. */
+/*
+ * A fact that comes before the load waits for it and is no stale one.  A
+ * question whose task has ended is withdrawn.
+ */
 static void
 early(void **state)
 {
-	struct msg_run_started	 m = { "run_x", RNR, 1, 1 };
+	struct msg_run_started		 m = { "run_x", RNR, 1, 1 };
+	struct msg_permission_row	 row = { .tenant = "t",
+	    .permission = "perm_x", .session = SESS, .task = "task_x",
+	    .run = "run_y", .request = "q", .status = "pending",
+	    .reason = "", .code = "", .text = "" };
+	uint64_t			 load;
 
 	(void)state;
 	on_run_started(peer_of(PROC_RUNNERD), 5, &m);
 	refuses(PROC_RUNNERD, MSG_RUN_NOTED);
-	loaded();
+	expect(PROC_STORAGED, MSG_TASK_LOAD);
+	stored(got_ref, "");
+	expect(PROC_STORAGED, MSG_PERMISSION_LOAD);
+	load = got_ref;
+	on_permission_row(peer_of(PROC_STORAGED), load, &row);
+	expect(PROC_STORAGED, MSG_PERMISSION_CANCEL);
+	assert_string_equal(got.permission_cancel.tenant, "t");
+	assert_string_equal(got.permission_cancel.run, "run_y");
+	stored(got_ref, "");
+	stored(load, "");
+	assert_true(env->loaded);
 	expect(PROC_RUNNERD, MSG_RUNS_DONE);
 	expect(PROC_RUNNERD, MSG_RUN_NOTED);
 	assert_int_equal(got_ref, 5);

@@ -378,6 +378,9 @@ BEGIN
 			VALUES (p_tenant, ARRAY[
 			    mn.run_item('ended', r.id, t, mn.run_data(r)),
 			    mn.task_item(t, 'canceled')]);
+			IF r.asked OR r.attempt > 1 THEN
+				PERFORM mn.permission_task_end(p_tenant, t.id);
+			END IF;
 		END IF;
 	END IF;
 	RETURN QUERY SELECT * FROM mn.task_row(t, '', '', true);

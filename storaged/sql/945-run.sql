@@ -129,8 +129,9 @@ $$;
 -- runs, their next attempts, the tasks, the sessions, each of which gives its
 -- run back and takes then_run when it is still on that runner under that epoch,
 -- those runs, and the events.  A row for each run that ended and in which a
--- permission was asked (ended), and for each that follows the n-th (taken).  An
--- attempt is never queued before the one it follows, whatever the clock says.
+-- permission was asked, or may have been before it in the task that ends (ended),
+-- and for each that follows the n-th (taken).  An attempt is never queued before
+-- the one it follows, whatever the clock says.
 CREATE FUNCTION mn.run_ends(p_tenant text, p_run text[], p_task text[],
     p_attempt bigint[], p_session text[], p_status text[], p_exit_code bigint[],
     p_error_code text[], p_error text[], p_result text[],
@@ -253,7 +254,7 @@ BEGIN
 		SELECT p_tenant, array_agg(items) FROM done
 		HAVING count(*) > 0
 	)
-	SELECT n, id, NULL FROM over WHERE asked
+	SELECT n, id, NULL FROM over WHERE asked OR (attempt > 1 AND NOT again)
 	UNION ALL
 	SELECT n, NULL, id FROM taken;
 END
@@ -285,7 +286,8 @@ BEGIN
 	    p_counted, p_then_run, p_then_task, p_then_runner,
 	    p_then_epoch) LOOP
 		IF e.ended IS NOT NULL THEN
-			PERFORM mn.permission_run_end(r, p_status[e.n])
+			PERFORM mn.permission_run_end(r, p_status[e.n],
+			    p_task_status[e.n] <> 'pending')
 			FROM run r WHERE r.id = e.ended;
 		ELSE
 			v_left := array_remove(v_left, e.taken);

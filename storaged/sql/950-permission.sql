@@ -316,15 +316,29 @@ BEGIN
 END
 $$;
 
--- Of a suspended run a person may still answer what was asked; of a run that
--- was to end, nothing is wanted any more.
-CREATE FUNCTION mn.permission_run_end(r mn_data.run, p_status text)
+-- What its suspended runs asked and nobody answered.
+CREATE FUNCTION mn.permission_task_end(p_tenant text, p_task text)
 RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	PERFORM mn.permission_drop(p_tenant, run_id, request, false, true)
+	FROM permission WHERE task_id = p_task AND tenant_id = p_tenant
+	    AND status = 'pending';
+END
+$$;
+
+-- Of a suspended run a person may still answer what was asked; of a run that
+-- was to end, nothing is wanted any more.  p_last: so will its task.
+CREATE FUNCTION mn.permission_run_end(r mn_data.run, p_status text,
+    p_last boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
 	PERFORM mn.permission_drop(r.tenant_id, r.id, NULL,
 	    p_status NOT IN ('completed', 'canceled'),
-	    p_status <> 'suspended');
+	    p_last OR p_status <> 'suspended');
+	IF p_last AND r.attempt > 1 THEN
+		PERFORM mn.permission_task_end(r.tenant_id, r.task_id);
+	END IF;
 END
 $$;
 
