@@ -266,6 +266,7 @@ take_small(struct runner *r, const Marionette__V1__RunnerMessage *b)
 	if (b->body_case ==
 	    MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_ACK) {
 		t.permission = b->permission_ack->permission_id;
+		t.runner = r->id;
 		return (fact_new(r, b->number, MSG_PERMISSION_TAKEN, &t, ""));
 	}
 	if (b->body_case ==

@@ -323,6 +323,7 @@ permission_janitor(void)
 	}
 }
 
+/* Its run may have ended since: an answer that is kept must not serve again. */
 void
 on_permission_taken(struct peer *p, uint64_t ref,
     const struct msg_permission_taken *m)
@@ -333,16 +334,14 @@ on_permission_taken(struct peer *p, uint64_t ref,
 
 	if (early_keep(p, ref, MSG_PERMISSION_TAKEN, m))
 		return;
-	if ((q = permission_find(m->permission)) == NULL) {
-		run_noted(ref, env->life);
-		return;
-	}
 	o = op_new(NULL);
 	o->ref = ref;
-	sent.tenant = q->task->tenant;
-	sent.permission = q->id;
+	sent.permission = m->permission;
+	sent.runner = m->runner;
 	store_ask(MSG_PERMISSION_SENT, &sent, store_noted, o);
-	permission_free(q);
+	if ((q = permission_find(m->permission)) != NULL && q->answered &&
+	    strcmp(q->task->run.runner, m->runner) == 0)
+		permission_free(q);
 }
 
 /* It may have been stored only after it was withdrawn: PERMISSION_PUT was first. */

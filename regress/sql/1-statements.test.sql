@@ -406,10 +406,15 @@ SELECT pg_temp.ok(code = 'already_answered' AND permission <> ''
     'a', 'perm_0000000000000000000000001', 0, '', 'you', '', '', '');
 SELECT pg_temp.ok(code = 'not_found' AND permission = '', 'of nothing') FROM
     mn.permission_settle('a', 'perm_x', 0, '', 'you', '', '', '');
-SELECT pg_temp.ok(rows = 1, 'PERMISSION_SENT') FROM mn.permission_sent('a',
-    'perm_0000000000000000000000003');
+SELECT pg_temp.ok(rows = 0, 'PERMISSION_SENT of another runner') FROM
+    mn.permission_sent('perm_0000000000000000000000003',
+    'rnr_00000000000000000000000009');
+SELECT pg_temp.ok(rows = 1, 'PERMISSION_SENT') FROM
+    mn.permission_sent('perm_0000000000000000000000003',
+    'rnr_00000000000000000000000001');
 SELECT pg_temp.ok(rows = 0, 'PERMISSION_SENT again') FROM
-    mn.permission_sent('a', 'perm_0000000000000000000000003');
+    mn.permission_sent('perm_0000000000000000000000003',
+    'rnr_00000000000000000000000001');
 SELECT pg_temp.ok(count(*) = 1, 'PERMISSION_LOAD: what is not delivered')
     FROM mn.permission_load();
 SELECT pg_temp.ok(json_array_length(doc::json->'items') = 2,

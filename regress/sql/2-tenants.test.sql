@@ -69,7 +69,8 @@ FROM (
 	    r.code FROM mn.permission_settle('a',
 	    'perm_0000000000000000000000001', 1, '', '', '', '', '') r
 	UNION ALL SELECT 'PERMISSION_SENT', r.rows, r.code FROM
-	mn.permission_sent('a', 'perm_0000000000000000000000001') r
+	mn.permission_sent('perm_0000000000000000000000001',
+	    'rnr_00000000000000000000000001') r
 	UNION ALL SELECT 'PERMISSION_CANCEL', r.rows, r.code FROM
 	mn.permission_cancel('a', 'run_00000000000000000000000001', 'q1') r
 	UNION ALL SELECT 'LOG_APPEND', r.rows, r.code FROM

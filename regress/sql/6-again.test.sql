@@ -115,12 +115,27 @@ SELECT mn.permission_cancel('r', 'run_11', 'q') \g /dev/null
 SELECT pg_temp.ok(status = 'approved', 'an answer to what was withdrawn is '
     'kept for who asks the same') FROM mn.permission_put('r', 'perm_2',
     'run_11', 3, 'q2', 'tool', 'Write', 'Write x', '{"c":"a"}', 'low', '', 0);
-SELECT mn.permission_sent('r', 'perm_2') \g /dev/null
+SELECT mn.permission_sent('perm_2', 'rnr_3') \g /dev/null
 SELECT pg_temp.run_end('r', 'run_11', 3, 'lost', 0, '', '', '', 0, 0, 0, 0, '',
     'pending', 'run_13', 0) \g /dev/null
 SELECT mn.run_assign('r', 'run_13', 'task_6', 'sess_3', 'rnr_3', 1) \g /dev/null
 SELECT pg_temp.ok(status = 'pending', 'and no second time')
     FROM mn.permission_put('r', 'perm_3', 'run_13', 4, 'q', 'tool', 'Write',
+    'Write x', '{"c":"a"}', 'low', '', 0);
+
+-- ---- an answer that was heard, which is known only after the end of the run ---
+SELECT mn.permission_settle('r', 'perm_3', 1, '', 'me', '', '', '')
+\g /dev/null
+SELECT pg_temp.run_end('r', 'run_13', 4, 'lost', 0, '', '', '', 0, 0, 0, 0, '',
+    'pending', 'run_14', 0) \g /dev/null
+SELECT pg_temp.ok(rows = 0 AND EXISTS (SELECT FROM mn_data.kept_answer
+    WHERE permission_id = 'perm_3'), 'it is kept, whatever another runner says')
+    FROM mn.permission_sent('perm_3', 'rnr_1');
+SELECT pg_temp.ok(rows = 1, 'until its runner says that it was heard')
+    FROM mn.permission_sent('perm_3', 'rnr_3');
+SELECT mn.run_assign('r', 'run_14', 'task_6', 'sess_3', 'rnr_3', 1) \g /dev/null
+SELECT pg_temp.ok(status = 'pending', 'then the next attempt asks a person')
+    FROM mn.permission_put('r', 'perm_4', 'run_14', 5, 'q', 'tool', 'Write',
     'Write x', '{"c":"a"}', 'low', '', 0);
 
 -- ---- a queue that is full ---------------------------------------------------

@@ -29,6 +29,7 @@ union far_message {
 	struct msg_session_quiet	 session_quiet;
 	struct msg_permission_put	 permission_put;
 	struct msg_permission_cancel	 permission_cancel;
+	struct msg_permission_sent	 permission_sent;
 	struct msg_permission_answer	 permission_answer;
 };
 

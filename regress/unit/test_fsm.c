@@ -210,7 +210,8 @@ asks(const char *tool, const char *decision)
 static void
 permissions(void **state)
 {
-	struct msg_permission_taken	 taken = { perm };
+	struct msg_permission_taken	 taken = { perm, RNR };
+	struct msg_permission_taken	 strange = { perm, SESS };
 	struct msg_run_seen		 seen = { run, RNR, 1, "running" };
 	struct ticket			 who = { .tenant = "t", .name = "n",
 	    .scopes = SCOPE_W(SCOPE_PERMISSIONS), .expires = 1 };
@@ -244,14 +245,41 @@ permissions(void **state)
 	expect(PROC_API, MSG_DOCUMENT);
 	assert_int_equal(got_ref, 77);
 	assert_int_equal(task_find(task)->run.asking, 0);
-	/* Until it is taken, whenever its runner is seen. */
+	/* Until it is taken, and by its runner, whenever that is seen. */
+	on_permission_taken(peer_of(PROC_RUNNERD), 45, &strange);
+	expect(PROC_STORAGED, MSG_PERMISSION_SENT);
+	stored(got_ref, "");
 	on_run_seen(peer_of(PROC_RUNNERD), 0, &seen);
 	expect(PROC_RUNNERD, MSG_PERMISSION_ANSWER);
 	on_permission_taken(peer_of(PROC_RUNNERD), 43, &taken);
+	expect(PROC_STORAGED, MSG_PERMISSION_SENT);
 	on_run_seen(peer_of(PROC_RUNNERD), 0, &seen);
 	refuses(PROC_RUNNERD, MSG_PERMISSION_ANSWER);
+	stored(got_ref, "");
+	hush();
 	finish();
 	assert_int_equal(permission_count(), 0);
+}
+
+/* Heard, which is known only when the run has ended: no next one may use it. */
+static void
+taken_late(void **state)
+{
+	struct msg_permission_taken	 taken = { perm, RNR };
+
+	(void)state;
+	run_to_work();
+	asks("Read", "approved");
+	permission_is(got_ref, perm, "approved");
+	hush();
+	finish();
+	on_permission_taken(peer_of(PROC_RUNNERD), 44, &taken);
+	refuses(PROC_RUNNERD, MSG_RUN_NOTED);
+	expect(PROC_STORAGED, MSG_PERMISSION_SENT);
+	assert_string_equal(got.permission_sent.runner, RNR);
+	stored(got_ref, "");
+	expect(PROC_RUNNERD, MSG_RUN_NOTED);
+	assert_int_equal(got_ref, 44);
 }
 
 /* Of a run that asks without end the rest is denied, until some are answered. */
@@ -341,6 +369,7 @@ main(void)
 		cmocka_unit_test(suspend),
 		cmocka_unit_test(unwound),
 		cmocka_unit_test(permissions),
+		cmocka_unit_test(taken_late),
 		cmocka_unit_test(many_questions),
 		cmocka_unit_test(lives),
 		cmocka_unit_test(again),

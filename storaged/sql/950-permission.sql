@@ -266,16 +266,17 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION mn.permission_sent(p_tenant text, p_permission text)
+CREATE FUNCTION mn.permission_sent(p_permission text, p_runner text)
 RETURNS SETOF mn.answer
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	p	mn_data.permission;
 BEGIN
-	UPDATE permission SET delivered_at = clock_timestamp()
-	WHERE id = p_permission AND tenant_id = p_tenant
-	    AND status IN ('approved', 'denied') AND delivered_at IS NULL
-	RETURNING * INTO p;
+	UPDATE permission q SET delivered_at = clock_timestamp()
+	FROM run r WHERE q.id = p_permission AND r.id = q.run_id
+	    AND r.runner_id = p_runner
+	    AND q.status IN ('approved', 'denied') AND q.delivered_at IS NULL
+	RETURNING q.* INTO p;
 	IF NOT FOUND THEN
 		RETURN QUERY SELECT 0::bigint, '', '', '';
 		RETURN;
