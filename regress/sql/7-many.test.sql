@@ -24,8 +24,6 @@ INSERT INTO mn_data.permission (id, tenant_id, session_id, task_id, run_id,
 SELECT 'perm_m' || n, 'm', 'sess_m1', 'task_m0', 'run_m0', 'q' || n, 'tool',
     'T', 'x', '{}', 'low', 'approved', false, 0, now()
 FROM generate_series(1, 3000) n;
-SELECT mn.permission_put('m', 'perm_m0', 'run_m0', 1, 'q', 'tool', 'T', 'x',
-    '{}', 'low', '', 0) \g /dev/null
 
 -- Rows that were fetched from a table in this transaction until now.
 CREATE FUNCTION pg_temp.fetched(t regclass) RETURNS bigint
@@ -34,6 +32,15 @@ LANGUAGE sql AS $$ SELECT seq_tup_read + idx_tup_fetch
 CREATE FUNCTION pg_temp.items(doc text) RETURNS text
 LANGUAGE sql AS $$ SELECT coalesce(string_agg(i->>'id', ' '), '')
     FROM json_array_elements(doc::json->'items') i $$;
+
+BEGIN;
+SELECT pg_temp.fetched('mn_data.permission') AS before \gset
+SELECT mn.permission_put('m', 'perm_m0', 'run_m0', 1, 'q', 'tool', 'T', 'x',
+    '{}', 'low', '', 0) \g /dev/null
+SELECT pg_temp.ok(pg_temp.fetched('mn_data.permission') - :before < 50,
+    'PERMISSION_PUT of a first attempt reads nothing else that it asked: ' ||
+    pg_temp.fetched('mn_data.permission') - :before || ' rows');
+COMMIT;
 
 BEGIN;
 SELECT pg_temp.fetched('mn_data.task') AS before \gset

@@ -113,9 +113,10 @@ BEGIN
 	    CASE WHEN p_decision IN ('approved', 'denied') THEN p_decision
 		ELSE 'pending' END,
 	    CASE WHEN p_decision IN ('approved', 'denied') THEN 'policy' END,
-	    NULL, NULL, NULL, NULL, NULL, EXISTS (SELECT FROM permission o
-		WHERE o.task_id = r.task_id AND o.run_id <> r.id
-		AND o.tool = p_tool AND o.input = p_input), p_suspend_after,
+	    NULL, NULL, NULL, NULL, NULL, r.attempt > 1 AND EXISTS (
+		SELECT FROM permission o WHERE o.task_id = r.task_id
+		AND o.run_id <> r.id AND o.tool = p_tool
+		AND o.input = p_input), p_suspend_after,
 	    NULL, clock_timestamp(), CASE WHEN p_decision IN ('approved',
 		'denied') THEN clock_timestamp() END,
 	    NULL)::mn_data.permission;
