@@ -14,10 +14,11 @@
  * run which only asks fills neither memory nor anybody's list.
  */
 #define ASKING_MAX	128
+#define UNTAKEN_MAX	256	/* its answers, until it says it has them */
 
-/* Nobody can be asked about what cannot be stored: the safe answer. */
+/* Nobody is asked about what is not stored: the safe answer. */
 static void
-deny(const struct op *o)
+deny(const struct op *o, const char *reason)
 {
 	struct msg_permission_answer	 m;
 	const struct task		*t = op_task(o);
@@ -29,7 +30,7 @@ deny(const struct op *o)
 	m.run = o->run;
 	m.runner = t->run.runner;
 	m.request = o->request;
-	m.reason = "the request could not be stored, so nobody could be asked";
+	m.reason = reason;
 	send_permission_answer(peer_of(PROC_RUNNERD), 0, &m);
 }
 
@@ -44,7 +45,8 @@ put_done(struct ask *a, const struct answer *ans)
 	else if (ans->code[0] != '\0') {
 		log_warnx("permission of run %s: %s: %s", o->run, ans->code,
 		    ans->text);
-		deny(o);
+		deny(o, "the request could not be stored, so nobody could be "
+		    "asked");
 	}
 	run_noted(o->ref, o->life);
 	op_free(o);
@@ -88,6 +90,12 @@ on_permission_asked(struct peer *p, uint64_t ref,
 	o->ref = ref;
 	id_make(o->permission, "perm");
 	strlcpy(o->request, m->request, sizeof(o->request));
+	if (permission_untaken(t) >= UNTAKEN_MAX) {
+		deny(o, "the run has not acknowledged its earlier answers");
+		run_noted(ref, env->life);
+		op_free(o);
+		return;
+	}
 	put.tenant = t->tenant;
 	put.permission = o->permission;
 	put.run = m->run;

@@ -247,6 +247,18 @@ permission_resend(const struct task *t)
 			deliver(q);
 }
 
+/* Number of answers that its run may not have. */
+size_t
+permission_untaken(const struct task *t)
+{
+	struct permission	*q;
+	size_t			 n = 0;
+
+	TAILQ_FOREACH(q, &t->permissions, tentry)
+		n += q->answered != 0;
+	return (n);
+}
+
 /* Does a person owe this pending task an answer? */
 int
 permission_waits(const struct task *t)

@@ -17,6 +17,7 @@ void	 permission_leave(const struct task *, int);
 void	 permission_orphan(const struct task *);
 void	 permission_resend(const struct task *);
 void	 permission_row(const struct msg_permission_row *);
+size_t	 permission_untaken(const struct task *);
 int	 permission_waits(const struct task *);
 struct verdict policy_decide(const char *, const char *, const char *);
 int	 policy_glob(const char *, const char *);

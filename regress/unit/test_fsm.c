@@ -305,6 +305,39 @@ many_questions(void **state)
 	assert_int_equal(permission_count(), 0);
 }
 
+/* Nor does one that hears no answer fill the memory. */
+static void
+many_answers(void **state)
+{
+	struct msg_permission_asked	 m = { run, 1, "q", "tool", "Read",
+	    "x", "{}" };
+	struct msg_permission_taken	 taken = { perm, RNR };
+	int				 i;
+
+	(void)state;
+	run_to_work();
+	for (i = 0; i < 256; i++) {
+		asks("Read", "approved");
+		permission_is(got_ref, perm, "approved");
+		hush();
+	}
+	on_permission_asked(peer_of(PROC_RUNNERD), 46, &m);
+	refuses(PROC_STORAGED, MSG_PERMISSION_PUT);
+	expect(PROC_RUNNERD, MSG_PERMISSION_ANSWER);
+	assert_int_equal(got.permission_answer.approved, 0);
+	expect(PROC_RUNNERD, MSG_RUN_NOTED);
+	assert_int_equal(got_ref, 46);
+	/* One is heard: there is room. */
+	on_permission_taken(peer_of(PROC_RUNNERD), 47, &taken);
+	expect(PROC_STORAGED, MSG_PERMISSION_SENT);
+	stored(got_ref, "");
+	asks("Read", "approved");
+	permission_is(got_ref, perm, "approved");
+	hush();
+	finish();
+	assert_int_equal(permission_count(), 0);
+}
+
 /* Another life of runnerd chooses the same refs for other facts. */
 static void
 lives(void **state)
@@ -371,6 +404,7 @@ main(void)
 		cmocka_unit_test(permissions),
 		cmocka_unit_test(taken_late),
 		cmocka_unit_test(many_questions),
+		cmocka_unit_test(many_answers),
 		cmocka_unit_test(lives),
 		cmocka_unit_test(again),
 	};
