@@ -459,6 +459,23 @@ run_taken(const char *id, int started)
 	run->prompt = NULL;
 }
 
+/* It stays owed until taskd has noted it, or has given the run up. */
+int
+runs_owe_end(const struct runner *r, const struct session *s)
+{
+	struct run	*run;
+
+	if (TAILQ_EMPTY(&r->facts))
+		return (0);
+	RB_FOREACH(run, runs, &runs)
+		if (run->epoch == s->epoch &&
+		    strcmp(run->session, s->id) == 0 &&
+		    strcmp(run->kill, "canceled") != 0 &&
+		    upward_has_completion(r, run->id))
+			return (1);
+	return (0);
+}
+
 uint32_t
 run_attempt(const char *id)
 {

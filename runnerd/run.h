@@ -6,6 +6,8 @@
 
 #include "runnerd.h"
 
+struct session;
+
 /* run.c */
 /* Does taskd believe this run, so may this runner speak of it? */
 int	 run_is_of(const char *id, const struct runner *);
@@ -19,6 +21,8 @@ void	 runs_lost(struct runner *);
 void	 runs_janitor(void);
 void	 runs_peer_down(void);
 int	 runs_are_known(void);
+/* Has the run there ended in a way that counts, and taskd is not told yet? */
+int	 runs_owe_end(const struct runner *, const struct session *);
 /* upward.c */
 void	 upward_hello(struct runner *, uint64_t first_unacked);
 /* NULL, or why the stream must end. */

@@ -2,7 +2,8 @@
  * session.c - which session sits on which runner.  SESSION_PLACE chooses a
  * runner and claims it in the database (SESSION_ATTACH); SESSION_RELEASE asks
  * the agent to detach, waits 30 s at most, and gives the runner back
- * (SESSION_DETACH).  Memory changes when the commit is answered (promise 8).
+ * (SESSION_DETACH), but not before the end of a run that is over is noted.
+ * Memory changes when the commit is answered (promise 8).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -393,6 +394,23 @@ detach(struct session *s)
 	s->detaching = 1;
 }
 
+/*
+ * A run that is over waits for its log (promise 10), which a slow line may
+ * bring long after.  Detached before that it would be an orphan to taskd, and
+ * done again; so the janitor comes back until its end is noted, it is canceled,
+ * or its runner is lost.
+ */
+static void
+detach_ended(struct session *s)
+{
+	struct runner	*r = runner_find(s->runner);
+
+	if (r != NULL && runs_owe_end(r, s))
+		s->release = worker_mono_ms();
+	else
+		detach(s);
+}
+
 void
 on_session_release(struct peer *p, uint64_t ref,
     const struct msg_session_release *m)
@@ -417,7 +435,7 @@ on_session_release(struct peer *p, uint64_t ref,
 	if (!runners_are_loaded())
 		return;
 	if ((r = session_runner(s)) == NULL)
-		detach(s);	/* nobody to wait for */
+		detach_ended(s);	/* nobody to wait for */
 	else
 		detach_command(r, s->id, s->epoch, s->remove);
 }
@@ -429,7 +447,7 @@ session_suspended(struct runner *r, const char *id, uint64_t epoch)
 
 	if (s != NULL && s->release != 0 && s->epoch == epoch &&
 	    strcmp(s->runner, r->id) == 0)
-		detach(s);
+		detach_ended(s);
 }
 
 void
@@ -545,6 +563,6 @@ sessions_janitor(void)
 			attach_send(s);
 		if (s->release != 0 && s->release <= now &&
 		    runners_are_loaded())
-			detach(s);
+			detach_ended(s);
 	}
 }

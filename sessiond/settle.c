@@ -196,7 +196,10 @@ release(struct session *s, const char *to, const char *reason, int remove)
 	send_session_release(peer_of(PROC_RUNNERD), 0, &m);
 }
 
-/* Wished away: taskd stops what runs, then the runner is given back. */
+/*
+ * Wished away: taskd stops what runs, then the runner is given back; by runnerd
+ * not before the end of a run that is over has come, however late its log is.
+ */
 static void
 leave(struct session *s)
 {
@@ -210,6 +213,9 @@ leave(struct session *s)
 	if (!s->releasing)
 		release(s, s->wish == WISH_TERMINATE ? "terminated" :
 		    "suspended", "", s->wish == WISH_TERMINATE);
+	else if (!s->quiet)
+		session_waits_because(s, "the end of its run is waited for, "
+		    "which comes behind the last line of the log");
 }
 
 void

@@ -3,6 +3,8 @@
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import { enrol } from "../lib/identity.mjs";
+import { Runner } from "../lib/runner.mjs";
 import { claude_program, ends_well, puppet, start_server, tests }
     from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
@@ -356,6 +358,47 @@ test("providerd is killed: the session waits for its key, and goes on with a"
 	    `/api/v1/sessions/${puppets.id}/credential`, { api_key: KEY });
 	assert.equal(no.status, 409);
 }, 120000);
+
+test("suspended while the log of a run that is over is late: its end is kept",
+    async (t) => {
+	const agent = "custom:elsewhere";
+	const r = await new Runner(await enrol({
+	    address: `localhost:${server.ports.runner}`, agents: [agent],
+	    token: await server.runner_token() })).connect();
+	t.after(() => r.close());
+	let run;
+	r.on_task = (it) => {
+		run = it;
+		return new Promise(() => {});
+	};
+	const s = await server.session({ agent });
+	const task = await server.task(s, "go");
+	sessions.push(s);
+	await server.running(task);
+	run.log("1", "2", "3");
+	await run.logged();
+	run.complete({ result: "done", log_last: 5 });
+	await server.suspend(s, 0);
+	await r.next("detach_session", 45000);
+	// Its line is cut meanwhile, and comes back: twice as bad as slow.
+	r.cut();
+	await r.connect();
+	await r.next("detach_session");
+	await until("it to say why it stays", async () => /the end of its run/
+	    .test((await server.get_session(s)).status_reason));
+	for (let i = 0; i < 20; i++)
+		assert.equal((await server.get_session(s)).status, "active");
+	assert.equal((await server.get_task(task)).status, "running");
+	run.log("4", "5");
+	const end = await server.ended(task);
+	assert.equal(end.status, "completed");
+	assert.equal(end.result, "done");
+	assert.equal((await server.runs(task)).length, 1);
+	const down = await server.is(s, "suspended");
+	assert.equal(down.status_reason, null);
+	assert.deepEqual((await server.lines(task)).map((l) => l.content),
+	    ["1", "2", "3", "4", "5"]);
+}, 90000);
 
 test("the whole server is stopped and started: nothing is forgotten",
     async () => {

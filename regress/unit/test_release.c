@@ -1,4 +1,4 @@
-/* links: runnerd/api.c runnerd/choose.c runnerd/enrol.c runnerd/follow.c runnerd/watch.c runnerd/fsm.c runnerd/journal.c runnerd/kept.c runnerd/line.c runnerd/logs.c runnerd/peers.c runnerd/run.c runnerd/runner.c runnerd/seal.c runnerd/session.c runnerd/settings.c runnerd/stream.c runnerd/token.c runnerd/upward.c runnerd/wire.c runnerd_msg imsg/runner.proto regress/unit/far.c -lprotobuf-c */
+/* links: runnerd/api.c runnerd/choose.c runnerd/enrol.c runnerd/follow.c runnerd/watch.c runnerd/fsm.c runnerd/journal.c runnerd/kept.c runnerd/line.c runnerd/logs.c runnerd/peers.c runnerd/run.c runnerd/runner.c runnerd/seal.c runnerd/session.c runnerd/settings.c runnerd/stream.c runnerd/token.c runnerd/upward.c runnerd/wire.c imsg/runner.proto regress/unit/far.c regress/unit/own_time.c -lprotobuf-c */
 /*
  * A session is given back while a new runnerd still learns which runners there
  * are: what it is told of them then is older than what it asks for.
@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "far.h"
+#include "own_time.h"
+#include "run.h"
 #include "session.h"
 #include "runnerd_msg.h"
 
@@ -20,12 +22,14 @@
 #define R	"rnr_00000000000000000000000000"
 #define R2	"rnr_00000000000000000000000002"
 #define R3	"rnr_00000000000000000000000003"
+#define RUN	"run_00000000000000000000000000"
 
 union far_message {
 	_Alignas(8) uint8_t		 any[MSG_STRUCT_MAX];
 	struct msg_session_detach	 detach;
 	struct msg_runner_lost		 lost;
 	struct msg_session_released	 released;
+	struct msg_run_completed	 completed;
 };
 
 static void
@@ -131,6 +135,142 @@ test_otherwise(void **state)
 	assert_int_equal(got.released.epoch, 3);
 }
 
+static void
+run_expected(void)
+{
+	struct msg_run_expected	 m = { .tenant = "t", .run = RUN,
+		.task = "task_00000000000000000000000000", .session = FAST,
+		.runner = R3, .attempt = 1, .epoch = 3, .started = 1 };
+	struct msg_runs_done	 done = { 0 };
+
+	on_run_expected(peer_of(PROC_TASKD), 0, &m);
+	on_runs_done(peer_of(PROC_TASKD), 0, &done);
+}
+
+static void
+say(Marionette__V1__RunnerMessage *m, uint64_t number)
+{
+	m->number = number;
+	assert_null(upward_take(runner_find(R3), m, 10));
+}
+
+/* Its log is looked up: whether its last line is there is not known yet. */
+static uint64_t
+completed(uint64_t number)
+{
+	Marionette__V1__RunnerMessage	 m;
+	Marionette__V1__RunCompleted	 c;
+	char				 run[] = RUN;
+
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__run_completed__init(&c);
+	c.run_id = run;
+	c.attempt = 1;
+	c.log_last = 5;
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_RUN_COMPLETED;
+	m.run_completed = &c;
+	say(&m, number);
+	expect(PROC_STORAGED, MSG_RUN_FIND);
+	return (got_ref);
+}
+
+static void
+log_is(uint64_t ref, uint64_t last)
+{
+	struct msg_run_found	 m = { .run = RUN, .tenant = "t",
+		.task = "task_00000000000000000000000000", .runner = R3,
+		.attempt = 1, .log_last = last };
+
+	on_run_found(peer_of(PROC_STORAGED), ref, &m);
+	stored(ref);
+}
+
+static void
+suspended(uint64_t number)
+{
+	Marionette__V1__RunnerMessage	 m;
+	Marionette__V1__SessionSuspended s;
+	char				 session[] = FAST;
+
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__session_suspended__init(&s);
+	s.session_id = session;
+	s.epoch = 3;
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_SESSION_SUSPENDED;
+	m.session_suspended = &s;
+	say(&m, number);
+}
+
+/* Suspended by a person while the log of its run, which is over, is late. */
+static uint64_t
+leaves(uint64_t number)
+{
+	struct msg_session_release	 release = { .tenant = "t",
+		.session = FAST, .runner = R3, .epoch = 3, .to = "suspended",
+		.reason = "" };
+	uint64_t			 found;
+
+	runner_has(runner_find(R3), FAST);
+	attachment(FAST, R3);
+	run_expected();
+	found = completed(number);
+	on_session_release(peer_of(PROC_SESSIOND), 0, &release);
+	suspended(number + 1);
+	time_passes(31000);
+	peers_janitor();
+	refuses(PROC_STORAGED, MSG_SESSION_DETACH);
+	return (found);
+}
+
+static void
+has_left(void)
+{
+	peers_janitor();
+	expect(PROC_STORAGED, MSG_SESSION_DETACH);
+	assert_string_equal(got.detach.session, FAST);
+	assert_string_equal(got.detach.to, "suspended");
+	stored(got_ref);
+	assert_null(session_find(FAST));
+}
+
+static void
+test_late_log(void **state)
+{
+	struct msg_run_noted	 noted = { 0 };
+	uint64_t		 ref;
+
+	(void)state;
+	far_up(PROC_TASKD, peers_up);
+	ref = leaves(1);
+	log_is(ref, 5);
+	expect(PROC_TASKD, MSG_RUN_COMPLETED);
+	assert_string_equal(got.completed.run, RUN);
+	ref = got_ref;
+	peers_janitor();
+	refuses(PROC_STORAGED, MSG_SESSION_DETACH);
+	on_run_noted(peer_of(PROC_TASKD), ref, &noted);
+	has_left();
+}
+
+/* Nobody waits for the log of a run that is canceled, or lost. */
+static void
+test_no_log(void **state)
+{
+	struct msg_run_kill	 canceled = { .run = RUN, .runner = R3,
+		.reason = "canceled", .grace = 5 };
+
+	(void)state;
+	log_is(leaves(3), 3);
+	peers_janitor();
+	refuses(PROC_STORAGED, MSG_SESSION_DETACH);
+	on_run_kill(peer_of(PROC_TASKD), 0, &canceled);
+	has_left();
+	run_over(RUN);
+	log_is(leaves(5), 3);
+	runs_lost(runner_find(R3));
+	has_left();
+}
+
 int
 main(void)
 {
@@ -138,6 +278,8 @@ main(void)
 		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_untold),
 		cmocka_unit_test(test_otherwise),
+		cmocka_unit_test(test_late_log),
+		cmocka_unit_test(test_no_log),
 	};
 
 	far_init(PROC_RUNNERD);

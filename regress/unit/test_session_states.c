@@ -214,6 +214,12 @@ restarted(void **state)
 	tick(31000);
 	expect(PROC_RUNNERD, MSG_SESSION_RELEASE);
 	assert_string_equal(got.release.to, "suspended");
+	/* A run may be over and its log not here yet: then that is said. */
+	refuses(PROC_STORAGED, MSG_SESSION_NOTE);
+	tick(1000);
+	expect(PROC_STORAGED, MSG_SESSION_NOTE);
+	assert_non_null(strstr(got.note.reason, "the end of its run"));
+	refuses(PROC_RUNNERD, MSG_SESSION_RELEASE);
 	released(3, "suspended");
 	the(SUSPENDED);
 	begin("active", 2, 3, "");
