@@ -388,18 +388,26 @@ upward_has_completion(const struct runner *r, const char *run)
 	return (0);
 }
 
-void
-upward_log_committed(const char *run)
+/* What waits for the log of this run, or of any (NULL), and need not any more. */
+static void
+waiting_look(const char *run)
 {
 	struct fact	*f, *next;
 
 	TAILQ_FOREACH_SAFE(f, &waiting, waits, next) {
-		if (strcmp(f->run, run) != 0 || !journal_has(run, f->log_last))
+		if ((run != NULL && strcmp(f->run, run) != 0) ||
+		    !journal_has(f->run, f->log_last))
 			continue;
 		TAILQ_REMOVE(&waiting, f, waits);
 		f->stage = FACT_READY;
 		pump(f->runner);
 	}
+}
+
+void
+upward_log_committed(const char *run)
+{
+	waiting_look(run);
 }
 
 void
@@ -419,6 +427,8 @@ upward_resend(void)
 {
 	struct runner	*r;
 
+	/* A journal that was given up tells nobody: it is asked for anew. */
+	waiting_look(NULL);
 	for (r = runner_next(NULL); r != NULL; r = runner_next(r))
 		pump(r);
 }

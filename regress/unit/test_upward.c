@@ -292,6 +292,12 @@ end_comes_last(void **state)
 	assert_int_equal(types[0], MSG_RUN_COMPLETED);
 	note(sent[0]);
 	assert_int_equal(acked, 1);
+	/* Nobody tells: its journal was given up. */
+	assert_null(completed(2, 6));
+	assert_int_equal(nsent, 1);
+	log_last = 6;
+	upward_resend();
+	assert_int_equal(nsent, 2);
 }
 
 static void
