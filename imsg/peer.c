@@ -77,6 +77,14 @@ channel_close(struct channel *c)
 	c->generation = generation;
 }
 
+static void
+channel_hear(struct channel *c)
+{
+	if (c->ev_read != NULL && (c->peer->paused ? event_del(c->ev_read) :
+	    event_add(c->ev_read, NULL)) == -1)
+		fatalx("channel: no event");
+}
+
 void
 peer_open(struct peer *p, int bulk, int fd, uint32_t generation)
 {
@@ -94,9 +102,19 @@ peer_open(struct peer *p, int bulk, int fd, uint32_t generation)
 	c->ev_read = event_new(base, fd, EV_READ | EV_PERSIST,
 	    channel_readable, c);
 	c->ev_write = event_new(base, fd, EV_WRITE, channel_writable, c);
-	if (c->ev_read == NULL || c->ev_write == NULL ||
-	    event_add(c->ev_read, NULL) == -1)
+	if (c->ev_read == NULL || c->ev_write == NULL)
 		fatalx("channel: no event");
+	channel_hear(c);
+}
+
+void
+peer_pause(struct peer *p, int on)
+{
+	if (p->paused == (on != 0))
+		return;
+	p->paused = on != 0;
+	channel_hear(&p->ctl);
+	channel_hear(&p->bulk);
 }
 
 void

@@ -52,6 +52,7 @@ struct peer {
 	struct channel	 ctl;
 	struct channel	 bulk;
 	unsigned int	 up:1;		/* peer_up was called */
+	unsigned int	 paused:1;	/* what it sends is not read now */
 	void		*arg;		/* the program's own */
 };
 
@@ -67,6 +68,11 @@ void	 peer_init(struct event_base *, enum proc self,
 struct peer *peer_of(enum proc);
 /* Takes fd over as a control (0) or bulk (1) channel. */
 void	 peer_open(struct peer *, int bulk, int fd, uint32_t generation);
+/*
+ * Reads no more (1) of what the peer sends, or again (0): its queue grows, and it
+ * is told there that this one is full.  Also of its successor.
+ */
+void	 peer_pause(struct peer *, int);
 /* Handles all that the peer has sent until now, out of its turn. */
 void	 peer_read(struct peer *);
 /* Handles what the peer still said before it died (promise 21). */

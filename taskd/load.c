@@ -82,6 +82,20 @@ taskd_peer_down(struct peer *p)
 	waiter_forget(p);
 }
 
+/*
+ * Facts of runs cannot be refused; so they are not read while a slow database has
+ * much to store already.  What is ours to say has the rest of the room.
+ */
+void
+taskd_turn(void)
+{
+	unsigned int	 n;
+	size_t		 bytes;
+
+	ask_count(&n, &bytes);
+	peer_pause(peer_of(PROC_RUNNERD), bytes > ASK_BYTES_MAX / 4 * 3);
+}
+
 void
 taskd_janitor(void)
 {

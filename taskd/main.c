@@ -55,6 +55,7 @@ static const struct worker taskd = {
 	.secret = secret,
 	.peer_up = taskd_peer_up,
 	.peer_down = taskd_peer_down,
+	.turn = taskd_turn,
 	.janitor = taskd_janitor,
 	.metrics = taskd_metrics,
 };

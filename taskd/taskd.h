@@ -142,6 +142,7 @@ struct task *task_of_run(const char *);
 struct task *task_row(const struct msg_task_row *);
 void	 task_wants(struct task *, uint64_t ms);
 void	 taskd_janitor(void);
+void	 taskd_turn(void);
 size_t	 taskd_metrics(char *, size_t);
 void	 taskd_peer_down(struct peer *);
 void	 taskd_peer_up(struct peer *);

@@ -282,6 +282,36 @@ taken_late(void **state)
 	assert_int_equal(got_ref, 44);
 }
 
+/* More than the database stores: then runnerd is not listened to. */
+static void
+much_is_open(void **state)
+{
+	static char			 input[60 * 1024];
+	static uint64_t			 refs[420];
+	struct msg_permission_asked	 m = { run, 0, "q", "tool", "Bash", "x",
+	    input };
+	struct peer			*runnerd = peer_of(PROC_RUNNERD);
+	int				 i;
+
+	(void)state;
+	run_to_work();
+	m.attempt = task_find(task)->run.attempt;
+	memset(input, ' ', sizeof(input) - 1);
+	for (i = 0; !runnerd->paused; taskd_turn()) {
+		assert_in_range(i, 0, 419);
+		on_permission_asked(runnerd, 41, &m);
+		expect(PROC_STORAGED, MSG_PERMISSION_PUT);
+		refs[i++] = got_ref;
+	}
+	assert_true(i > 300);
+	while (i > 0)
+		stored(refs[--i], "invalid_state");
+	taskd_turn();
+	assert_false(runnerd->paused);
+	hush();
+	finish();
+}
+
 /* Of a run that asks without end the rest is denied, until some are answered. */
 static void
 many_questions(void **state)
@@ -404,6 +434,7 @@ main(void)
 		cmocka_unit_test(permissions),
 		cmocka_unit_test(taken_late),
 		cmocka_unit_test(many_questions),
+		cmocka_unit_test(much_is_open),
 		cmocka_unit_test(many_answers),
 		cmocka_unit_test(lives),
 		cmocka_unit_test(again),

@@ -426,6 +426,36 @@ shrinks(void **state)
 	finish(p);
 }
 
+/* Paused, it is not read, but also not taken for dead; nor is its successor. */
+static void
+paused(void **state)
+{
+	struct peer	*p = begin(PROC_TASKD, PROC_PARENT);
+	uint8_t		 byte = 0;
+	int		 sv[2];
+
+	(void)state;
+	peer_pause(p, 1);
+	assert_int_equal(shutdown(far, SHUT_WR), 0);
+	turn();
+	assert_int_equal(ended, 0);
+	peer_pause(p, 0);
+	turn();
+	assert_int_equal(ended, 1);
+	close(far);
+	peer_pause(p, 1);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	peer_open(p, 0, sv[0], 2);
+	far = sv[1];
+	assert_int_equal(write(far, &byte, 1), 1);
+	turn();
+	assert_int_equal(p->ctl.in_len, 0);
+	peer_pause(p, 0);
+	turn();
+	assert_int_equal(p->ctl.in_len, 1);
+	finish(p);
+}
+
 int
 main(void)
 {
@@ -436,6 +466,7 @@ main(void)
 		cmocka_unit_test(pieces),
 		cmocka_unit_test(limit),
 		cmocka_unit_test(shrinks),
+		cmocka_unit_test(paused),
 	};
 
 	base = event_base_new();
