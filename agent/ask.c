@@ -15,6 +15,7 @@
 #define TOOL_MAX	128
 #define INPUT_MAX	(900 * 1024)
 #define PENDING_MAX	100	/* fewer than a server lets a run have */
+#define ASKED_MAX	100000	/* their ids are kept */
 #define ID_KEPT		100	/* of an id that needs a number after it */
 
 static void
@@ -29,15 +30,22 @@ ask_log(struct run *r, const char *what, const char *action, const char *why)
 	free(s);
 }
 
-static struct ask *
-ask_find(struct run *r, const char *id, int program)
+static int
+ask_cmp(struct ask *a, struct ask *b)
 {
-	struct ask	*a;
+	return (strcmp(a->id, b->id));
+}
 
-	TAILQ_FOREACH(a, &r->asks, entry)
-		if (strcmp(program ? a->program_id : a->id, id) == 0)
-			return (a);
-	return (NULL);
+RB_PROTOTYPE(ask_ids, ask, by_id, ask_cmp);
+RB_GENERATE(ask_ids, ask, by_id, ask_cmp)
+
+static struct ask *
+ask_find(struct run *r, const char *id)
+{
+	union { const char *c; char *v; } u = { id };
+	struct ask	 key = { .id = u.v };
+
+	return (RB_FIND(ask_ids, &r->ask_ids, &key));
 }
 
 static void
@@ -72,27 +80,33 @@ ask_settled(struct run *r, struct ask *a)
 	if (a->answered)
 		return;
 	a->answered = 1;
-	/* Nothing is asked of it any more but its ids: it may be large. */
+	TAILQ_REMOVE(&r->asks, a, entry);
+	/* Nothing is asked of it any more but its id: it may be large. */
 	json_decref(a->input);
+	free(a->program_id);
+	free(a->tool);
 	a->input = NULL;
+	a->program_id = a->tool = NULL;
 	if (--r->pending == 0)
 		run_clock_start(r);
 }
 
-/* The wire's id: the program's own, when that is fit and not yet used. */
+/*
+ * The wire's id: the program's own, when that is fit and not yet used.  No
+ * number is tried twice in a run: k ids that begin alike would take k * k tries.
+ */
 static char *
 ask_id(struct run *r, const char *id)
 {
 	char	*s;
-	unsigned int	 n = 1;
 
 	if (id[0] != '\0' && strlen(id) <= ASK_ID_MAX &&
-	    ask_find(r, id, 0) == NULL)
+	    ask_find(r, id) == NULL)
 		return (xstrdup(id));
 	for (;;) {
 		s = xasprintf("%.*s~%u", (int)utf8_cut(id, strlen(id),
-		    ID_KEPT), id, ++n);
-		if (ask_find(r, s, 0) == NULL)
+		    ID_KEPT), id, ++r->ask_number);
+		if (ask_find(r, s) == NULL)
 			return (s);
 		free(s);
 	}
@@ -107,6 +121,9 @@ ask_unfit(const struct run *r, const char *json)
 	if (r->pending >= PENDING_MAX)
 		return ("So many questions of this run wait for an answer that "
 		    "no more can be asked.");
+	if (r->asked >= ASKED_MAX)
+		return ("This run has asked so many questions that no more can "
+		    "be asked.");
 	if (json == NULL)
 		return ("It is not well-formed.");
 	if (strlen(json) > INPUT_MAX)
@@ -131,7 +148,6 @@ ask_new(struct run *r, const char *id, const char *kind, const char *tool,
 	char					*json;
 
 	a = xcalloc(1, sizeof(*a));
-	a->id = ask_id(r, id);
 	a->program_id = xstrdup(id);
 	a->tool = utf8_line(tool, TOOL_MAX);
 	a->input = json_incref(input);
@@ -144,9 +160,12 @@ ask_new(struct run *r, const char *id, const char *kind, const char *tool,
 		free(json);
 		return;
 	}
+	a->id = ask_id(r, id);
+	RB_INSERT(ask_ids, &r->ask_ids, a);
 	TAILQ_INSERT_TAIL(&r->asks, a, entry);
 	run_clock_stop(r);
 	r->pending++;
+	r->asked++;
 	marionette__v1__runner_message__init(&m);
 	marionette__v1__permission_request__init(&b);
 	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_REQUEST;
@@ -167,13 +186,16 @@ ask_new(struct run *r, const char *id, const char *kind, const char *tool,
 void
 ask_withdrawn(struct run *r, const char *program_id)
 {
-	struct ask	*a = ask_find(r, program_id, 1);
+	struct ask	*a;
 
-	if (a == NULL || a->answered)
+	TAILQ_FOREACH(a, &r->asks, entry)
+		if (strcmp(a->program_id, program_id) == 0)
+			break;
+	if (a == NULL)
 		return;
 	a->withdrawn = 1;
-	ask_settled(r, a);
 	ask_log(r, "withdrawn by the program", a->tool, "");
+	ask_settled(r, a);
 	ask_canceled(run_id(r), a->id);
 }
 
@@ -221,7 +243,7 @@ ask_answer(const Marionette__V1__PermissionAnswer *p)
 	json_t		*input, *answers;
 
 	if (r == NULL || strcmp(run_id(r), p->run_id) != 0 ||
-	    (a = ask_find(r, p->request_id, 0)) == NULL || r->exited ||
+	    (a = ask_find(r, p->request_id)) == NULL || r->exited ||
 	    ask_is_over(r, a)) {
 		ask_canceled(p->run_id, p->request_id);
 		return;
@@ -253,9 +275,11 @@ ask_end_all(struct run *r)
 	struct ask	*a;
 
 	while ((a = TAILQ_FIRST(&r->asks)) != NULL) {
-		if (!a->answered)
-			ask_canceled(run_id(r), a->id);
+		ask_canceled(run_id(r), a->id);
 		TAILQ_REMOVE(&r->asks, a, entry);
+	}
+	while ((a = RB_ROOT(&r->ask_ids)) != NULL) {
+		RB_REMOVE(ask_ids, &r->ask_ids, a);
 		ask_free(a);
 	}
 	r->pending = 0;

@@ -187,6 +187,7 @@ run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 	}
 	r = xcalloc(1, sizeof(*r));
 	TAILQ_INIT(&r->asks);
+	RB_INIT(&r->ask_ids);
 	r->spool = spool;
 	r->fd_in = r->fd_ctl = r->fd_spec = r->out.fd = r->err.fd = -1;
 	r->session = s;

@@ -5,6 +5,7 @@
 #define AGENT_RUN_H
 
 #include <sys/queue.h>
+#include <sys/tree.h>
 #include <sys/types.h>
 
 #include <jansson.h>
@@ -32,9 +33,13 @@ struct session {
 	uid_t		 uid;		/* 0: the agent's own */
 };
 
-/* A question to a person; on its run's list until the run ends. */
+/*
+ * A question to a person; its run's until that ends: an answer may come again,
+ * and no id is used twice.  Once it is settled nothing but the id is left.
+ */
 struct ask {
-	TAILQ_ENTRY(ask)	 entry;
+	RB_ENTRY(ask)		 by_id;
+	TAILQ_ENTRY(ask)	 entry;		/* until it is settled */
 	char			*id;		/* on the wire */
 	char			*program_id;	/* what the program calls it */
 	char			*tool;
@@ -45,7 +50,8 @@ struct ask {
 
 /* From ExecuteTask to RunCompleted. */
 struct run {
-	TAILQ_HEAD(, ask)	 asks;
+	TAILQ_HEAD(, ask)	 asks;		/* without an answer */
+	RB_HEAD(ask_ids, ask)	 ask_ids;	/* all */
 	struct record		*rec;
 	struct session		*session;
 	const struct program	*program;
@@ -76,6 +82,8 @@ struct run {
 	uint64_t		 clock_since;	/* 0: it stands */
 	uint64_t		 progress_at;
 	unsigned int		 pending;	/* asks without an answer */
+	unsigned int		 asked;		/* all */
+	unsigned int		 ask_number;	/* last put after an id */
 	uint32_t		 timeout_s;
 	uint32_t		 grace_s;
 	int			 fd_in;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -189,6 +190,45 @@ test_many(void **state)
 	ask_new(&r, "q", "tool", "Bash", input, "ls");
 	assert_int_equal(r.pending, 100);
 	assert_int_equal(heard, 900);
+	/* By an id that it used before, the one that waits is meant. */
+	ask_withdrawn(&r, "q1");
+	ask_new(&r, "q1", "tool", "Bash", input, "ls");
+	ask_withdrawn(&r, "q1");
+	assert_int_equal(r.pending, 99);
+	ask_end_all(&r);
+	json_decref(input);
+}
+
+/*
+ * One that withdraws all it asks, by ids that are too long and begin alike,
+ * keeps us no longer for the last than for the first: everything waits for us.
+ * What is kept of each has an end.
+ */
+static void
+test_alike(void **state)
+{
+	static char	 run[] = "run_1", name[] = "x";
+	struct kind	 kind = { .answer = hear };
+	struct program	 program = { &kind, name, name };
+	struct record	 rec = { .run_id = run };
+	struct run	 r = { .rec = &rec, .program = &program };
+	json_t		*input = json_object();
+	char		 q[256];
+	int		 i;
+
+	(void)state;
+	heard = 0;
+	TAILQ_INIT(&r.asks);
+	alarm(10);
+	for (i = 0; i <= 100000; i++) {
+		snprintf(q, sizeof(q), "%0200d%d", 0, i);
+		ask_new(&r, q, "tool", "Bash", input, "ls");
+		ask_withdrawn(&r, q);
+	}
+	alarm(0);
+	assert_int_equal(r.pending, 0);
+	assert_int_equal(r.asked, 100000);
+	assert_int_equal(heard, 1);
 	ask_end_all(&r);
 	json_decref(input);
 }
@@ -201,6 +241,7 @@ main(void)
 		cmocka_unit_test(test_ending),
 		cmocka_unit_test(test_withdrawn),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_alike),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
