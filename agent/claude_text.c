@@ -63,7 +63,7 @@ claude_action(const char *tool, json_t *input)
 	};
 	const struct reading		*reads = reading_find(tool);
 	char				*s, *line, *json = NULL;
-	const char			*what = "", *where = "";
+	const char			*what = "", *where = "", *glob = "";
 	size_t				 i;
 
 	if (reads != NULL)
@@ -79,8 +79,10 @@ claude_action(const char *tool, json_t *input)
 		where = claude_str(input, "path");
 	if (reads != NULL && reads->placed && where[0] == '\0')
 		where = ".";
-	s = xasprintf("%s%s%s: %s", tool, where[0] != '\0' ? " in " : "", where,
-	    what != NULL ? what : "");
+	if (strcmp(tool, "Grep") == 0)
+		glob = claude_str(input, "glob");	/* files below it */
+	s = xasprintf("%s%s%s%s%s: %s", tool, where[0] != '\0' ? " in " : "",
+	    where, glob[0] != '\0' ? "/" : "", glob, what != NULL ? what : "");
 	line = utf8_line(s, ACTION_MAX);
 	free(s);
 	free(json);

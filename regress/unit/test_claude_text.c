@@ -95,6 +95,8 @@ test_action(void **state)
 	acts("Grep", json_pack("{s:s, s:s}", "pattern",
 	    "root|x in /workspace", "path", "/etc"),
 	    "Grep in /etc: root|x in /workspace");
+	acts("Grep", json_pack("{s:s, s:s}", "pattern", "KEY", "glob",
+	    ".env*"), "Grep in ./.env*: KEY");
 	acts("Grep", json_pack("{s:s}", "pattern", "x in /etc"),
 	    "Grep in .: x in /etc");
 	acts("Glob", json_pack("{s:s, s:s}", "pattern", "*.c", "path", ""),

@@ -53,6 +53,10 @@ decisions(void **state)
 	check("tool", "Grep", "Grep in /workspace: a..b in /etc", "low",
 	    "approved");
 	check("tool", "Grep", "Grep in src/a b: ~|: /", "low", "approved");
+	check("tool", "Grep", "Grep in .env: .", "medium", "");
+	check("tool", "Grep", "Grep in ./*.pem: KEY", "high", "");
+	check("tool", "Grep", "Grep in .ssh: x", "high", "");
+	check("tool", "Grep", "Grep in credentials.json: x", "medium", "");
 	check("tool", "LS", "LS: /workspace", "low", "approved");
 	check("tool", "TodoWrite", "TodoWrite: {}", "low", "approved");
 	check("tool", "Read", "Read: /proc/self/environ", "high", "");
