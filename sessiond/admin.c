@@ -11,6 +11,7 @@
 #include "text.h"
 
 #define ADMINS_MAX	64
+#define DIGEST_SHOWN	8		/* bytes, of a credential's hash */
 
 static struct {
 	char	 name[65];
@@ -95,12 +96,6 @@ admin_master(const uint8_t *hex, size_t len)
 }
 
 int
-admin_has_master(void)
-{
-	return (has_master);
-}
-
-int
 admin_is_master(const uint8_t hash[32])
 {
 	return (has_master && sodium_memcmp(hash, master, 32) == 0);
@@ -117,8 +112,32 @@ admin_hash(const char *name)
 	return (NULL);
 }
 
+/*
+ * A credential with another hash is another one to tickets.  Keyed, since
+ * whoever has a stream ticket can read it.
+ */
 int
-admin_exists(const char *name)
+admin_ticket_key(char out[ID_SIZE], const char *key, const char *name)
 {
-	return (admin_hash(name) != NULL);
+	const char	*hash;
+	uint8_t		 digest[32];
+	size_t		 n;
+
+	if (strcmp(key, "master") == 0) {
+		hash = has_master ? (const char *)master : NULL;
+		n = sizeof(master);
+	} else {
+		hash = admin_hash(name);
+		n = hash != NULL ? strlen(hash) : 0;
+	}
+	if (hash == NULL)
+		return (-1);
+	crypto_generichash(digest, sizeof(digest), (const uint8_t *)hash, n,
+	    env->ticket_key[PROC_SESSIOND], TICKET_KEY_SIZE);
+	_Static_assert(sizeof("master.") + 2 * DIGEST_SHOWN <= ID_SIZE,
+	    "a ticket's key");
+	n = strlcpy(out, key, ID_SIZE);
+	out[n++] = '.';
+	text_hex(out + n, digest, DIGEST_SHOWN);
+	return (0);
 }

@@ -38,6 +38,16 @@ identity_set(struct identity *who, const char *tenant, const char *key,
 	return (0);
 }
 
+/* What a ticket has as its key; -1 when there is no such administrator. */
+static int
+ticket_key(char out[ID_SIZE], const char *key, const char *name)
+{
+	if (strcmp(key, "admin") == 0 || strcmp(key, "master") == 0)
+		return (admin_ticket_key(out, key, name));
+	strlcpy(out, key, ID_SIZE);
+	return (0);
+}
+
 void
 identity_tickets(const struct identity *who, uint8_t out[][TICKET_MAX],
     size_t *len, uint64_t *expires)
@@ -47,7 +57,8 @@ identity_tickets(const struct identity *who, uint8_t out[][TICKET_MAX],
 
 	memset(&t, 0, sizeof(t));
 	strlcpy(t.tenant, who->tenant, sizeof(t.tenant));
-	strlcpy(t.key, who->key, sizeof(t.key));
+	if (ticket_key(t.key, who->key, who->name) == -1)
+		fatalx("%s %s is not configured", who->key, who->name);
 	strlcpy(t.name, who->name, sizeof(t.name));
 	if (scopes_parse(who->scopes, &t.scopes) == -1)
 		t.scopes = 0;
@@ -168,7 +179,7 @@ on_auth_key(struct peer *p, uint64_t ref, const struct msg_auth_key *m)
 	}
 	if (admin_is_master(m->hash)) {
 		identity_set(&who, m->tenant, "master", "master",
-		    "* admin:*");
+		    SCOPES_ALL);
 		identity_welcome(p, ref, &who);
 		return;
 	}
@@ -177,48 +188,31 @@ on_auth_key(struct peer *p, uint64_t ref, const struct msg_auth_key *m)
 	lookup(p, ref, m->tenant, MSG_KEY_FIND, &find);
 }
 
-/* Scopes that a ticket was made from, as words again. */
-static void
-scopes_words(uint64_t bits, char *out, size_t size)
-{
-	uint64_t	 bit;
-	int		 i;
-
-	out[0] = '\0';
-	for (i = 0; i < 2 * SCOPE_MAX; i++) {
-		bit = 1ULL << i;
-		if ((bits & bit) == 0 || (i / 2 == SCOPE_ADMIN && i % 2 == 0))
-			continue;
-		strlcat(out, out[0] != '\0' ? " " : "", size);
-		strlcat(out, scope_name(bit), size);
-	}
-}
-
 /*
  * Is the credential behind this ticket still good?  Keys are looked up again;
- * administrators must still be in the configuration; local clients keep what
- * they were given when they connected.
+ * administrators must still be in the configuration, with the hash that they
+ * had; local clients keep what they were given when they connected.
  */
 static void
 renew(struct peer *p, uint64_t ref, const struct ticket *t)
 {
 	struct msg_key_check	 check;
 	struct identity		 who;
-	char			 scopes[1025];
+	char			 key[ID_SIZE], now[ID_SIZE];
 
 	if (strncmp(t->key, "key_", 4) == 0) {
 		check.key = t->key;
 		lookup(p, ref, t->tenant, MSG_KEY_CHECK, &check);
 		return;
 	}
-	if ((strcmp(t->key, "admin") == 0 && !admin_exists(t->name)) ||
-	    (strcmp(t->key, "master") == 0 && !admin_has_master())) {
+	strlcpy(key, t->key, sizeof(key));
+	key[strcspn(key, ".")] = '\0';
+	if (ticket_key(now, key, t->name) == -1 || strcmp(now, t->key) != 0) {
 		refuse(p, ref, "token_revoked", "this administrator is no "
-		    "longer configured");
+		    "longer configured, or with another password or key");
 		return;
 	}
-	scopes_words(t->scopes, scopes, sizeof(scopes));
-	identity_set(&who, t->tenant, t->key, t->name, scopes);
+	identity_set(&who, t->tenant, key, t->name, SCOPES_ALL);
 	identity_welcome(p, ref, &who);
 }
 

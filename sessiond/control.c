@@ -74,7 +74,7 @@ hand_over(int fd, const struct ucred *uc)
 	char			 name[64];
 
 	snprintf(name, sizeof(name), "uid %u", (unsigned int)uc->uid);
-	identity_set(&who, "default", "local", name, "* admin:*");
+	identity_set(&who, "default", "local", name, SCOPES_ALL);
 	identity_tickets(&who, t, len, &m.expires);
 	m.uid = uc->uid;
 	m.key = who.key;

@@ -163,6 +163,7 @@ child_answered(evutil_socket_t fd, short what, void *arg)
 {
 	struct question	*q;
 	struct peer	*p;
+	const char	*hash;
 	char		 ok;
 	ssize_t		 n;
 
@@ -174,6 +175,9 @@ child_answered(evutil_socket_t fd, short what, void *arg)
 		fatalx("the password child is gone");
 	STAILQ_REMOVE_HEAD(&queue, entry);
 	queued--;
+	/* It may have been changed while we waited. */
+	hash = admin_hash(q->who.name);
+	ok = ok && hash != NULL && strcmp(hash, q->job.hash) == 0;
 	if (ok)
 		remember(q->digest);
 	p = peer_of(q->client);
@@ -248,7 +252,7 @@ on_auth_password(struct peer *p, uint64_t ref,
 		wrong(p, ref);
 		return;
 	}
-	identity_set(&who, m->tenant, "admin", m->user, "* admin:*");
+	identity_set(&who, m->tenant, "admin", m->user, SCOPES_ALL);
 	if (strncmp(hash, "sha256:", 7) == 0) {
 		if (generated_matches(hash + 7, m->password, m->password_len))
 			identity_welcome(p, ref, &who);

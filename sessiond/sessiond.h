@@ -19,6 +19,8 @@
 #include "worker.h"
 
 #define ASK_SECONDS	10	/* a client waits so long for the database */
+/* Of whoever is no API key: administrators, local clients. */
+#define SCOPES_ALL	"* admin:*"
 
 /* Who somebody is; what tickets are made from. */
 struct identity {
@@ -98,9 +100,9 @@ void	 admin_reset(void), admin_configured(int reload);
 void	 admin_add(const uint8_t *, size_t);
 void	 admin_master(const uint8_t *, size_t);
 int	 admin_is_master(const uint8_t [32]);
-int	 admin_has_master(void);
-int	 admin_exists(const char *);
 const char *admin_hash(const char *);
+/* `admin.' or `master.' and hexadecimal digits; -1 when there is none. */
+int	 admin_ticket_key(char [ID_SIZE], const char *key, const char *name);
 
 /* password.c: the child that does slow hashes */
 void	 password_fork(void);

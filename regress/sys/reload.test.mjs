@@ -96,6 +96,57 @@ test("SIGHUP takes a changed password; a broken file changes nothing",
 	assert.equal((await server.api.get("/api/v1/me")).status, 200);
 });
 
+// What it opened ends with it: a ticket as well as what is remembered of it.
+test("SIGHUP: what an old password or master key opened is over", async () => {
+	const text = fs.readFileSync(server.conf, "utf8");
+	const file = path.join(server.dir, "master.key");
+	const hash = (p) => crypto.createHash("sha256").update(p).digest("hex");
+	const target = "/api/v1/events";
+	const origin = server.admin_url;
+	const at = server.api.as({ url: server.admin_url });
+	const make = (who) => at.as(who).must(201, "POST",
+	    "/api/v1/stream-tickets", { target }, { origin });
+	const old = { basic: `admin:${server.admin_password}` };
+	const tickets = [await make(old),
+	    await make({ token: server.master_key })];
+	const status = async (i) => {
+		const f = follow_sse(`${server.admin_url}${target}?ticket=` +
+		    encodeURIComponent(tickets[i].ticket),
+		    { headers: { origin } });
+		await until("an answer", () => f.opened > 0 || f.ended);
+		f.close();
+		return f.requests[0].status;
+	};
+	const other = (i) => fs.writeFileSync(server.conf, text.replace(
+	    hash(server.admin_password), hash(`other ${i}`)));
+	const takes = (i) => until("the other password", async () =>
+	    (await admin(`other ${i}`)).status === 200);
+
+	assert.deepEqual([await status(0), await status(1)], [200, 200]);
+	other(1);
+	server.proc.signal("SIGHUP", false);
+	await takes(1);
+	assert.deepEqual([await status(0), await status(1)], [401, 200]);
+	fs.writeFileSync(file, `mk_${"0".repeat(64)}\n`);
+	server.proc.signal("SIGHUP", false);
+	await until("the other master key", async () => (await at.as({ token:
+	    `mk_${"0".repeat(64)}` }).get("/api/v1/me")).status === 200);
+	assert.deepEqual([await status(0), await status(1)], [401, 401]);
+	// Nobody is told by a sessiond that was not there.
+	const { pid } = (await server.processes()).sessiond;
+	other(2);
+	process.kill(pid, "SIGKILL");
+	server.proc.signal("SIGHUP", false);
+	await takes(2);
+	assert.equal((await admin("other 1")).status, 401);
+	fs.writeFileSync(file, `${server.master_key}\n`);
+	fs.writeFileSync(server.conf, text);
+	server.proc.signal("SIGHUP", false);
+	await until("the first password", async () =>
+	    (await at.as(old).get("/api/v1/me")).status === 200);
+	assert.deepEqual([await status(0), await status(1)], [200, 200]);
+});
+
 // A request that is only half sent: the rest follows when asked to.
 function half(port, head, body) {
 	const s = net.connect(port, "127.0.0.1");

@@ -2,6 +2,7 @@
 // written here: cut and resumed, slow, and with tickets.
 
 import assert from "node:assert/strict";
+import http from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { sql } from "../lib/database.mjs";
 import { EVENT_TYPES, follow_sse, follow_ws } from "../lib/follow.mjs";
@@ -306,5 +307,53 @@ test("stream tickets: for one path, one Origin, and only streams", async (t) => 
 	assert.equal((await bare.get(`${target}?ticket=${api.o.token}`)).status,
 	    401);
 });
+
+test("stream tickets of the master key and of a password open streams, too",
+    async () => {
+	const origin = server.admin_url;
+	const at = api.as({ url: server.admin_url });
+
+	for (const who of [{ token: server.master_key },
+	    { basic: `admin:${server.admin_password}` }]) {
+		const { ticket } = await at.as(who).must(201, "POST",
+		    "/api/v1/stream-tickets", { target: "/api/v1/events" },
+		    { origin });
+		const f = follow_sse(`${server.admin_url}/api/v1/events` +
+		    `?ticket=${encodeURIComponent(ticket)}`,
+		    { headers: { origin } });
+		await until("it to open", () => f.opened > 0 || f.ended);
+		assert.equal(f.requests[0].status, 200);
+		f.close();
+	}
+});
+
+// Each renews its identity after half a minute.
+test("the control socket, a stream of a password: as good when renewed",
+    async (t) => {
+	const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+	t.after(() => agent.destroy());
+	const get = () => new Promise((ok, fail) => http.get({ agent, headers:
+	    { host: "localhost" }, socketPath: server.socket, path:
+	    "/admin/api/v1/keys" }, (r) => r.resume().on("end", () =>
+	    ok([r.statusCode, r.req.reusedSocket]))).on("error", fail));
+	const s = await active(t);
+	const task = await server.task(s, JSON.stringify([{ ask: { id: "1",
+	    tool: "T", action: "a", input: {} } }]));
+	const question = await server.asked(task);
+	const f = follow_sse(`${server.admin_url}/api/v1/tasks/${task.id}` +
+	    "/logs/stream", { types: ["log", "end"], headers: { authorization:
+	    `Basic ${btoa(`admin:${server.admin_password}`)}` } });
+
+	await until("it to open", () => f.opened > 0);
+	assert.deepEqual(await get(), [200, false]);
+	for (let i = 0; i < 4; i++) {
+		await pause(8500);
+		assert.deepEqual(await get(), [200, true]);
+	}
+	await server.approve(question);
+	await until("the end", () => f.of("end").length > 0);
+	assert.equal(f.opened, 1);
+	f.close();
+}, 90000);
 
 ends_well(server);
