@@ -31,6 +31,11 @@ api_peer_up(struct peer *p)
 {
 	pending_up(p);
 	follow_up(p);
+	/* It may have been reloaded while there was nobody to tell us. */
+	if (p->proc == PROC_SESSIOND) {
+		auth_revoked("admin");
+		auth_revoked("master");
+	}
 }
 
 void
