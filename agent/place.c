@@ -2,7 +2,8 @@
  * place.c - <workspace root>/<session id>/ with workspace, home, tmp, and root
  * (where its room is built).  As root each session has a user of its own from
  * the configured range, remembered in the file `users'.  A removed session is
- * renamed to .trash-<id> first, so that a crash removes it too.
+ * renamed to .trash-<id> first, so that a crash removes it too; what lies deep
+ * in it becomes one more .trash- on the way.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,6 +23,16 @@
 #include "log.h"
 #include "place.h"
 #include "util.h"
+
+#define TRASH		".trash-"
+#define DEPTH_MAX	64	/* each level has a file open */
+
+/* One look through the workspace root. */
+struct trash {
+	int		 root;
+	unsigned int	 moved;		/* to it, from too deep */
+	int		 error;		/* the first, of what stays; or 0 */
+};
 
 static json_t	*place_users;	/* session id -> uid */
 
@@ -43,9 +54,29 @@ place_write(const char *dir, const char *name, const char *text)
 	return (rv);
 }
 
+static void
+place_stays(struct trash *t)
+{
+	if (t->error == 0 && errno != ENOENT)
+		t->error = errno;
+}
+
+static void
+place_raise(struct trash *t, int parent, const char *name)
+{
+	char	 to[32];
+
+	snprintf(to, sizeof(to), TRASH "%08x%08x", randombytes_random(),
+	    randombytes_random());
+	if (renameat(parent, name, t->root, to) == -1)
+		place_stays(t);
+	else
+		t->moved++;
+}
+
 /* Everything below a directory that may hold anything; follows no link. */
 static void
-place_delete(int parent, const char *name)
+place_delete(struct trash *t, int parent, const char *name, int depth)
 {
 	struct dirent	*de;
 	DIR		*d;
@@ -55,31 +86,58 @@ place_delete(int parent, const char *name)
 		return;
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 	    O_CLOEXEC);
-	if (fd == -1) {		/* Its owner locked himself out, perhaps. */
-		if (fchmodat(parent, name, 0700, 0) == -1)
-			return;
+	/* Its owner locked himself out, perhaps. */
+	if (fd == -1 && errno == EACCES && fchmodat(parent, name, 0700, 0) == 0)
 		fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 		    O_CLOEXEC);
-	}
-	if (fd == -1 || (d = fdopendir(fd)) == NULL)
+	if (fd == -1 || (d = fdopendir(fd)) == NULL) {
+		place_stays(t);
 		return;
+	}
 	if (fchmod(fd, 0700) == -1)
 		log_debug("delete %s: chmod", name);
+	if (depth == DEPTH_MAX) {
+		closedir(d);
+		place_raise(t, parent, name);
+		return;
+	}
 	while ((de = readdir(d)) != NULL)
 		if (strcmp(de->d_name, ".") != 0 &&
 		    strcmp(de->d_name, "..") != 0)
-			place_delete(dirfd(d), de->d_name);
+			place_delete(t, dirfd(d), de->d_name, depth + 1);
 	closedir(d);
-	unlinkat(parent, name, AT_REMOVEDIR);
+	if (unlinkat(parent, name, AT_REMOVEDIR) == -1)
+		place_stays(t);
+}
+
+/* Looks again as long as there was something that lay too deep. */
+static void
+place_delete_all(DIR *d)
+{
+	struct dirent	*de;
+	struct trash	 t = { .root = dirfd(d) };
+
+	do {
+		t.moved = 0;
+		t.error = 0;
+		rewinddir(d);
+		while ((de = readdir(d)) != NULL)
+			if (strncmp(de->d_name, TRASH, strlen(TRASH)) == 0)
+				place_delete(&t, t.root, de->d_name, 0);
+	} while (t.moved > 0);
+	if (t.error != 0) {
+		errno = t.error;
+		log_warn("workspace root %s: what is left of removed sessions",
+		    env->ws_root);
+	}
 }
 
 /* A process of its own: a workspace may hold a million files. */
 static void
 place_empty_trash(void)
 {
-	struct dirent	*de;
-	DIR		*d;
-	pid_t		 pid;
+	DIR	*d;
+	pid_t	 pid;
 
 	if ((pid = fork()) == -1)
 		return;
@@ -93,9 +151,7 @@ place_empty_trash(void)
 	close_range(3, ~0U, 0);
 	if ((d = opendir(env->ws_root)) == NULL)
 		_exit(1);
-	while ((de = readdir(d)) != NULL)
-		if (strncmp(de->d_name, ".trash-", 7) == 0)
-			place_delete(dirfd(d), de->d_name);
+	place_delete_all(d);
 	_exit(0);
 }
 
@@ -273,7 +329,7 @@ place_remove(const char *id, const char *dir)
 {
 	char	*trash;
 
-	trash = xasprintf("%s/.trash-%s", env->ws_root, id);
+	trash = xasprintf("%s/" TRASH "%s", env->ws_root, id);
 	if (rename(dir, trash) == -1 && errno != ENOENT)
 		log_warn("session directory %s", dir);
 	free(trash);

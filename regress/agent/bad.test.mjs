@@ -296,3 +296,66 @@ test("a full disk: no room for a session's user is said, and tried again",
 	});
 	return undefined;
 });
+
+// Ids that are too long and begin alike, each withdrawn at once.
+test("a program that asks and withdraws without end is still killed",
+    async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", `#!${process.execPath}
+const pad = "0".repeat(200);
+for (let i = 0; i < 20000; i++) {
+	require("fs").writeSync(1, JSON.stringify({ type: "control_request",
+	    request_id: pad + i, request: { subtype: "can_use_tool",
+	    tool_name: "Bash", input: {} } }) + "\\n" + JSON.stringify({
+	    type: "control_cancel_request", request_id: pad + i }) + "\\n");
+}
+setInterval(() => {}, 1000);
+`);
+	const { server } = s;
+
+	s.start(["--agent", `claude=${at}`]);
+	await server.connected(1);
+	await server.attach("sess_a", "claude");
+	server.execute("run_1", "sess_a", "x");
+	await until("a question", () =>
+	    server.of("permission_request").length > 0, 60000);
+	server.send({ kill_run: { run_id: "run_1", grace_seconds: 1 } });
+	await s.agent.says(/run run_1: canceled/);
+	assert.deepEqual(server.errors, []);
+});
+
+// Deeper than the agent can have files open.
+test("a deep directory of a session is removed with it", async (t) => {
+	const s = await scene(t);
+	const { server } = s;
+
+	assert.equal((await run(["prlimit", "--pid", `${s.agent.pid}`,
+	    "--nofile=256"])).code, 0);
+	await server.attach("sess_a", "demo");
+	fs.mkdirSync(s.work("sess_a", "d/".repeat(1500)), { recursive: true });
+	fs.symlinkSync(s.state, s.work("sess_a", "d/".repeat(1500) + "link"));
+	server.send({ detach_session: { session_id: "sess_a", epoch: 1,
+	    remove: true } });
+	await until("its directory to go", () =>
+	    fs.readdirSync(s.root).length === 0);
+	assert.ok(fs.readdirSync(s.state).length > 0);
+	assert.ok(!s.agent.err.includes("what is left"));
+});
+
+test("what cannot be removed is said", async (t) => {
+	const s = await scene(t);
+	const { server } = s;
+	const held = `${s.root}/.trash-sess_a/workspace/held`;
+
+	await server.attach("sess_a", "demo");
+	fs.mkdirSync(s.work("sess_a", "held"));
+	assert.equal((await run(["mount", "-t", "tmpfs", "tmpfs",
+	    s.work("sess_a", "held")])).code, 0);
+	server.send({ detach_session: { session_id: "sess_a", epoch: 1,
+	    remove: true } });
+	try {
+		await s.agent.says(/what is left of removed sessions: .*busy/);
+	} finally {
+		await run(["umount", "-l", held]);
+	}
+});
