@@ -37,6 +37,24 @@ SELECT pg_temp.ok(p2.doc::json->'items'->0->>'id' =
     p1.doc::json->>'next_cursor')::text) p2;
 SELECT pg_temp.ok(code = 'validation_error', 'a bad cursor is told')
     FROM mn.key_page('a', '{"cursor":"%%%"}');
+SET mn.tenant = 'k';
+SELECT mn.key_put('k', 'key_k' || i, '', pg_temp.hash('kk' || i), '*',
+    (ARRAY[0, 1, 0, 0])[i], '', '', '') FROM generate_series(1, 4) i
+\g /dev/null
+SELECT mn.key_end('k', 'key_k3', '', '') \g /dev/null
+SELECT pg_temp.ok(p.ids = w.ids AND p.total = w.total AND p.more = w.more,
+    'KEY_PAGE by status: ' || w.status) FROM (VALUES
+    ('["active"]', 'key_k4 key_k1', '2', 'false'),
+    ('["revoked"]', 'key_k3', '1', 'false'),
+    ('["expired"]', 'key_k2', '1', 'false'),
+    ('["revoked", "active"]', 'key_k4 key_k3', '3', 'true'))
+    AS w (status, ids, total, more),
+    LATERAL (SELECT (SELECT string_agg(i->>'id', ' ')
+	    FROM json_array_elements(doc::json->'items') i) AS ids,
+	doc::json->>'total_count' AS total, doc::json->>'has_more' AS more
+    FROM mn.key_page('k', '{"limit":2,"count":true,"status":' || w.status ||
+	'}')) p;
+SET mn.tenant = 'a';
 SELECT pg_temp.ok(rows = 1 AND doc::json->>'status' = 'revoked', 'KEY_END')
     FROM mn.key_end('a', 'key_00000000000000000000000001', 'why', 'me');
 SELECT pg_temp.ok(rows = 1 AND code = '', 'KEY_END twice')
@@ -221,6 +239,20 @@ SELECT mn.runner_token_put('a', 'rtk_00000000000000000000000002',
 SELECT pg_temp.ok(doc::json->>'has_more' = 'true' AND
     doc::json->'items'->0->>'status' = 'expired', 'RUNNER_TOKEN_PAGE')
     FROM mn.runner_token_page('a', '{"limit":1}');
+SET mn.tenant = 'p';
+SELECT mn.runner_token_put('p', 'rtk_p' || i, pg_temp.hash('tokp' || i), 'n',
+    CASE i WHEN 2 THEN 'two' ELSE 'one' END, 0, 0, i / 3, 'me', '', '')
+    FROM generate_series(1, 3) i \g /dev/null
+SELECT pg_temp.ok((SELECT string_agg(i->>'id', ' ')
+	FROM json_array_elements(doc::json->'items') i) = 'rtk_p3 rtk_p1'
+    AND doc::json->>'total_count' = '2', 'RUNNER_TOKEN_PAGE by pool')
+    FROM mn.runner_token_page('p', '{"count":true,"pool":["one"]}');
+SELECT pg_temp.ok((SELECT string_agg(i->>'id', ' ')
+	FROM json_array_elements(doc::json->'items') i) = 'rtk_p1'
+    AND doc::json->>'total_count' = '1', 'RUNNER_TOKEN_PAGE by both')
+    FROM mn.runner_token_page('p',
+    '{"count":true,"pool":["one"],"status":["active"]}');
+SET mn.tenant = 'a';
 SELECT pg_temp.ok(doc::json->>'status' = 'revoked', 'RUNNER_TOKEN_END')
     FROM mn.runner_token_end('a', 'rtk_00000000000000000000000001', '', 'me');
 

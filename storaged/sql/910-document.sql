@@ -207,12 +207,17 @@ LANGUAGE sql STABLE AS $$
 	    'created_at', mn.time(t.created_at))::text
 $$;
 
+CREATE FUNCTION mn.key_status(k mn_data.api_key) RETURNS text
+LANGUAGE sql STABLE AS $$
+	SELECT CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+	    WHEN k.expires_at <= now() THEN 'expired' ELSE 'active' END
+$$;
+
 CREATE FUNCTION mn.key_doc(k mn_data.api_key) RETURNS text
 LANGUAGE sql STABLE AS $$
 	SELECT json_build_object(
 	    'id', k.id, 'name', k.name, 'tenant', k.tenant_id,
-	    'status', CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-		WHEN k.expires_at <= now() THEN 'expired' ELSE 'active' END,
+	    'status', mn.key_status(k),
 	    'scopes', to_json(array_remove(string_to_array(k.scopes, ' '),
 		'')),
 	    'expires_at', mn.time(k.expires_at),

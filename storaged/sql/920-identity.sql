@@ -59,11 +59,12 @@ CREATE FUNCTION mn.key_page(p_tenant text, p_query text)
 RETURNS SETOF mn.answer
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-	q	jsonb := mn.object(p_query);
-	v_from	text := mn.cursor_read(q);
-	v_max	integer := mn.page_limit(q);
-	v_docs	text[];
-	v_ids	text[];
+	q		jsonb := mn.object(p_query);
+	v_from		text := mn.cursor_read(q);
+	v_max		integer := mn.page_limit(q);
+	v_status	text[] := mn.filter(q, 'status');
+	v_docs		text[];
+	v_ids		text[];
 BEGIN
 	IF v_from IS NULL THEN
 		RETURN QUERY SELECT * FROM mn.bad_cursor();
@@ -71,12 +72,16 @@ BEGIN
 	END IF;
 	SELECT array_agg(mn.key_doc(k) ORDER BY k.id DESC),
 	    array_agg(k.id ORDER BY k.id DESC) INTO v_docs, v_ids
-	FROM (SELECT * FROM api_key WHERE tenant_id = p_tenant
-	    AND id < v_from ORDER BY id DESC LIMIT v_max + 1) k;
+	FROM (SELECT * FROM api_key x WHERE tenant_id = p_tenant
+	    AND id < v_from AND (v_status IS NULL
+		OR mn.key_status(x) = ANY (v_status))
+	    ORDER BY id DESC LIMIT v_max + 1) k;
 	RETURN QUERY SELECT * FROM mn.page(v_docs[:v_max], v_ids[:v_max],
 	    coalesce(cardinality(v_ids), 0) > v_max,
-	    CASE WHEN mn.page_counted(q) THEN (SELECT count(*) FROM api_key
-		WHERE tenant_id = p_tenant) END);
+	    CASE WHEN mn.page_counted(q) THEN (SELECT count(*)
+		FROM api_key x WHERE tenant_id = p_tenant
+		AND (v_status IS NULL
+		OR mn.key_status(x) = ANY (v_status))) END);
 END
 $$;
 

@@ -42,6 +42,7 @@ DECLARE
 	v_from		text := mn.cursor_read(q);
 	v_max		integer := mn.page_limit(q);
 	v_status	text[] := mn.filter(q, 'status');
+	v_pool		text[] := mn.filter(q, 'pool');
 	v_docs		text[];
 	v_ids		text[];
 BEGIN
@@ -54,13 +55,15 @@ BEGIN
 	FROM (SELECT * FROM runner_token x WHERE tenant_id = p_tenant
 	    AND id < v_from AND (v_status IS NULL
 		OR mn.token_status(x) = ANY (v_status))
+	    AND (v_pool IS NULL OR pool = ANY (v_pool))
 	    ORDER BY id DESC LIMIT v_max + 1) t;
 	RETURN QUERY SELECT * FROM mn.page(v_docs[:v_max], v_ids[:v_max],
 	    coalesce(cardinality(v_ids), 0) > v_max,
 	    CASE WHEN mn.page_counted(q) THEN (SELECT count(*)
 		FROM runner_token x WHERE tenant_id = p_tenant
 		AND (v_status IS NULL
-		OR mn.token_status(x) = ANY (v_status))) END);
+		OR mn.token_status(x) = ANY (v_status))
+		AND (v_pool IS NULL OR pool = ANY (v_pool))) END);
 END
 $$;
 
