@@ -227,12 +227,15 @@ on_session_change(struct peer *p, uint64_t ref,
 {
 	struct msg_session_patch	 patch;
 	struct ticket			 t;
+	char				 id[ID_SIZE];
 
 	if (!authorised(p, ref, m->ticket, m->ticket_len,
 	    SCOPE_W(SCOPE_SESSIONS), &t))
 		return;
+	id_make(id, "chg");
 	patch.tenant = t.tenant;
 	patch.session = m->session;
+	patch.change = id;
 	patch.if_match = m->if_match;
 	patch.patch = m->patch;
 	patch.patch_len = m->patch_len;

@@ -134,15 +134,17 @@ SELECT pg_temp.ok(doc::json->>'name' = 'one' AND
     pg_temp.session_read('a', 'sess_0000000000000000000000001');
 SELECT pg_temp.ok(code = 'precondition_failed' AND session <> '',
     'SESSION_PATCH with a stale If-Match') FROM mn.session_patch('a',
-    'sess_0000000000000000000000001', '"2020-01-01T00:00:00.000Z"', '{}');
+    'sess_0000000000000000000000001', 'chg_1',
+    '"2020-01-01T00:00:00.000Z"', '{}');
 SELECT pg_temp.ok(p.code = '' AND p.doc::json->>'name' = 'two' AND
     p.doc::json->'labels'->>'m' = '2' AND p.doc::json->'labels'->>'l' IS NULL
     AND p.doc::json->>'idle_timeout_seconds' IS NULL
     AND p.doc::json->>'updated_at' > r.doc::json->>'updated_at',
     'SESSION_PATCH merges') FROM pg_temp.session_read('a',
     'sess_0000000000000000000000001') r, mn.session_patch('a',
-    'sess_0000000000000000000000001', '"' || (r.doc::json->>'updated_at') ||
-    '"', '{"name":"two","labels":{"l":null,"m":"2"},'
+    'sess_0000000000000000000000001', 'chg_2', '"' ||
+    (r.doc::json->>'updated_at') || '"',
+    '{"name":"two","labels":{"l":null,"m":"2"},'
     '"idle_timeout_seconds":null}') p;
 SELECT pg_temp.ok(code = '' AND key_ref = 'kref_2', 'SESSION_KEY') FROM
     mn.session_key('a', 'sess_0000000000000000000000002', 'kref_2');

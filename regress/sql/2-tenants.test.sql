@@ -32,7 +32,8 @@ FROM (
 	mn.session_detach('a', 'sess_0000000000000000000000001',
 	    'rnr_00000000000000000000000001', 1, 'suspended', '') r
 	UNION ALL SELECT 'SESSION_PATCH', (r.session <> '')::integer, r.code
-	FROM mn.session_patch('a', 'sess_0000000000000000000000001', '', '{}')
+	FROM mn.session_patch('a', 'sess_0000000000000000000000001', 'chg_1',
+	    '', '{}')
 	    r
 	UNION ALL SELECT 'SESSION_WISH', (r.session <> '')::integer, r.code
 	FROM mn.session_wish('a', 'sess_0000000000000000000000001', 2, '', 1,

@@ -69,6 +69,28 @@ SELECT pg_temp.ok(s.suspended_at >= t.wanted_at AND s.wish_reason = 'lunch',
     FROM mn_data.session s, mn_data.task t
     WHERE s.id = 'sess_4' AND t.id = 'task_5';
 
+-- ---- a session is changed, as it was seen ------------------------------------
+CREATE FUNCTION pg_temp.patch(p_change text, p_if_match text, p_name text)
+RETURNS SETOF mn.session_row LANGUAGE sql AS $$
+	SELECT * FROM mn.session_patch('r', 'sess_4', p_change, p_if_match,
+	    json_build_object('name', p_name)::text)
+$$;
+SELECT mn.time(updated_at) AS seen FROM mn_data.session WHERE id = 'sess_4'
+\gset
+CREATE TEMPORARY TABLE patched AS
+    SELECT * FROM pg_temp.patch('chg_1', :'seen', 'one');
+SELECT pg_temp.ok(p.code = '' AND a.code = '' AND a.doc = p.doc,
+    'SESSION_PATCH again, its answer lost: the same answer')
+    FROM patched p, pg_temp.patch('chg_1', :'seen', 'one') a;
+SELECT pg_temp.ok(code = 'precondition_failed',
+    'SESSION_PATCH by another who saw the same')
+    FROM pg_temp.patch('chg_2', :'seen', 'two');
+SELECT pg_temp.ok(code = '' AND doc::json->>'name' = 'three',
+    'SESSION_PATCH, whatever was seen') FROM pg_temp.patch('chg_3', '', 'three');
+SELECT pg_temp.ok(code = '' AND doc::json->>'name' = 'three',
+    'the first again, after that: it is done, and not done again')
+    FROM pg_temp.patch('chg_1', :'seen', 'one');
+
 -- ---- a task is tried again, with an Idempotency-Key -------------------------
 SELECT pg_temp.task_put('r', 'task_6', 'run_6', 'sess_3', 'x', 10, 0, 0, '', '',
     '', 'me', '', '', 'rnr_3', 1) \g /dev/null

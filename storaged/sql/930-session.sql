@@ -188,10 +188,12 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- p_if_match: '' or '*', or the text of updated_at, bare, quoted, in a list.
+-- p_change: that of the row was done, and its answer lost.  What If-Match does not
+-- guard may be done twice, and leaves the row's as it is.
 -- Labels and annotations have the limits that they have in a POST, so that
 -- many changes do not make more of them than one may.
 CREATE FUNCTION mn.session_patch(p_tenant text, p_session text,
-    p_if_match text, p_patch text) RETURNS SETOF mn.session_row
+    p_change text, p_if_match text, p_patch text) RETURNS SETOF mn.session_row
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	s	mn_data.session;
@@ -206,6 +208,10 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN QUERY SELECT * FROM mn.session_none('not_found',
 		    'there is no session ' || p_session);
+		RETURN;
+	END IF;
+	IF s.change_id = p_change THEN
+		RETURN QUERY SELECT (mn.session_row(s, '', '', true)).*;
 		RETURN;
 	END IF;
 	IF p_if_match NOT IN ('', '*') AND
@@ -260,6 +266,8 @@ BEGIN
 		'network_policy', 'allowed_hosts', 'permission_policy',
 		'lifecycle_mode', 'idle_timeout_seconds',
 		'max_lifetime_seconds', 'labels', 'annotations']),
+	    change_id = CASE WHEN p_if_match IN ('', '*') THEN t.change_id
+		ELSE p_change END,
 	    updated_at = mn.later(t.updated_at)
 	WHERE t.id = s.id RETURNING * INTO s;
 	RETURN QUERY SELECT (mn.session_row(s, '', '', true)).*;
