@@ -75,14 +75,18 @@ files_of() {
 # Goes on where the last one stopped, on whatever machine, as long as these files
 # are the same: an hour for each of a dozen harnesses is more than a sitting.
 # dry/NAME: commit, sum of the files, executions, edges, processor seconds, those
-# since the last new edge.
+# since the last new edge. A machine without the last one's corpus must first find
+# again what that had found: an edge is new when the corpus here did not reach it.
 dry() {
 	minutes=$1 name=$2 log=$B/$2.log so_far=$here/dry/$2
+	edges_here=$B/edges-$2
 	mkdir -p $here/dry
 	is=$(cat $(files_of $name) | cksum | cut -d' ' -f1)
 	total=0 best=0 spent=0 quiet=0
 	[ -s $so_far ] && read -r _ was t b s q <$so_far &&
 	    [ "$was" = "$is" ] && total=$t best=$b spent=$s quiet=$q
+	[ $total -gt 0 ] && [ -s $edges_here ] || echo 0 >$edges_here
+	read -r reached <$edges_here
 	while [ $quiet -lt $((minutes * 60)) ]; do
 		cpu
 		at=$used
@@ -96,7 +100,9 @@ dry() {
 		cpu
 		at=$((used - at))
 		total=$((total + $1)) spent=$((spent + at)) quiet=$((quiet + at))
-		[ "$2" -gt $best ] && best=$2 quiet=0
+		[ "$2" -gt $reached ] && reached=$2 quiet=0
+		[ "$2" -gt $best ] && best=$2
+		echo $reached >$edges_here
 		echo "$(git rev-parse --short HEAD) $is $total $best $spent $quiet" \
 		    >$so_far
 	done
