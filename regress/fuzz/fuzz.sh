@@ -16,6 +16,9 @@ C=${COVER_BUILD:-build-cover}
 ALL=$(ls $here/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
 # Long, because a machine may stand still meanwhile; none takes a second.
 LIMITS="-timeout=120 -rss_limit_mb=1024 -malloc_limit_mb=256"
+# What was freed is kept for a while, so that its use is seen, but not so much that
+# each buffer is memory never touched before: half as many executions a second more.
+export ASAN_OPTIONS=allocator_release_to_os_interval_ms=-1:quarantine_size_mb=16
 
 # harness name [option ...]
 harness() {
