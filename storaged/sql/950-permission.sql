@@ -39,14 +39,18 @@ LANGUAGE sql VOLATILE AS $$
 	    'responded_by', p.responded_by, 'response_reason', p.reason)::text)
 $$;
 
--- An answer that nobody heard is kept for the session.
+-- An answer that nobody heard is kept for the attempts that follow: not, as promise
+-- 12 has it, for all of the session, since a person who said yes has seen for which
+-- task.  Of a task that has ended nothing is kept.
 CREATE FUNCTION mn.permission_keep(p mn_data.permission) RETURNS void
 LANGUAGE sql VOLATILE AS $$
 	INSERT INTO kept_answer (permission_id, tenant_id, session_id, tool,
 	    input_hash)
 	SELECT p.id, p.tenant_id, p.session_id, p.tool,
 	    sha256(convert_to(p.input, 'UTF8'))
-	WHERE p.decided_by = 'user'
+	WHERE p.decided_by = 'user' AND EXISTS (SELECT FROM task
+	    WHERE id = p.task_id AND tenant_id = p.tenant_id
+	    AND ended_at IS NULL)
 	ON CONFLICT DO NOTHING
 $$;
 
@@ -58,11 +62,13 @@ DECLARE
 	v_from	text;
 	o	mn_data.permission;
 BEGIN
-	DELETE FROM kept_answer WHERE permission_id = (SELECT permission_id
-	    FROM kept_answer WHERE session_id = p.session_id
-	    AND tenant_id = p.tenant_id AND tool = p.tool
-	    AND input_hash = sha256(convert_to(p.input, 'UTF8'))
-	    ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+	DELETE FROM kept_answer WHERE permission_id = (SELECT k.permission_id
+	    FROM kept_answer k JOIN permission q ON q.id = k.permission_id
+	    WHERE k.session_id = p.session_id
+	    AND k.tenant_id = p.tenant_id AND k.tool = p.tool
+	    AND k.input_hash = sha256(convert_to(p.input, 'UTF8'))
+	    AND q.task_id = p.task_id
+	    ORDER BY k.created_at LIMIT 1 FOR UPDATE OF k SKIP LOCKED)
 	RETURNING permission_id INTO v_from;
 	IF NOT FOUND THEN
 		RETURN p;
@@ -289,10 +295,10 @@ BEGIN
 END
 $$;
 
--- p_keep: an answer that was given and not heard serves the next attempt.
--- p_cancel: what is unanswered ends.
+-- An answer that was given and not heard serves the next attempt.  p_cancel: what
+-- is unanswered ends.
 CREATE FUNCTION mn.permission_drop(p_tenant text, p_run text, p_request text,
-    p_keep boolean, p_cancel boolean) RETURNS bigint
+    p_cancel boolean) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	p	mn_data.permission;
@@ -309,7 +315,7 @@ BEGIN
 			WHERE id = p.id RETURNING * INTO p;
 			PERFORM mn.permission_event(p, 'canceled');
 			n := n + 1;
-		ELSIF p_keep THEN
+		ELSE
 			PERFORM mn.permission_keep(p);
 			n := n + 1;
 		END IF;
@@ -318,14 +324,17 @@ BEGIN
 END
 $$;
 
--- What its suspended runs asked and nobody answered.
+-- What its suspended runs asked and nobody answered, and what nobody heard.
 CREATE FUNCTION mn.permission_task_end(p_tenant text, p_task text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-	PERFORM mn.permission_drop(p_tenant, run_id, request, false, true)
+	PERFORM mn.permission_drop(p_tenant, run_id, request, true)
 	FROM permission WHERE task_id = p_task AND tenant_id = p_tenant
 	    AND status = 'pending';
+	DELETE FROM kept_answer k USING permission p
+	WHERE p.id = k.permission_id AND p.task_id = p_task
+	    AND p.tenant_id = p_tenant;
 END
 $$;
 
@@ -336,9 +345,8 @@ CREATE FUNCTION mn.permission_run_end(r mn_data.run, p_status text,
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
 	PERFORM mn.permission_drop(r.tenant_id, r.id, NULL,
-	    p_status NOT IN ('completed', 'canceled'),
 	    p_last OR p_status <> 'suspended');
-	IF p_last AND r.attempt > 1 THEN
+	IF p_last THEN
 		PERFORM mn.permission_task_end(r.tenant_id, r.task_id);
 	END IF;
 END
@@ -347,6 +355,6 @@ $$;
 CREATE FUNCTION mn.permission_cancel(p_tenant text, p_run text,
     p_request text) RETURNS SETOF mn.answer
 LANGUAGE sql VOLATILE AS $$
-	SELECT mn.permission_drop(p_tenant, p_run, p_request, true, true),
+	SELECT mn.permission_drop(p_tenant, p_run, p_request, true),
 	    '', '', ''
 $$;
