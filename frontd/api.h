@@ -118,6 +118,8 @@ struct msg_refused;
 void	 document_reply(struct request *, const struct msg_document *);
 void	 refusal_reply(struct request *, const struct msg_refused *);
 int	 refusal_may_pass(const struct msg_refused *);
+/* A stale ticket, whose identity is forgotten? */
+int	 refusal_forgets(const struct request *, const struct msg_refused *);
 void	 refuse(struct request *, const char *, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
 void	 refuse_later(struct request *, const char *, const char *,

@@ -189,6 +189,7 @@ pending_answer(struct peer *peer, uint64_t ref, enum msg_type type,
     const void *m)
 {
 	struct pending	*p, key;
+	struct request	*req;
 
 	key.ref = ref;
 	if ((p = RB_FIND(pendings, &pendings, &key)) == NULL ||
@@ -204,9 +205,11 @@ pending_answer(struct peer *peer, uint64_t ref, enum msg_type type,
 		    "the server misunderstood itself");
 		return;
 	}
-	if (type == MSG_REFUSED && p->doubtful && refusal_may_pass(m))
+	if (type == MSG_REFUSED && p->doubtful && refusal_may_pass(m)) {
+		if ((req = request_find(p->request)) != NULL)
+			refusal_forgets(req, m);
 		pending_unknown(p);
-	else
+	} else
 		pending_done_with(p, type, m);
 }
 

@@ -73,6 +73,16 @@ refusal_may_pass(const struct msg_refused *m)
 	    strcmp(m->code, "rate_limited") == 0 || is_stale_ticket(m));
 }
 
+/* What an owner would not have is not brought to it again. */
+int
+refusal_forgets(const struct request *req, const struct msg_refused *m)
+{
+	if ((req->route->flags & R_NOAUTH) != 0 || !is_stale_ticket(m))
+		return (0);
+	auth_forget(req);
+	return (1);
+}
+
 static void
 refusal_say(struct request *req, const char *code, const char *text,
     unsigned int retry_after, const char *details)
@@ -89,8 +99,7 @@ refusal_reply(struct request *req, const struct msg_refused *m)
 	const char	*code = m->code, *text = m->text;
 	char		*details = NULL;
 
-	if ((req->route->flags & R_NOAUTH) == 0 && is_stale_ticket(m)) {
-		auth_forget(req);
+	if (refusal_forgets(req, m)) {
 		code = "unavailable";
 		text = "the server is renewing who you are, try again";
 	}

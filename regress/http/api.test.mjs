@@ -328,6 +328,21 @@ await test("api: an owner dies", async () => {
 	await world.say("back taskd");
 });
 
+// Whatever its outcome is: the next request with that key brings a new one.
+await test("api: a ticket that its owner would not have is not used again",
+    async () => {
+	for (const [how, status] of [["refuse", 503], ["die", 504]]) {
+		is((await ask("GET", "/api/v1/me")).status, 200);
+		const n = +await world.say("count AUTH_KEY");
+		is((await ask("POST", "/api/v1/tasks", { headers: {
+		    "X-Request-ID": `do-${how}-token_expired` },
+		    body: { session_id: id("sess"), prompt: "x" } })).status,
+		    status);
+		is((await ask("GET", "/api/v1/me")).status, 200);
+		is(+await world.say("count AUTH_KEY") - n, 1, how);
+	}
+});
+
 await test("api: task with ?wait", async () => {
 	const r = await ask("POST", "/api/v1/tasks?wait=5", { body: {
 	    session_id: id("sess"), prompt: "x" } });
