@@ -22,6 +22,7 @@ struct lookup {
 	struct identity	 who;
 	int		 found;
 	int		 revoked;
+	uint64_t	 revocations;	/* when it was asked */
 };
 
 int
@@ -136,18 +137,50 @@ lookup_answer(struct peer *p, uint64_t ref, struct lookup *l)
 	}
 }
 
+/*
+ * A row from before a revocation, of which the web was told already: what was
+ * let in by it would be remembered there as long as its tickets live.
+ */
+static int
+lookup_is_overtaken(const struct lookup *l)
+{
+	return (l->found && !l->revoked && l->revocations != env->revocations);
+}
+
+static void	 lookup_done(struct ask *, const struct answer *);
+
+static void
+lookup_ask(struct peer *p, uint64_t ref, struct lookup *l, enum msg_type type,
+    const void *m)
+{
+	l->found = 0;
+	l->revocations = env->revocations;
+	if (ask_for(p, ref, PROC_STORAGED, type, m, ASK_SECONDS, lookup_done,
+	    l) == NULL) {
+		freezero(l, sizeof(*l));
+		refuse(p, ref, "unavailable", "too much is waiting for the "
+		    "database; try again");
+	}
+}
+
 static void
 lookup_done(struct ask *a, const struct answer *ans)
 {
-	struct lookup	*l = a->arg;
-	struct peer	*p = ask_client(a);
+	struct lookup		*l = a->arg;
+	struct peer		*p = ask_client(a);
+	struct msg_key_check	 check;
 
+	a->arg = NULL;
+	if (p != NULL && *ans->code == '\0' && lookup_is_overtaken(l)) {
+		check.key = l->who.key;
+		lookup_ask(p, a->client_ref, l, MSG_KEY_CHECK, &check);
+		return;
+	}
 	if (p != NULL && *ans->code != '\0')
 		refuse_answer(p, a->client_ref, ans);
 	else if (p != NULL)
 		lookup_answer(p, a->client_ref, l);
 	freezero(l, sizeof(*l));
-	a->arg = NULL;
 }
 
 static void
@@ -159,12 +192,7 @@ lookup(struct peer *p, uint64_t ref, const char *tenant, enum msg_type type,
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		fatal("auth");
 	strlcpy(l->tenant, tenant, sizeof(l->tenant));
-	if (ask_for(p, ref, PROC_STORAGED, type, m, ASK_SECONDS, lookup_done,
-	    l) == NULL) {
-		free(l);
-		refuse(p, ref, "unavailable", "too much is waiting for the "
-		    "database; try again");
-	}
+	lookup_ask(p, ref, l, type, m);
 }
 
 void

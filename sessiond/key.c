@@ -117,6 +117,7 @@ revoked(struct ask *a, const struct answer *ans)
 
 	m.key = d->resource;
 	if (*ans->code == '\0') {
+		env->revocations++;
 		send_auth_revoked(peer_of(PROC_API), 0, &m);
 		send_auth_revoked(peer_of(PROC_ADMIN), 0, &m);
 	}

@@ -76,6 +76,7 @@ struct sessiond {
 	uint8_t		 ticket_key[PROC_MAX][TICKET_KEY_SIZE];
 	uint8_t		 position_key[32];
 	struct sessions	 sessions;
+	uint64_t	 revocations;	/* of keys, that the web was told of */
 	int		 loaded;
 };
 extern struct sessiond	*env;
