@@ -266,34 +266,38 @@ record_unwound(const char *id, uint32_t attempt, const char *reason)
 }
 
 void
-record_leftovers(void)
+record_ended(struct record *r, const char *status, const char *code,
+    const char *why, int exit_code)
 {
 	Marionette__V1__RunCompleted	 b;
-	struct record			*r;
-	char				*status, *code, *why;
+	union { const char *c; char *v; } s = { status }, e = { code },
+	    w = { why };
 
-	status = xstrdup("lost");
-	code = xstrdup("agent_restarted");
-	why = xstrdup("The runner's agent died while this ran.");
+	marionette__v1__run_completed__init(&b);
+	b.run_id = r->run_id;
+	b.attempt = r->attempt;
+	b.status = s.v;
+	b.exit_code = exit_code;
+	b.error_code = e.v;
+	b.error = w.v;
+	b.log_last = spool_last(r->run_id);
+	record_completed(r, &b);
+}
+
+void
+record_leftovers(void)
+{
+	struct record	*r;
+
 	TAILQ_FOREACH(r, &records, entry) {
 		if (r->state == RECORD_DONE)
 			continue;
 		log_info("run %s was left by a dead agent: killing what "
 		    "remains of it", r->run_id);
 		leftover_kill(r->pid, r->pid_start, r->uid, r->run_id);
-		marionette__v1__run_completed__init(&b);
-		b.run_id = r->run_id;
-		b.attempt = r->attempt;
-		b.status = status;
-		b.exit_code = 128 + SIGKILL;
-		b.error_code = code;
-		b.error = why;
-		b.log_last = spool_last(r->run_id);
-		record_completed(r, &b);
+		record_ended(r, "lost", "agent_restarted",
+		    "The runner's agent died while this ran.", 128 + SIGKILL);
 	}
-	free(status);
-	free(code);
-	free(why);
 }
 
 Marionette__V1__RunState **

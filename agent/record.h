@@ -45,6 +45,9 @@ void		 record_started(struct record *);
 /* Journals and sends it; the record is finished. */
 void		 record_completed(struct record *,
 		    Marionette__V1__RunCompleted *);
+/* The same, of one that no program can say more of. */
+void		 record_ended(struct record *, const char *status,
+		    const char *code, const char *why, int exit_code);
 /* A command named a run that we know: say again what became of it. */
 void		 record_repeat(struct record *);
 void		 record_unwound(const char *run_id, uint32_t attempt,

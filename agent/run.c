@@ -171,6 +171,23 @@ run_stillborn(struct run *r, const char *code)
 	session_run_ended();
 }
 
+/* What it would do nobody could read: it is not begun, and says why. */
+static void
+run_unlogged(const Marionette__V1__ExecuteTask *t, const char *why)
+{
+	struct record	*rec;
+	char		*error;
+
+	rec = record_new(t->run_id, t->session_id, t->attempt, t->epoch);
+	record_put(rec);
+	record_accepted(rec);
+	error = xasprintf("The runner cannot keep the log of this run: %s.",
+	    why);
+	record_ended(rec, "failed", "runner_failed", error, 127);
+	log_info("run %s: failed: %s", t->run_id, error);
+	free(error);
+}
+
 void
 run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 {
@@ -181,8 +198,7 @@ run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 	const char	*why;
 
 	if ((spool = spool_new(t->run_id)) == NULL) {
-		/* Its log would be lost: better elsewhere, or later. */
-		record_unwound(t->run_id, t->attempt, "unknown");
+		run_unlogged(t, strerror(errno));
 		return;
 	}
 	r = xcalloc(1, sizeof(*r));

@@ -105,13 +105,16 @@ struct spool *
 spool_new(const char *run_id)
 {
 	struct spool	*s;
+	int		 save;
 
 	s = spool_make(run_id, O_CREAT | O_TRUNC);
 	if (s != NULL && spool_named() == 0)
 		return (s);
+	save = errno;
 	log_warn("spool %s", run_id);
 	if (s != NULL)
 		spool_free(s);
+	errno = save;
 	return (NULL);
 }
 

@@ -14,7 +14,7 @@ struct spool;
 /* All that are on disk; the journal was replayed before. */
 void	 spool_open_all(void);
 void	 spool_load_ack(const uint8_t *, size_t);
-struct spool *spool_new(const char *run_id);
+struct spool *spool_new(const char *run_id);	/* NULL with errno */
 void	 spool_append(struct spool *, const Marionette__V1__LogLine *);
 /* May more be read from the program? */
 int	 spool_has_room(const struct spool *);

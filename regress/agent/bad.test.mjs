@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { run, start } from "../lib/proc.mjs";
 import { free_port, temp_dir, top } from "../lib/place.mjs";
 import { until } from "../lib/wait.mjs";
-import { AGENT, DEMO, fill_disk, on_disk, program, scene }
+import { AGENT, DEMO, fill_disk, fill_names, on_disk, program, scene }
     from "./harness.mjs";
 import { make_ca, Server } from "./server.mjs";
 
@@ -295,6 +295,32 @@ test("a full disk: no room for a session's user is said, and tried again",
 		assert.deepEqual(server.errors, []);
 	});
 	return undefined;
+});
+
+// Begun without one, nobody would read what it did.
+test("a full disk: no room for a run's log is said, and tried again",
+    async (t) => {
+	const s = await scene(t, { enrol: false });
+	const { server } = s;
+	const at = program(s.dir, "p", "#!/bin/sh\necho hello\n");
+
+	await on_disk(s, 20, async () => {
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(1);
+		await server.attach("sess_a", "custom:p");
+		const empty = fill_names(s);
+		server.execute("run_1", "sess_a", "x");
+		const done = await server.message_of("run_completed", "run_1");
+		assert.equal(done.status, "failed");
+		assert.equal(done.error_code, "runner_failed");
+		assert.match(done.error, /log.*No space left/);
+		assert.equal(done.log_last, 0);
+		empty();
+		server.execute("run_2", "sess_a", "x");
+		assert.equal((await server.log("run_2"))[0].content, "hello");
+		assert.deepEqual(server.of("run_unwound"), []);
+		assert.deepEqual(server.errors, []);
+	});
 });
 
 // Ids that are too long and begin alike, each withdrawn at once.

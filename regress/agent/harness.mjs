@@ -64,7 +64,7 @@ export async function scene(t, o = {}) {
 export async function on_disk(s, mib, fn) {
 	fs.mkdirSync(s.state, { recursive: true });
 	const mounted = await run(["mount", "-t", "tmpfs", "-o",
-	    `size=${mib}m,mode=0700`, "tmpfs", s.state]);
+	    `size=${mib}m,mode=0700,nr_inodes=500`, "tmpfs", s.state]);
 
 	assert.equal(mounted.code, 0, "no small disk can be mounted here: " +
 	    mounted.err);
@@ -84,6 +84,20 @@ export function fill_disk(s, but) {
 	fs.writeFileSync(at, Buffer.alloc(Math.max(0,
 	    d.bavail * d.bsize - but)));
 	return () => fs.unlinkSync(at);
+}
+
+// Takes all room for more files of the state directory; their bytes stay free.
+export function fill_names(s) {
+	const dir = `${s.state}/names`;
+
+	fs.mkdirSync(dir);
+	try {
+		for (let i = 0; ; i++)
+			fs.writeFileSync(`${dir}/${i}`, "");
+	} catch (e) {
+		assert.equal(e.code, "ENOSPC");
+	}
+	return () => fs.rmSync(dir, { recursive: true });
 }
 
 // Processes that have the text in their command line.
