@@ -101,6 +101,7 @@ void	 journal_compact(void (*puts)(void), int full);
 void	 outbox_load(const uint8_t *, size_t);
 void	 outbox_load_ack(const uint8_t *, size_t);
 void	 outbox_put(Marionette__V1__RunnerMessage *);
+int	 outbox_has_room(void);		/* may more be read from the program? */
 void	 outbox_ack(uint64_t up_to);
 void	 outbox_flush(void);		/* what was not sent and may be */
 void	 outbox_rewind(void);		/* a new stream: all again */

@@ -2,16 +2,19 @@
  * outbox.c - messages up that change anything: numbered 1, 2, 3 ..., in the
  * journal before they are sent, kept until the server has acknowledged them,
  * sent again in order on each new stream; a server that does not acknowledge
- * gets no more than a part of what it would take.
+ * gets no more than a part of what it would take.  Nothing is dropped: when
+ * much waits, has_room() is false and the program that says it is not read.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent.h"
 #include "log.h"
+#include "run.h"
 #include "util.h"
 
 #define OUTBOX_AHEAD	1024	/* of the 4096 that a server takes */
+#define OUTBOX_MAX	(8 * 1024 * 1024)	/* twice what a server keeps */
 
 /* From outbox_put() (or the journal) until acknowledged. */
 struct letter {
@@ -27,6 +30,7 @@ struct letter {
 static TAILQ_HEAD(, letter)	outbox = TAILQ_HEAD_INITIALIZER(outbox);
 static uint64_t			outbox_last;	/* highest number used */
 static uint64_t			outbox_acked;
+static size_t			outbox_bytes;
 
 static void
 outbox_add(const Marionette__V1__RunnerMessage *m, const uint8_t *data,
@@ -47,6 +51,7 @@ outbox_add(const Marionette__V1__RunnerMessage *m, const uint8_t *data,
 	l->sent = 0;
 	memcpy(l->data, data, len);
 	TAILQ_INSERT_TAIL(&outbox, l, entry);
+	outbox_bytes += sizeof(*l) + len;
 	if (m->number > outbox_last)
 		outbox_last = m->number;
 }
@@ -72,6 +77,7 @@ outbox_forget(uint64_t up_to)
 
 	while ((l = TAILQ_FIRST(&outbox)) != NULL && l->number <= up_to) {
 		TAILQ_REMOVE(&outbox, l, entry);
+		outbox_bytes -= sizeof(*l) + l->len;
 		free(l->run_id);
 		free(l->unwound);
 		free(l);
@@ -93,11 +99,18 @@ outbox_load_ack(const uint8_t *data, size_t len)
 	}
 }
 
+int
+outbox_has_room(void)
+{
+	return (outbox_bytes < OUTBOX_MAX);
+}
+
 void
 outbox_put(Marionette__V1__RunnerMessage *m)
 {
 	uint8_t	*buf;
 	size_t	 len;
+	int	 room = outbox_has_room();
 
 	m->number = outbox_last + 1;
 	len = marionette__v1__runner_message__get_packed_size(m);
@@ -106,15 +119,22 @@ outbox_put(Marionette__V1__RunnerMessage *m)
 	outbox_add(m, buf, len);
 	journal_put('M', buf, len);
 	freezero(buf, len);
+	if (room && !outbox_has_room())
+		log_debug("outbox: no program is read until the server has "
+		    "acknowledged some of it");
 }
 
 void
 outbox_ack(uint64_t up_to)
 {
+	int	 full = !outbox_has_room();
+
 	if (up_to <= outbox_acked)
 		return;
 	outbox_forget(up_to);
 	journal_put('A', &up_to, sizeof(up_to));
+	if (full && outbox_has_room() && env->run != NULL)
+		run_resume(env->run);
 }
 
 void

@@ -122,7 +122,7 @@ char	*run_id(struct run *);
 /* run_io.c */
 int	 run_spawn(struct run *);
 void	 run_read(struct run *);	/* starts the events */
-void	 run_resume(struct run *);	/* the spool has room again */
+void	 run_resume(struct run *);	/* there is room again */
 void	 run_write(struct run *, const char *, size_t);
 void	 run_write_json(struct run *, json_t *);
 void	 run_close_in(struct run *);	/* when all is written */

@@ -1,7 +1,7 @@
 /*
  * run_io.c - the pipes of a run: holder started and held back, what the program
- * prints read while the spool has room and it reads itself, what it is told
- * written when it reads, and not before that it was told is in the journal.
+ * prints read while spool and outbox have room and it reads itself, what it is
+ * told written when it reads, and not before that it was told is in the journal.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -190,11 +190,15 @@ io_close(struct run *r, struct stream *st)
 	lines_end(r, st, run_line);
 }
 
-/* Who only asks, and does not read the answers, is not read either. */
+/*
+ * Who only asks, and does not read the answers, is not read either.  The letters
+ * of the last that is in its pipes do not matter: it can end without a server.
+ */
 static int
 io_has_room(const struct run *r)
 {
 	return (spool_has_room(r->spool) &&
+	    (r->exited || outbox_has_room()) &&
 	    evbuffer_get_length(r->in) < IN_MAX);
 }
 

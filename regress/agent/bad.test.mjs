@@ -323,6 +323,45 @@ test("a full disk: no room for a run's log is said, and tried again",
 	});
 });
 
+// What it asks is kept until a server has it: it would fill memory and disk.
+test("a program that asks and withdraws without end waits for its server",
+    async (t) => {
+	const s = await scene(t, { enrol: false });
+	const at = program(s.dir, "p", `#!${process.execPath}
+const fs = require("fs"), x = "x".repeat(800000);
+const say = (j) => fs.writeFileSync(1, JSON.stringify(j) + "\\n");
+while (!fs.existsSync("go"))
+	Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+for (let i = 0; i < 50; i++) {
+	say({ type: "control_request", request_id: "q" + i, request: {
+	    subtype: "can_use_tool", tool_name: "Bash", input: { x } } });
+	say({ type: "control_cancel_request", request_id: "q" + i });
+	fs.writeFileSync("asked", String(i + 1));
+}
+say({ type: "result", subtype: "success", is_error: false, result: "" });
+`);
+	const { server } = s;
+	const ids = Array.from({ length: 50 }, (_, i) => `q${i}`);
+	const all = (body) => server.of(body, "run_1")
+	    .map((m) => m.request_id);
+
+	s.start(["--agent", `claude=${at}`]);
+	await server.connected(1);
+	await server.attach("sess_a", "claude");
+	server.execute("run_1", "sess_a", "x");
+	await server.message_of("run_started", "run_1");
+	server.stop();
+	fs.writeFileSync(s.work("sess_a", "go"), "");
+	await s.agent.says(/no program is read until the server/);
+	assert.ok(Number(s.read("sess_a", "asked")) < 20);
+	await server.start();
+	assert.equal((await server.message_of("run_completed", "run_1", 60000))
+	    .status, "completed");
+	assert.deepEqual(all("permission_request"), ids);
+	assert.deepEqual(all("permission_canceled"), ids);
+	assert.deepEqual(server.errors, []);
+});
+
 // Ids that are too long and begin alike, each withdrawn at once.
 test("a program that asks and withdraws without end is still killed",
     async (t) => {

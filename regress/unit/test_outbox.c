@@ -7,14 +7,23 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
 #include <cmocka.h>
 
 #include "agent.h"
+#include "run.h"
 
 #define LETTERS	10000
 #define TAKEN	4096		/* by a server; more is the end */
+#define BYTES	(8 * 1024 * 1024) /* when no program is read any more */
+
+static struct run	 run;
+static struct agent	 agent = { .run = &run };
+struct agent		*env = &agent;
 
 static uint64_t	 heard;		/* number of the last that went up */
+static int	 resumed;
 
 void
 journal_put(int type, const void *data, size_t len)
@@ -22,6 +31,13 @@ journal_put(int type, const void *data, size_t len)
 	(void)type;
 	(void)data;
 	(void)len;
+}
+
+void
+run_resume(struct run *r)
+{
+	assert_ptr_equal(r, &run);
+	resumed++;
 }
 
 int
@@ -84,12 +100,51 @@ test_again(void **state)
 	outbox_ack(LETTERS + 3);
 }
 
+/* What waits has an end: what it comes from is not read until there is room. */
+static void
+test_full(void **state)
+{
+	static char			 input[900 * 1024], step[] = "a step";
+	Marionette__V1__RunnerMessage	 m;
+	Marionette__V1__PermissionRequest b;
+	Marionette__V1__RunProgress	 p;
+	uint64_t			 n = heard;
+	size_t				 put;
+
+	(void)state;
+	memset(input, 'x', sizeof(input) - 1);
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__permission_request__init(&b);
+	marionette__v1__run_progress__init(&p);
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_REQUEST;
+	m.permission_request = &b;
+	b.input_json = input;
+	for (put = 0; outbox_has_room(); put += sizeof(input))
+		outbox_put(&m);
+	assert_in_range(put, BYTES, BYTES + sizeof(input));
+	outbox_flush();
+	assert_int_equal(resumed, 0);
+	outbox_ack(n + 1);
+	assert_int_equal(resumed, 1);
+	assert_true(outbox_has_room());
+	outbox_ack(heard);
+	assert_int_equal(resumed, 1);
+	/* Small ones are many, and have their cost. */
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_RUN_PROGRESS;
+	m.run_progress = &p;
+	p.step = step;
+	for (put = 0; outbox_has_room(); put += sizeof(step))
+		outbox_put(&m);
+	assert_in_range(put, BYTES / 32, BYTES / 4);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_ahead),
 		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_full),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

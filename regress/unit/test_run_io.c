@@ -2,7 +2,7 @@
 /*
  * The end of a run whose pipes stay open: what is in them is read before they
  * are closed, and waits there as long as the spool has no room.  What a program
- * is told waits for the journal.
+ * is told waits for the journal.  What it says waits for room in the outbox.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -28,12 +28,19 @@ struct agent		*env = &agent;
 
 static size_t		 got[2];	/* bytes of lines: stdout, stderr */
 static int		 room, finished;
+static int		 letters = 1;	/* the outbox has room for some */
 
 int
 spool_has_room(const struct spool *s)
 {
 	(void)s;
 	return (room);
+}
+
+int
+outbox_has_room(void)
+{
+	return (letters);
 }
 
 void
@@ -237,6 +244,47 @@ test_unread(void **state)
 	close(in[0]);
 }
 
+/* A full outbox keeps it waiting, too, until its end. */
+static void
+test_letters(void **state)
+{
+	struct run	 r = { .fd_spec = -1 };
+	int		 w[2], ctl[2], in[2];
+
+	(void)state;
+	memset(got, 0, sizeof(got));
+	finished = 0;
+	room = 1;
+	letters = 0;
+	w[0] = full_pipe(&r.out);
+	w[1] = full_pipe(&r.err);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ctl), 0);
+	assert_int_equal(pipe2(in, O_NONBLOCK), 0);
+	r.fd_ctl = ctl[0];
+	r.fd_in = in[1];
+	run_read(&r);
+	turn();
+	assert_int_equal(got[0] + got[1], 0);
+	letters = 1;
+	run_resume(&r);
+	turn();
+	assert_int_equal(got[0] + got[1], 2 * FULL);
+	letters = 0;
+	assert_int_equal(write(w[0], "more\n", 5), 5);
+	turn();
+	assert_int_equal(got[0], FULL);
+	r.exited = 1;
+	event_active(r.ev_end, EV_TIMEOUT, 0);
+	turn();
+	assert_int_equal(got[0], FULL + 5);
+	assert_int_equal(finished, 1);
+	run_io_free(&r);
+	close(w[0]);
+	close(w[1]);
+	close(ctl[1]);
+	close(in[0]);
+}
+
 int
 main(void)
 {
@@ -244,6 +292,7 @@ main(void)
 		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_unread),
+		cmocka_unit_test(test_letters),
 	};
 
 	if ((env->base = event_base_new()) == NULL)
