@@ -173,21 +173,29 @@ spool_open_all(void)
 	fd = openat(env->state_fd, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1 || (dir = fdopendir(fd)) == NULL)
 		fatal("state directory %s: spool", env->state_dir);
-	while ((de = readdir(dir)) != NULL) {
-		if (de->d_name[0] == '.' || strlen(de->d_name) > 64 ||
-		    (s = spool_make(de->d_name, 0)) == NULL)
+	for (errno = 0; (de = readdir(dir)) != NULL; errno = 0) {
+		if (de->d_name[0] == '.' || strlen(de->d_name) > 64)
 			continue;
+		r = record_find(de->d_name);
+		if ((s = spool_make(de->d_name, 0)) == NULL) {
+			/* Its lines would be said never to have been. */
+			if (r != NULL)
+				fatal("spool %s", de->d_name);
+			continue;
+		}
 		j = json_object_get(spool_marks, s->run_id);
 		s->acked = (uint64_t)json_integer_value(
 		    json_object_get(j, "line"));
 		s->acked_off = json_integer_value(json_object_get(j, "offset"));
 		s->noted_off = s->acked_off;
 		spool_scan(s);
-		if ((r = record_find(s->run_id)) == NULL)
+		if (r == NULL)
 			spool_free(s);	/* Of a run that was never durable. */
 		else if (r->state == RECORD_DONE)
 			spool_finish(s->run_id, r->log_last);
 	}
+	if (errno != 0)
+		fatal("state directory %s: spool", env->state_dir);
 	closedir(dir);
 	json_decref(spool_marks);
 	spool_marks = NULL;

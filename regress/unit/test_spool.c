@@ -7,10 +7,12 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,6 +40,20 @@ pread(int fd, void *p, size_t n, off_t at)
 		return (-1);
 	}
 	return (syscall(SYS_pread64, fd, p, n, at));
+}
+
+static int		 unlisted;	/* it does not name its files */
+
+struct dirent *
+readdir(DIR *d)
+{
+	static struct dirent	 de = { .d_name = "run_2" };
+	static int		 given;
+
+	(void)d;
+	if (unlisted)
+		errno = EIO;
+	return (unlisted || given++ ? NULL : &de);
 }
 
 /* In place of libc's: how often the directory's was called, and whether it goes. */
@@ -174,14 +190,29 @@ test_named(void **state)
 	assert_false(spool_holds("run_4"));
 }
 
-/* It is not taken for one that ends there, and cut. */
+static void
+no_more_files(void)
+{
+	struct rlimit	 l;
+	int		 fd;
+
+	fd = open("/dev/null", O_RDONLY);
+	l.rlim_cur = l.rlim_max = (rlim_t)fd + 1;	/* the directory */
+	close(fd);
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
+/*
+ * A start that cannot read it, open it or find it does not take it for one that
+ * ends there: its lines would be cut off, or said never to have been.
+ */
 static void
 test_unread(void **state)
 {
 	struct stat	 before, after;
 	struct spool	*s;
 	pid_t		 pid;
-	int		 status;
+	int		 i, status;
 
 	(void)state;
 	s = spool_new("run_2");
@@ -190,15 +221,21 @@ test_unread(void **state)
 	put(s, "two", "");
 	assert_int_equal(spool_write_all(), 0);
 	assert_int_equal(fstatat(agent.state_fd, "spool/run_2", &before, 0), 0);
-	if ((pid = fork()) == 0) {
-		unread = 1;
-		spool_open_all();
-		_exit(0);
+	for (i = 0; i < 3; i++) {
+		if ((pid = fork()) == 0) {
+			unread = i == 0;
+			unlisted = i == 1;
+			if (i == 2)
+				no_more_files();
+			spool_open_all();
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(fstatat(agent.state_fd, "spool/run_2", &after,
+		    0), 0);
+		assert_int_equal(after.st_size, before.st_size);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(fstatat(agent.state_fd, "spool/run_2", &after, 0), 0);
-	assert_int_equal(after.st_size, before.st_size);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	unlinkat(agent.state_fd, "spool/run_2", 0);
 }
 
