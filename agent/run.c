@@ -131,9 +131,9 @@ run_report(struct run *r)
 	b.conversation_id = run_text(r, r->conversation, 128);
 	if (strcmp(status, "completed") != 0)
 		run_system(r, "error", b.error);
-	b.log_last = spool_number(r->spool);
 	if (spool_durable(r->spool) == -1)
 		log_warn("run %s: its log waits for room", run_id(r));
+	b.log_last = spool_number(r->spool);
 	record_completed(r->rec, &b);
 	log_info("run %s: %s%s%s", run_id(r), status,
 	    b.error[0] != '\0' ? ": " : "", b.error);

@@ -300,7 +300,8 @@ spool_write_all(void)
 int
 spool_durable(struct spool *s)
 {
-	if (spool_write(s) == -1)
+	/* Again: that it had to wait is a line, too. */
+	if (spool_write(s) == -1 || spool_write(s) == -1)
 		return (-1);
 	return (fdatasync(s->fd));
 }

@@ -323,6 +323,44 @@ test("a full disk: no room for a run's log is said, and tried again",
 	});
 });
 
+// All that it printed is read before the disk refuses it.  Its end is what makes
+// the disk be tried again; what is said of the wait then belongs to its log.
+test("a full disk until a run ends: its last line is the one it is said to be",
+    async (t) => {
+	const s = await scene(t, { enrol: false });
+	const { server } = s;
+	const wait = (f) => `while [ ! -e ${f} ]; do sleep 0.01; done\n`;
+	const at = program(s.dir, "p", "#!/bin/sh\nread -r task\n" +
+	    `echo ready; ${wait("print")}seq 1 5000; exec >&- 2>&-\n` +
+	    `: >printed; ${wait("end")}`);
+	const tell = (f) => fs.writeFileSync(s.work("sess_a", f), "");
+
+	await on_disk(s, 20, async () => {
+		s.start(["--agent", `custom:p=${at}`]);
+		await server.connected(1);
+		await server.attach("sess_a", "custom:p");
+		server.execute("run_1", "sess_a", "x");
+		await until("it to be ready", () =>
+		    server.logs.get("run_1")?.length === 1);
+		const empty = fill_disk(s, 0);
+		process.kill(s.agent.pid, "SIGSTOP");
+		tell("print");
+		await until("it to have printed", () =>
+		    fs.existsSync(s.work("sess_a", "printed")));
+		process.kill(s.agent.pid, "SIGCONT");
+		await s.agent.says(/its output waits until there is room/);
+		empty();
+		tell("end");
+		const done = await server.message_of("run_completed", "run_1");
+		await until("the spool to go", () =>
+		    fs.readdirSync(`${s.state}/spool`).length === 0);
+		assert.equal(server.logs.get("run_1").length, done.log_last);
+		assert.match(server.logs.get("run_1").at(-1).content,
+		    /disk was full/);
+		assert.deepEqual(server.errors, []);
+	});
+});
+
 // What it asks is kept until a server has it: it would fill memory and disk.
 test("a program that asks and withdraws without end waits for its server",
     async (t) => {
