@@ -68,6 +68,7 @@ static void
 ask_free(struct ask *a)
 {
 	json_decref(a->input);
+	free(a->json);
 	free(a->id);
 	free(a->program_id);
 	free(a->tool);
@@ -83,10 +84,11 @@ ask_settled(struct run *r, struct ask *a)
 	TAILQ_REMOVE(&r->asks, a, entry);
 	/* Nothing is asked of it any more but its id: it may be large. */
 	json_decref(a->input);
+	free(a->json);
 	free(a->program_id);
 	free(a->tool);
 	a->input = NULL;
-	a->program_id = a->tool = NULL;
+	a->json = a->program_id = a->tool = NULL;
 	if (--r->pending == 0)
 		run_clock_start(r);
 }
@@ -145,19 +147,16 @@ ask_new(struct run *r, const char *id, const char *kind, const char *tool,
 	union { const char *c; char *v; } u = { kind };
 	struct ask				*a;
 	const char				*unfit;
-	char					*json;
 
 	a = xcalloc(1, sizeof(*a));
 	a->program_id = xstrdup(id);
 	a->tool = utf8_line(tool, TOOL_MAX);
-	a->input = json_incref(input);
-	json = json_dumps(input, JSON_COMPACT | JSON_ENCODE_ANY);
+	a->json = json_dumps(input, JSON_COMPACT | JSON_ENCODE_ANY);
 	/* Nobody can judge what he cannot see. */
-	if ((unfit = ask_unfit(r, json)) != NULL) {
+	if ((unfit = ask_unfit(r, a->json)) != NULL) {
 		ask_log(r, "refused", a->tool, unfit);
 		r->program->kind->answer(r, a, 0, unfit, NULL, NULL);
 		ask_free(a);
-		free(json);
 		return;
 	}
 	a->id = ask_id(r, id);
@@ -176,11 +175,10 @@ ask_new(struct run *r, const char *id, const char *kind, const char *tool,
 	b.kind = u.v;
 	b.tool = a->tool;
 	b.action = utf8_line(action, ACTION_MAX);
-	b.input_json = json;
+	b.input_json = a->json;
 	ask_log(r, "asked", b.action, "");
 	outbox_put(&m);
 	free(b.action);
-	free(json);
 }
 
 void
@@ -252,6 +250,7 @@ ask_answer(const Marionette__V1__PermissionAnswer *p)
 		ask_ack(p->permission_id);
 		return;
 	}
+	a->input = ask_json(a->json);
 	input = ask_json(p->input_json);
 	answers = ask_json(p->answers_json);
 	if (p->input_json[0] != '\0' && !json_is_object(input)) {

@@ -43,7 +43,8 @@ struct ask {
 	char			*id;		/* on the wire */
 	char			*program_id;	/* what the program calls it */
 	char			*tool;
-	json_t			*input;
+	char			*json;		/* its input, small as text */
+	json_t			*input;		/* of that, for its answer */
 	int			 answered;	/* or withdrawn: it is settled */
 	int			 withdrawn;	/* by the program itself */
 };
