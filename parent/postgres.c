@@ -27,6 +27,7 @@
 #define BACKOFF_MIN_MS	100
 #define BACKOFF_MAX_MS	5000
 #define STOP_MS		20000	/* of a fast shutdown */
+#define IDENTITY_MAX	64	/* of a directory, as text */
 
 static struct {
 	int		 embedded;
@@ -138,14 +139,14 @@ args_free(char **argv)
 }
 
 /* Roles and database, by the single-user server: nothing listens yet. */
-static void
+static int
 create_database(void)
 {
 	static const char	 sql[] =
 	    "CREATE ROLE marionette LOGIN;\n"
 	    "CREATE DATABASE marionette OWNER marionette_owner;\n";
 	char			*argv[8];
-	int			 fds[2];
+	int			 fds[2], status;
 
 	if (pipe(fds) == -1 ||
 	    write(fds[1], sql, sizeof(sql) - 1) != (ssize_t)sizeof(sql) - 1)
@@ -159,10 +160,10 @@ create_database(void)
 	argv[5] = strdup("log_checkpoints=off");
 	argv[6] = strdup("postgres");
 	argv[7] = NULL;
-	if (run_program(argv, &pg.account, fds[0]) != 0)
-		fatalx("database embedded: its database cannot be made");
+	status = run_program(argv, &pg.account, fds[0]);
 	args_free(argv);
 	close(fds[0]);
+	return (status == 0 ? 0 : -1);
 }
 
 static int
@@ -196,23 +197,43 @@ set_aside(void)
 }
 
 /*
- * A mark stands beside the data while it is made, and none when it is whole:
- * so a backup that is put back needs none.
+ * Which directory it is: numbers are used again, though not in the same moment.
+ * Not of which device, whose number may be another after a boot.
  */
 static void
-initialise(void)
+data_identity(char *out, size_t size)
 {
-	char	 begun[PATH_MAX], *argv[16];
-	int	 n = 0;
+	struct statx	 st;
 
-	snprintf(begun, sizeof(begun), "%s", state_path("postgres.begun"));
-	if (!is_empty(pg.data)) {
-		if (access(begun, F_OK) == -1)
-			return;
-		/* Cut short in here: never used, and not ours to remove. */
-		set_aside();
-	}
-	write_file(begun, 0644, "1\n");
+	if (statx(AT_FDCWD, pg.data, 0, STATX_INO | STATX_BTIME, &st) == -1)
+		fatal("%s", pg.data);
+	snprintf(out, size, "%llu %lld.%09u\n", (unsigned long long)st.stx_ino,
+	    (long long)st.stx_btime.tv_sec, st.stx_btime.tv_nsec);
+}
+
+/* Is what lies here that which was begun? */
+static int
+is_half_made(const char *begun)
+{
+	char	 now[IDENTITY_MAX];
+	uint8_t	*then;
+	size_t	 len;
+	int	 same;
+
+	if ((then = read_file(begun, sizeof(now), &len)) == NULL)
+		return (0);
+	data_identity(now, sizeof(now));
+	same = strcmp((char *)then, now) == 0;
+	free(then);
+	return (same);
+}
+
+static int
+initdb(void)
+{
+	char	*argv[16];
+	int	 n = 0, status;
+
 	log_info("database embedded: initdb in %s", pg.data);
 	argv[n++] = bin("initdb");
 	argv[n++] = strdup("-D");
@@ -226,11 +247,44 @@ initialise(void)
 	argv[n++] = strdup("--locale=C");
 	argv[n++] = strdup("--no-instructions");
 	argv[n] = NULL;
-	if (run_program(argv, &pg.account, -1) != 0)
-		fatalx("database embedded: initdb failed, see above");
+	status = run_program(argv, &pg.account, -1);
 	args_free(argv);
-	create_database();
+	return (status == 0 ? 0 : -1);
+}
+
+/*
+ * A mark stands beside the data while it is made, and none when it is whole:
+ * so a backup that is put back needs none.  It says of which directory, as one
+ * may be put back where the making was cut short, and none is left when it
+ * failed.
+ */
+static void
+initialise(void)
+{
+	const char	*why = NULL;
+	char		 begun[PATH_MAX], mark[IDENTITY_MAX];
+
+	snprintf(begun, sizeof(begun), "%s", state_path("postgres.begun"));
+	if (!is_empty(pg.data)) {
+		if (!is_half_made(begun)) {
+			if (access(begun, F_OK) == 0)
+				remove_file(begun);
+			return;
+		}
+		/* Cut short in here: never used, and not ours to remove. */
+		set_aside();
+	}
+	data_identity(mark, sizeof(mark));
+	write_file(begun, 0644, mark);
+	if (initdb() == -1)
+		why = "initdb failed, see above";
+	else if (create_database() == -1)
+		why = "its database cannot be made";
+	if (why != NULL && !is_empty(pg.data))
+		set_aside();
 	remove_file(begun);
+	if (why != NULL)
+		fatalx("database embedded: %s", why);
 }
 
 /* Who may connect: storaged's user, and the owner before the jail. */

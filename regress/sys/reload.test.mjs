@@ -372,31 +372,38 @@ function move(name, fill) {
 	return state;
 }
 
+// A backup, as the manual has it.
+function put_back(from, state) {
+	for (const name of ["keys", "postgres"])
+		execFileSync("cp", ["-a", path.join(server.dir, from, name),
+		    state]);
+}
+
+let kept;	// a task
+async function is_there() {
+	assert.equal((await server.api.get("/api/v1/me")).status, 200);
+	assert.equal((await server.get_task(kept)).status, "completed");
+	assert.equal(await server.printed(kept), "kept\n");
+}
+
 test("keys and postgres put back on a new machine: all is there", async () => {
 	const s = await server.session({ agent: "custom:puppet" });
-	const { task } = await server.run(s, '[{"out":"kept"}]');
+	kept = (await server.run(s, '[{"out":"kept"}]')).task;
 
 	assert.equal((await server.halt()).code, 0);
-	move("back", (state) => {
-		for (const name of ["keys", "postgres"])
-			execFileSync("cp", ["-a", path.join(server.dir, "s",
-			    name), state]);
-	});
+	move("back", (state) => put_back("s", state));
 	await server.start();
-	assert.equal((await server.api.get("/api/v1/me")).status, 200);
-	assert.equal((await server.get_task(task)).status, "completed");
-	assert.equal(await server.printed(task), "kept\n");
+	await is_there();
 	await runner.online(60000);
 	assert.equal((await server.run(s, '[{"out":"on"}]')).task.status,
 	    "completed");
 	await server.terminate(s);
 }, 120000);
 
-test("kill -9 of the parent at its first start: half a database is put aside",
-    async () => {
-	assert.equal((await server.halt()).code, 0);
-	const state = move("new", () => {});
+// The parent is killed at its first start, with all that it began; the database.
+async function cut_short(state) {
 	const data = path.join(state, "postgres");
+
 	server.launch();
 	await until("initdb to be under way", () =>
 	    fs.existsSync(path.join(data, "base/1/PG_VERSION")), 20000, 5);
@@ -405,12 +412,52 @@ test("kill -9 of the parent at its first start: half a database is put aside",
 	for (const pid of begun.filter(lives))
 		process.kill(pid, "SIGKILL");
 	assert.ok(fs.readdirSync(data).length > 0);
+	return data;
+}
+
+const aside = (state) => fs.readdirSync(state).filter((f) =>
+    f.startsWith("postgres.half-made"));
+
+test("kill -9 of the parent at its first start: half a database is put aside",
+    async () => {
+	assert.equal((await server.halt()).code, 0);
+	const state = move("new", () => {});
+	await cut_short(state);
 	await server.start();
 	await server.proc.says(/was half made; it is now \S+half-made/);
 	assert.equal((await server.halt()).code, 0);
 	await server.start();
-	assert.equal(fs.readdirSync(state).filter((f) =>
-	    f.startsWith("postgres.half-made")).length, 1);
+	assert.equal(aside(state).length, 1);
+}, 120000);
+
+test("a database that is put back in place of half a one is used", async () => {
+	assert.equal((await server.halt()).code, 0);
+	const state = move("removed", () => {});
+	const data = await cut_short(state);
+	fs.rmSync(data, { recursive: true });
+	put_back("back", state);
+	await server.start();
+	await is_there();
+	assert.deepEqual(aside(state), []);
+}, 120000);
+
+test("a database that is put back where none could be made is used",
+    async () => {
+	assert.equal((await server.halt()).code, 0);
+	const state = move("failed", () => {});
+	const bin = path.join(server.dir, "bin");
+	const text = fs.readFileSync(server.conf, "utf8");
+	fs.mkdirSync(bin);
+	fs.writeFileSync(path.join(bin, "initdb"), "#!/bin/sh\nexit 1\n",
+	    { mode: 0o755 });
+	fs.appendFileSync(server.conf, `database embedded binaries "${bin}"\n`);
+	server.launch();
+	assert.equal((await server.proc.wait()).code, 1);
+	fs.writeFileSync(server.conf, text);
+	put_back("back", state);
+	await server.start();
+	await is_there();
+	assert.deepEqual(aside(state), []);
 }, 120000);
 
 ends_well(server);
