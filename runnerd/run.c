@@ -459,19 +459,23 @@ run_taken(const char *id, int started)
 	run->prompt = NULL;
 }
 
-/* It stays owed until taskd has noted it, or has given the run up. */
+/*
+ * It stays owed until taskd has noted it, or has given the run up.  What has
+ * happened to a run while its runner is away nobody knows.
+ */
 int
-runs_owe_end(const struct runner *r, const struct session *s)
+runs_owe_end(const struct runner *r, const struct session *s, int away)
 {
 	struct run	*run;
 
-	if (TAILQ_EMPTY(&r->facts))
-		return (0);
+	if (!known)
+		return (1);
 	RB_FOREACH(run, runs, &runs)
 		if (run->epoch == s->epoch &&
 		    strcmp(run->session, s->id) == 0 &&
 		    strcmp(run->kill, "canceled") != 0 &&
-		    upward_has_completion(r, run->id))
+		    ((away && !is_untouched(run)) ||
+		    upward_has_completion(r, run->id)))
 			return (1);
 	return (0);
 }

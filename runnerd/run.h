@@ -21,8 +21,11 @@ void	 runs_lost(struct runner *);
 void	 runs_janitor(void);
 void	 runs_peer_down(void);
 int	 runs_are_known(void);
-/* Has the run there ended in a way that counts, and taskd is not told yet? */
-int	 runs_owe_end(const struct runner *, const struct session *);
+/*
+ * Has the run there ended in a way that counts, or may it have while the runner
+ * is away, and taskd is not told yet?
+ */
+int	 runs_owe_end(const struct runner *, const struct session *, int away);
 /* upward.c */
 void	 upward_hello(struct runner *, uint64_t first_unacked);
 /* NULL, or why the stream must end. */

@@ -2,7 +2,7 @@
  * session.c - which session sits on which runner.  SESSION_PLACE chooses a
  * runner and claims it in the database (SESSION_ATTACH); SESSION_RELEASE asks
  * the agent to detach, waits 30 s at most, and gives the runner back
- * (SESSION_DETACH), but not before the end of a run that is over is noted.
+ * (SESSION_DETACH), but not while the end of a run may come (detach_ended).
  * Memory changes when the commit is answered (promise 8).
  */
 #include <stdio.h>
@@ -394,21 +394,38 @@ detach(struct session *s)
 	s->detaching = 1;
 }
 
+/* It has the session, and was not heard since it was to be asked to detach. */
+static int
+runner_is_away(const struct runner *r, const struct session *s)
+{
+	return (strcmp(r->session, s->id) == 0 && r->epoch == s->epoch &&
+	    (r->stream == NULL || r->heard <= s->asked));
+}
+
 /*
  * A run that is over waits for its log (promise 10), which a slow line may
- * bring long after.  Detached before that it would be an orphan to taskd, and
- * done again; so the janitor comes back until its end is noted, it is canceled,
- * or its runner is lost.
+ * bring long after; what a runner that is away does it tells when it is back
+ * (promise 7).  Detached before that such a run would be an orphan to taskd,
+ * and done again; so the janitor comes back until its end is noted, it is
+ * canceled, or its runner is lost.
  */
 static void
 detach_ended(struct session *s)
 {
 	struct runner	*r = runner_find(s->runner);
 
-	if (r != NULL && runs_owe_end(r, s))
+	if (r != NULL && runs_owe_end(r, s, runner_is_away(r, s)))
 		s->release = worker_mono_ms();
 	else
 		detach(s);
+}
+
+static void
+detach_ask(struct session *s, struct runner *r)
+{
+	s->asked = worker_mono_ms();
+	s->release = s->asked + DETACH_MS;
+	detach_command(r, s->id, s->epoch, s->remove);
 }
 
 void
@@ -429,15 +446,14 @@ on_session_release(struct peer *p, uint64_t ref,
 	s->epoch = m->epoch;
 	s->attached = 1;
 	s->remove = m->remove != 0;
-	if (s->release == 0)
-		s->release = worker_mono_ms() + DETACH_MS;
+	s->release = worker_mono_ms();
 	/* What is loaded after it was detached would have it attached still. */
 	if (!runners_are_loaded())
 		return;
 	if ((r = session_runner(s)) == NULL)
-		detach_ended(s);	/* nobody to wait for */
+		detach_ended(s);
 	else
-		detach_command(r, s->id, s->epoch, s->remove);
+		detach_ask(s, r);
 }
 
 void
@@ -445,9 +461,11 @@ session_suspended(struct runner *r, const char *id, uint64_t epoch)
 {
 	struct session	*s = session_find(id);
 
-	if (s != NULL && s->release != 0 && s->epoch == epoch &&
-	    strcmp(s->runner, r->id) == 0)
-		detach_ended(s);
+	if (s == NULL || s->release == 0 || s->epoch != epoch ||
+	    strcmp(s->runner, r->id) != 0)
+		return;
+	s->asked = 0;		/* and heard */
+	detach_ended(s);
 }
 
 void
@@ -462,7 +480,7 @@ session_hello(struct runner *r, const char *id, uint64_t epoch)
 		return;
 	s->told = 0;
 	if (s->release != 0)
-		detach_command(r, s->id, s->epoch, s->remove);
+		detach_ask(s, r);
 	else
 		attach_send(s);
 }
@@ -512,7 +530,7 @@ sessions_loaded(void)
 			continue;
 		if (s->release != 0) {
 			if (session_runner(s) == NULL)
-				detach(s);
+				detach_ended(s);
 		} else if (s->attached &&
 		    tell_loose(s->runner, s->id, s->epoch))
 			session_free(s);

@@ -17,6 +17,7 @@ struct session {			/* placed, attached or released */
 	unsigned int	 claiming:1, detaching:1, remove:1, seal_due:1,
 			 told:1;	/* AttachSession, on this stream */
 	uint64_t	 release;	/* monotonic ms of patience, 0 none */
+	uint64_t	 asked;		/* the same: to detach, 0 it has */
 	char		 to[17], reason[513];
 };
 

@@ -198,7 +198,8 @@ release(struct session *s, const char *to, const char *reason, int remove)
 
 /*
  * Wished away: taskd stops what runs, then the runner is given back; by runnerd
- * not before the end of a run that is over has come, however late its log is.
+ * not before the end of a run that is over has come, however late its log is,
+ * nor while a runner is away and not lost that may have ended one.
  */
 static void
 leave(struct session *s)
@@ -214,8 +215,9 @@ leave(struct session *s)
 		release(s, s->wish == WISH_TERMINATE ? "terminated" :
 		    "suspended", "", s->wish == WISH_TERMINATE);
 	else if (!s->quiet)
-		session_waits_because(s, "the end of its run is waited for, "
-		    "which comes behind the last line of the log");
+		session_waits_because(s, "the end of its run is waited for: it "
+		    "comes behind the last line of the log, and not before its "
+		    "runner is back");
 }
 
 void

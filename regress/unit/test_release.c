@@ -1,7 +1,8 @@
 /* links: runnerd/api.c runnerd/choose.c runnerd/enrol.c runnerd/follow.c runnerd/watch.c runnerd/fsm.c runnerd/journal.c runnerd/kept.c runnerd/line.c runnerd/logs.c runnerd/peers.c runnerd/run.c runnerd/runner.c runnerd/seal.c runnerd/session.c runnerd/settings.c runnerd/stream.c runnerd/token.c runnerd/upward.c runnerd/wire.c imsg/runner.proto regress/unit/far.c regress/unit/own_time.c -lprotobuf-c */
 /*
- * A session is given back while a new runnerd still learns which runners there
- * are: what it is told of them then is older than what it asks for.
+ * A session is given back while a new runnerd still learns which runners and
+ * runs there are: what it is told of them then is older than what it asks for.
+ * And while its runner is away, or has not brought the end of a run yet.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +23,19 @@
 #define R	"rnr_00000000000000000000000000"
 #define R2	"rnr_00000000000000000000000002"
 #define R3	"rnr_00000000000000000000000003"
-#define RUN	"run_00000000000000000000000000"
+#define R4	"rnr_00000000000000000000000004"
+#define TASK	"task_00000000000000000000000000"
+
+/* What a test is about: a session, its runner, their run. */
+struct scene {
+	char		 session[ID_SIZE], runner[ID_SIZE], run[ID_SIZE];
+	uint8_t		 hash[32];	/* of the runner's certificate */
+};
+static struct scene	 late = { FAST, R3, "run_00000000000000000000000003",
+	{ 3 } };
+static struct scene	 away = { "sess_00000000000000000000000004", R4,
+	"run_00000000000000000000000004", { 4 } };
+static struct scene	*it = &late;
 
 union far_message {
 	_Alignas(8) uint8_t		 any[MSG_STRUCT_MAX];
@@ -68,6 +81,7 @@ test_early(void **state)
 {
 	struct msg_session_release	 release = { .tenant = "t", .session = S,
 		.runner = R, .epoch = 3, .to = "terminated", .reason = "" };
+	struct msg_runs_done		 done = { 0 };
 	uint64_t			 load;
 
 	(void)state;
@@ -83,7 +97,13 @@ test_early(void **state)
 	row(load, R, 0, S);
 	row(load, R2, 2, "");
 	row(load, R3, 3, FAST);
+	row(load, R4, 4, "");
 	stored(load);
+	peers_janitor();
+	refuses(PROC_STORAGED, MSG_SESSION_DETACH);
+	far_up(PROC_TASKD, peers_up);
+	on_runs_done(peer_of(PROC_TASKD), 0, &done);
+	peers_janitor();
 	expect(PROC_STORAGED, MSG_SESSION_DETACH);
 	assert_string_equal(got.detach.session, S);
 	assert_int_equal(got.detach.epoch, 3);
@@ -138,9 +158,9 @@ test_otherwise(void **state)
 static void
 run_expected(void)
 {
-	struct msg_run_expected	 m = { .tenant = "t", .run = RUN,
-		.task = "task_00000000000000000000000000", .session = FAST,
-		.runner = R3, .attempt = 1, .epoch = 3, .started = 1 };
+	struct msg_run_expected	 m = { .tenant = "t", .run = it->run,
+		.task = TASK, .session = it->session, .runner = it->runner,
+		.attempt = 1, .epoch = 3, .started = 1 };
 	struct msg_runs_done	 done = { 0 };
 
 	on_run_expected(peer_of(PROC_TASKD), 0, &m);
@@ -151,7 +171,7 @@ static void
 say(Marionette__V1__RunnerMessage *m, uint64_t number)
 {
 	m->number = number;
-	assert_null(upward_take(runner_find(R3), m, 10));
+	assert_null(upward_take(runner_find(it->runner), m, 10));
 }
 
 /* Its log is looked up: whether its last line is there is not known yet. */
@@ -160,11 +180,10 @@ completed(uint64_t number)
 {
 	Marionette__V1__RunnerMessage	 m;
 	Marionette__V1__RunCompleted	 c;
-	char				 run[] = RUN;
 
 	marionette__v1__runner_message__init(&m);
 	marionette__v1__run_completed__init(&c);
-	c.run_id = run;
+	c.run_id = it->run;
 	c.attempt = 1;
 	c.log_last = 5;
 	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_RUN_COMPLETED;
@@ -177,9 +196,9 @@ completed(uint64_t number)
 static void
 log_is(uint64_t ref, uint64_t last)
 {
-	struct msg_run_found	 m = { .run = RUN, .tenant = "t",
-		.task = "task_00000000000000000000000000", .runner = R3,
-		.attempt = 1, .log_last = last };
+	struct msg_run_found	 m = { .run = it->run, .tenant = "t",
+		.task = TASK, .runner = it->runner, .attempt = 1,
+		.log_last = last };
 
 	on_run_found(peer_of(PROC_STORAGED), ref, &m);
 	stored(ref);
@@ -190,35 +209,53 @@ suspended(uint64_t number)
 {
 	Marionette__V1__RunnerMessage	 m;
 	Marionette__V1__SessionSuspended s;
-	char				 session[] = FAST;
 
 	marionette__v1__runner_message__init(&m);
 	marionette__v1__session_suspended__init(&s);
-	s.session_id = session;
+	s.session_id = it->session;
 	s.epoch = 3;
 	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_SESSION_SUSPENDED;
 	m.session_suspended = &s;
 	say(&m, number);
 }
 
+static void
+released(void)
+{
+	struct msg_session_release	 release = { .tenant = "t",
+		.session = it->session, .runner = it->runner, .epoch = 3,
+		.to = "suspended", .reason = "" };
+
+	on_session_release(peer_of(PROC_SESSIOND), 0, &release);
+}
+
+static void
+stays(void)
+{
+	time_passes(31000);
+	peers_janitor();
+	refuses(PROC_STORAGED, MSG_SESSION_DETACH);
+}
+
+static void
+at_work(void)
+{
+	runner_has(runner_find(it->runner), it->session);
+	attachment(it->session, it->runner);
+	run_expected();
+}
+
 /* Suspended by a person while the log of its run, which is over, is late. */
 static uint64_t
 leaves(uint64_t number)
 {
-	struct msg_session_release	 release = { .tenant = "t",
-		.session = FAST, .runner = R3, .epoch = 3, .to = "suspended",
-		.reason = "" };
-	uint64_t			 found;
+	uint64_t	 found;
 
-	runner_has(runner_find(R3), FAST);
-	attachment(FAST, R3);
-	run_expected();
+	at_work();
 	found = completed(number);
-	on_session_release(peer_of(PROC_SESSIOND), 0, &release);
+	released();
 	suspended(number + 1);
-	time_passes(31000);
-	peers_janitor();
-	refuses(PROC_STORAGED, MSG_SESSION_DETACH);
+	stays();
 	return (found);
 }
 
@@ -227,24 +264,22 @@ has_left(void)
 {
 	peers_janitor();
 	expect(PROC_STORAGED, MSG_SESSION_DETACH);
-	assert_string_equal(got.detach.session, FAST);
+	assert_string_equal(got.detach.session, it->session);
 	assert_string_equal(got.detach.to, "suspended");
 	stored(got_ref);
-	assert_null(session_find(FAST));
+	assert_null(session_find(it->session));
 }
 
+/* Its log comes, taskd notes its end, and then only the session leaves. */
 static void
-test_late_log(void **state)
+ends(uint64_t found)
 {
 	struct msg_run_noted	 noted = { 0 };
 	uint64_t		 ref;
 
-	(void)state;
-	far_up(PROC_TASKD, peers_up);
-	ref = leaves(1);
-	log_is(ref, 5);
+	log_is(found, 5);
 	expect(PROC_TASKD, MSG_RUN_COMPLETED);
-	assert_string_equal(got.completed.run, RUN);
+	assert_string_equal(got.completed.run, it->run);
 	ref = got_ref;
 	peers_janitor();
 	refuses(PROC_STORAGED, MSG_SESSION_DETACH);
@@ -252,11 +287,18 @@ test_late_log(void **state)
 	has_left();
 }
 
+static void
+test_late_log(void **state)
+{
+	(void)state;
+	ends(leaves(1));
+}
+
 /* Nobody waits for the log of a run that is canceled, or lost. */
 static void
 test_no_log(void **state)
 {
-	struct msg_run_kill	 canceled = { .run = RUN, .runner = R3,
+	struct msg_run_kill	 canceled = { .run = it->run, .runner = it->runner,
 		.reason = "canceled", .grace = 5 };
 
 	(void)state;
@@ -265,9 +307,149 @@ test_no_log(void **state)
 	refuses(PROC_STORAGED, MSG_SESSION_DETACH);
 	on_run_kill(peer_of(PROC_TASKD), 0, &canceled);
 	has_left();
-	run_over(RUN);
+	run_over(it->run);
 	log_is(leaves(5), 3);
-	runs_lost(runner_find(R3));
+	runs_lost(runner_find(it->runner));
+	has_left();
+}
+
+static void
+pack(uint64_t ref, const Marionette__V1__RunnerMessage *c)
+{
+	struct msg_stream_message	 m;
+	uint8_t				 buf[1024];
+
+	m.body = buf;
+	m.body_len = marionette__v1__runner_message__pack(c, buf);
+	assert_true(m.body_len <= sizeof(buf));
+	on_stream_message(peer_of(PROC_RUNNER), ref, &m);
+}
+
+/* Its runner connects and names its run: it has it, so far. */
+static void
+comes(uint64_t ref, const char *run_state)
+{
+	struct msg_stream_open		 open = { .method = "Connect",
+		.cert_hash = it->hash, .cert_hash_len = sizeof(it->hash),
+		.address = "" };
+	struct msg_hello_verified	 yes = { .valid = 1 };
+	Marionette__V1__RunnerMessage	 m;
+	Marionette__V1__Hello		 h;
+	Marionette__V1__RunState	 run, *runs = &run;
+	char				 word[16];
+
+	on_stream_open(peer_of(PROC_RUNNER), ref, &open);
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__hello__init(&h);
+	marionette__v1__run_state__init(&run);
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_HELLO;
+	m.hello = &h;
+	h.runner_id = it->runner;
+	h.session_id = it->session;
+	h.session_epoch = 3;
+	h.sealing_key.data = h.signature.data = it->hash;
+	h.sealing_key.len = h.signature.len = sizeof(it->hash);
+	strlcpy(word, run_state, sizeof(word));
+	run.run_id = it->run;
+	run.session_id = it->session;
+	run.state = word;
+	run.attempt = 1;
+	h.runs = &runs;
+	h.n_runs = 1;
+	pack(ref, &m);
+	expect(PROC_PROVIDERD, MSG_HELLO_VERIFY);
+	on_hello_verified(peer_of(PROC_PROVIDERD), got_ref, &yes);
+	assert_non_null(runner_find(it->runner)->stream);
+}
+
+static void
+beats(void)
+{
+	Marionette__V1__RunnerMessage	 m;
+	Marionette__V1__Heartbeat	 b;
+
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__heartbeat__init(&b);
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_HEARTBEAT;
+	m.heartbeat = &b;
+	say(&m, 0);
+}
+
+/*
+ * Its line is cut when it is suspended; then it is silent, which is found out a
+ * while after a detach is given up; then it brings what has ended meanwhile.
+ */
+static void
+test_cut(void **state)
+{
+	uint64_t	 found;
+
+	(void)state;
+	it = &away;
+	far_up(PROC_RUNNER, peers_up);
+	far_up(PROC_PROVIDERD, peers_up);
+	at_work();
+	released();
+	stays();
+	comes(1, "running");
+	stays();
+	assert_non_null(runner_find(R4)->stream);
+	stays();
+	assert_null(runner_find(R4)->stream);
+	comes(2, "completed");
+	found = completed(1);
+	suspended(2);
+	stays();
+	ends(found);
+}
+
+/* It is here, and neither ends its run nor lets the session go. */
+static void
+test_deaf(void **state)
+{
+	(void)state;
+	at_work();
+	released();
+	time_passes(29000);
+	beats();
+	peers_janitor();
+	refuses(PROC_STORAGED, MSG_SESSION_DETACH);
+	time_passes(1000);
+	has_left();
+	run_over(it->run);
+}
+
+/* Nobody waits for a runner that is away with a run that is canceled. */
+static void
+test_away_canceled(void **state)
+{
+	struct msg_run_kill	 canceled = { .run = it->run,
+		.runner = it->runner, .reason = "canceled", .grace = 5 };
+
+	(void)state;
+	stream_end_ref(2, GRPC_OK, "");
+	at_work();
+	released();
+	stays();
+	on_run_kill(peer_of(PROC_TASKD), 0, &canceled);
+	has_left();
+	run_over(it->run);
+}
+
+static void
+test_away_lost(void **state)
+{
+	unsigned int	 i, left;
+
+	(void)state;
+	at_work();
+	released();
+	left = settings.lost_after - runner_find(it->runner)->away;
+	for (i = 1; i < left; i++)
+		peers_janitor();
+	refuses(PROC_STORAGED, MSG_SESSION_DETACH);
+	peers_janitor();
+	expect(PROC_TASKD, MSG_RUN_LOST);
 	has_left();
 }
 
@@ -280,6 +462,10 @@ main(void)
 		cmocka_unit_test(test_otherwise),
 		cmocka_unit_test(test_late_log),
 		cmocka_unit_test(test_no_log),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_deaf),
+		cmocka_unit_test(test_away_canceled),
+		cmocka_unit_test(test_away_lost),
 	};
 
 	far_init(PROC_RUNNERD);
