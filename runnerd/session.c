@@ -117,8 +117,9 @@ attach_command(const char *id, const char *code, const uint8_t *sealed,
 
 	marionette__v1__server_command__init(&c);
 	marionette__v1__attach_session__init(&m);
+	/* Behind a DetachSession it would be the agent's, and nobody else's. */
 	if ((s = session_find(id)) == NULL || (r = session_runner(s)) == NULL ||
-	    strcmp(code, "stale") == 0)
+	    s->release != 0 || strcmp(code, "stale") == 0)
 		return;
 	if (strcmp(code, "unavailable") == 0) {
 		s->seal_due = 1;

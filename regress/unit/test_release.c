@@ -43,6 +43,7 @@ union far_message {
 	struct msg_runner_lost		 lost;
 	struct msg_session_released	 released;
 	struct msg_run_completed	 completed;
+	struct msg_stream_message	 stream;
 };
 
 static void
@@ -453,6 +454,55 @@ test_away_lost(void **state)
 	has_left();
 }
 
+/* Whether the runner is told this, among all that it is told. */
+static int
+is_told(Marionette__V1__ServerCommand__BodyCase what)
+{
+	Marionette__V1__ServerCommand	*c;
+	enum msg_type			 type;
+	int				 told = 0;
+
+	while ((type = far_next(PROC_RUNNER)) != MSG_NONE) {
+		if (type != MSG_STREAM_MESSAGE)
+			continue;
+		c = marionette__v1__server_command__unpack(NULL,
+		    got.stream.body_len, got.stream.body);
+		assert_non_null(c);
+		told |= c->body_case == what;
+		marionette__v1__server_command__free_unpacked(c, NULL);
+	}
+	return (told);
+}
+
+/* It is given back while its key is sealed: the agent does not get that, too. */
+static void
+test_late_key(void **state)
+{
+	struct msg_session_attachment	 keyed = { .tenant = "t",
+		.session = it->session, .runner = it->runner, .epoch = 3,
+		.agent = "claude", .model = "", .agent_config = "",
+		.key_ref = "key_00000000000000000000000004" };
+	struct msg_key_sealed		 sealed = { .sealed = it->hash,
+		.sealed_len = sizeof(it->hash) };
+	uint64_t			 ref;
+
+	(void)state;
+	runner_has(runner_find(it->runner), it->session);
+	comes(3, "completed");
+	on_session_attachment(peer_of(PROC_SESSIOND), 0, &keyed);
+	expect(PROC_PROVIDERD, MSG_KEY_SEAL);
+	ref = got_ref;
+	hush();
+	released();
+	assert_true(is_told(
+	    MARIONETTE__V1__SERVER_COMMAND__BODY_DETACH_SESSION));
+	on_key_sealed(peer_of(PROC_PROVIDERD), ref, &sealed);
+	assert_false(is_told(
+	    MARIONETTE__V1__SERVER_COMMAND__BODY_ATTACH_SESSION));
+	suspended(3);
+	has_left();
+}
+
 int
 main(void)
 {
@@ -466,6 +516,7 @@ main(void)
 		cmocka_unit_test(test_deaf),
 		cmocka_unit_test(test_away_canceled),
 		cmocka_unit_test(test_away_lost),
+		cmocka_unit_test(test_late_key),
 	};
 
 	far_init(PROC_RUNNERD);
