@@ -323,6 +323,9 @@ appended(struct ask *a, const struct answer *ans)
 		journal_reset(j, GRPC_INVALID_ARGUMENT,
 		    "these lines cannot be stored");
 		j->next = j->last + 1;
+		/* The line that says so was among them. */
+		if (j->lost > j->last)
+			j->lost = 0;
 		return;
 	}
 	if (ans->rows == 0) {

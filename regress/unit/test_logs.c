@@ -69,6 +69,7 @@ opened(enum who s, unsigned int n)
 	on_logs_open(peer_of(PROC_RUNNER), s, &m);
 }
 
+/* One line or none; or (-1) all from the first on are lost. */
 static size_t
 batch(enum who s, const char *run, uint64_t first, int lines)
 {
@@ -84,7 +85,8 @@ batch(enum who s, const char *run, uint64_t first, int lines)
 	strlcpy(id, run, sizeof(id));
 	b.run_id = id;
 	b.first = first;
-	b.n_lines = lines;
+	b.n_lines = lines > 0;
+	b.lost = lines < 0;
 	b.lines = &ls;
 	l.stream = out;
 	l.level = info;
@@ -221,6 +223,34 @@ test_again_and_again(void **state)
 	assert_in_range(most, 1, FINDS + 1);
 }
 
+/* The database fails with the line that says that lines are lost. */
+static void
+test_lost(void **state)
+{
+	static const char	 run[] = "run_7yyyyyyyyyyyyyyyyyyyyyyyyy";
+	Marionette__V1__LogAck	*a;
+
+	(void)state;
+	opened(400, 2);
+	batch(400, run, 1, -1);
+	hear();
+	found(run, 2);
+	expect(PROC_STORAGED, MSG_LOG_APPEND);
+	stored(got_ref, "internal_error");
+	expect(PROC_RUNNER, MSG_LOGS_CLOSE);
+	opened(401, 2);
+	batch(401, run, 1, -1);
+	expect(PROC_STORAGED, MSG_LOG_APPEND);
+	assert_int_equal(got.append.first, 1);
+	stored(got_ref, "");
+	expect(PROC_RUNNER, MSG_LOGS_MESSAGE);
+	a = marionette__v1__log_ack__unpack(NULL, got.message.body_len,
+	    got.message.body);
+	assert_non_null(a);
+	assert_int_equal(a->up_to, WIRE_NUMBER_MAX);
+	marionette__v1__log_ack__free_unpacked(a, NULL);
+}
+
 static int
 begin(void **state)
 {
@@ -243,6 +273,7 @@ main(void)
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(test_nobodys),
 		cmocka_unit_test(test_again_and_again),
+		cmocka_unit_test(test_lost),
 	};
 
 	far_init(PROC_RUNNERD);
