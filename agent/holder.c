@@ -98,7 +98,7 @@ holder_parse(const struct spec *s, struct room *r, char **argv, char **envp,
 				envp[ne++] = u.v;
 			break;
 		case SPEC_HIDE:
-			if (nh < 3)
+			if (nh < ROOM_HIDE_MAX)
 				r->hide[nh++] = u.c;
 			break;
 		case SPEC_PATH: *path = u.c; break;
@@ -107,6 +107,7 @@ holder_parse(const struct spec *s, struct room *r, char **argv, char **envp,
 		case SPEC_UID: r->uid = (uid_t)strtoul(u.c, NULL, 10); break;
 		case SPEC_MODE: r->mode = u.c[0]; break;
 		case SPEC_TMP: r->private_tmp = 1; break;
+		case SPEC_VAR_TMP: r->private_var_tmp = 1; break;
 		default: break;
 		}
 	}

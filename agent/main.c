@@ -119,7 +119,8 @@ main_harden(void)
 static void
 main_walls(void)
 {
-	char	 mode = room_probe(env->ws_root);
+	char	 mode = room_probe(env->ws_root, geteuid() == 0 &&
+		    env->uid_count > 0 ? env->uid_low : 0);
 
 	if (mode == ROOM_UID && env->uid_count == 0)
 		mode = ROOM_NONE;	/* Root, but without users to give. */

@@ -17,7 +17,7 @@
 static char	room_found = ROOM_NONE;
 
 static void __attribute__((noreturn))
-probe_child(const char *dir)
+probe_child(const char *dir, uid_t uid)
 {
 	struct room	 r;
 	const char	*what;
@@ -27,7 +27,8 @@ probe_child(const char *dir)
 	memset(&r, 0, sizeof(r));
 	r.dir = dir;
 	r.mode = ROOM_NAMESPACE;
-	r.private_tmp = 1;
+	r.uid = uid;
+	r.private_tmp = r.private_var_tmp = 1;
 	if (room_unshare(&r, &what) == -1 || (pid = fork()) == -1)
 		_exit(1);
 	if (pid == 0)
@@ -38,7 +39,7 @@ probe_child(const char *dir)
 }
 
 char
-room_probe(const char *root)
+room_probe(const char *root, uid_t uid)
 {
 	static const char *const	 sub[] = {
 		"", "/workspace", "/home", "/tmp", "/root"
@@ -58,7 +59,7 @@ room_probe(const char *root)
 	if ((pid = fork()) == -1)
 		fatal("fork");
 	if (pid == 0)
-		probe_child(dir);
+		probe_child(dir, uid);
 	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
 		continue;
 	for (i = sizeof(sub) / sizeof(sub[0]); i-- > 0; ) {

@@ -1,9 +1,11 @@
 /*
  * room.c - what a run sees: the machine's directories as they are, its own
- * session at /workspace and /home/agent, its own /tmp, its own processes; the
- * sessions of others and the agent's state are covered.  Built on a tmpfs that
- * becomes the root, so that no directory has to be made in the real one; works
- * as root or in a user namespace.
+ * session at /workspace and /home/agent, its own /tmp and /var/tmp, processes
+ * and memory shared by name; the sessions of others and the agent's state are
+ * covered.  A session without a user of its own would be the agent's user to
+ * all the rest, so there it writes nothing, and finds no socket of a daemon.
+ * Built on a tmpfs that becomes the root, so that no directory has to be made
+ * in the real one; works as root or in a user namespace.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -44,7 +46,7 @@ room_unshare(const struct room *r, const char **what)
 	char	 map[64];
 	uid_t	 uid = geteuid();
 	gid_t	 gid = getegid();
-	int	 flags = CLONE_NEWNS | CLONE_NEWPID;
+	int	 flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC;
 
 	(void)r;
 	if (uid != 0)
@@ -132,6 +134,49 @@ room_mirror(const char *root, const char *dir, const char *const *skip)
 	return (0);
 }
 
+/*
+ * Of daemons nothing but how they resolve names, and the programs that some
+ * systems have there: the user's own, and those that his groups may talk to
+ * (docker), would do for a session what it cannot.
+ */
+static int
+room_run(const char *root)
+{
+	static const char *const	 dirs[] = { "/run", "/run/systemd" };
+	static const char *const	 kept[] = {
+		"/run/systemd/resolve", "/run/resolvconf",
+		"/run/NetworkManager", "/run/nscd", "/run/current-system",
+		"/run/booted-system", "/run/opengl-driver"
+	};
+	char				 to[ROOM_PATH];
+	size_t				 i;
+
+	for (i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (room_path(to, root, dirs[i]) == -1 || mkdir(to, 0755) == -1)
+			return (-1);
+	for (i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		room_mirror_one(root, kept[i]);
+	return (0);
+}
+
+/* The places of what is not the machine's. */
+static int
+room_places(const char *root)
+{
+	static const char *const	 dirs[] = {
+		ROOM_WORKSPACE, "/home", ROOM_HOME, "/proc", ROOM_TOOLS,
+		ROOM_TMP, "/tmp"
+	};
+	char				 to[ROOM_PATH];
+	size_t				 i;
+
+	for (i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (room_path(to, root, dirs[i]) == -1 ||
+		    (mkdir(to, 0755) == -1 && errno != EEXIST))
+			return (-1);
+	return (0);
+}
+
 /* A directory of the session at a place in the new root. */
 static int
 room_bind(const struct room *r, const char *root, const char *from,
@@ -141,22 +186,7 @@ room_bind(const struct room *r, const char *root, const char *from,
 
 	if (room_path(src, r->dir, from) == -1 || room_path(to, root, at) == -1)
 		return (-1);
-	if (mkdir(to, 0755) == -1 && errno != EEXIST)
-		return (-1);
 	return (mount(src, to, NULL, MS_BIND, NULL));
-}
-
-static int
-room_cover(const char *root, const char *path)
-{
-	char	 to[ROOM_PATH];
-
-	if (room_path(to, root, path) == -1)
-		return (-1);
-	if (mount("tmpfs", to, "tmpfs", MS_NOSUID | MS_NODEV,
-	    "mode=0700,size=4k") == -1)
-		return (errno == ENOENT ? 0 : -1);
-	return (0);
 }
 
 static int
@@ -165,8 +195,6 @@ room_tool(const struct room *r, const char *root)
 	char	 to[ROOM_PATH];
 	int	 fd;
 
-	if (room_path(to, root, ROOM_TOOLS) == -1 || mkdir(to, 0755) == -1)
-		return (-1);
 	if (r->tool == NULL)
 		return (0);
 	if (room_path(to, root, ROOM_TOOLS "/agent") == -1 ||
@@ -179,23 +207,30 @@ room_tool(const struct room *r, const char *root)
 static int
 room_build(const struct room *r, const char *root, const char **what)
 {
-	static const char *const	 skip_tmp[] = {
-		"workspace", "home", "proc", ".marionette", "tmp", NULL
-	};
-	static const char *const	 skip[] = {
-		"workspace", "home", "proc", ".marionette", NULL
-	};
 	static const char *const	 skip_home[] = { "agent", NULL };
+	struct mount_attr		 ro = { .attr_set = MOUNT_ATTR_RDONLY };
+	const char			*skip[8] = {
+		"workspace", "home", "proc", ".marionette"
+	};
 	char				 path[ROOM_PATH];
-	size_t				 i;
+	size_t				 n = 4;
 
+	if (r->private_tmp)
+		skip[n++] = "tmp";
+	if (r->uid == 0)
+		skip[n++] = "run";
 	*what = "copy of the root directory";
-	if (room_mirror(root, "/", r->private_tmp ? skip_tmp : skip) == -1 ||
-	    room_path(path, root, "/home") == -1 || mkdir(path, 0755) == -1 ||
-	    room_mirror(root, "/home", skip_home) == -1)
+	if (room_mirror(root, "/", skip) == -1 || room_places(root) == -1 ||
+	    room_mirror(root, "/home", skip_home) == -1 ||
+	    (r->uid == 0 && room_run(root) == -1))
 		return (-1);
 	*what = "program";
 	if (room_tool(r, root) == -1)
+		return (-1);
+	/* All of it: the user's own files too, and the program itself. */
+	*what = "read-only copy of the root directory";
+	if (r->uid == 0 && mount_setattr(AT_FDCWD, root, AT_RECURSIVE, &ro,
+	    sizeof(ro)) == -1)
 		return (-1);
 	*what = "session's directories";
 	if (room_bind(r, root, "/workspace", ROOM_WORKSPACE) == -1 ||
@@ -204,18 +239,61 @@ room_build(const struct room *r, const char *root, const char **what)
 	    ROOM_TMP) == -1)
 		return (-1);
 	*what = "/proc";
-	if (room_path(path, root, "/proc") == -1 || mkdir(path, 0555) == -1 ||
-	    mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-	    NULL) == -1)
+	if (room_path(path, root, "/proc") == -1)
 		return (-1);
+	return (mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+	    NULL));
+}
+
+/* What is not there, or not to be reached, needs none. */
+static int
+room_cover(const char *type, const char *path, const char *options)
+{
+	unsigned long	 flags = MS_NOSUID;
+
+	if (strcmp(type, "devpts") != 0)
+		flags |= MS_NODEV;
+	if (mount(type, path, type, flags, options) == 0)
+		return (0);
+	return (errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 :
+	    -1);
+}
+
+/* In the new root, so that a link means what it means to the session. */
+static int
+room_covers(const struct room *r, const char **what)
+{
+	/* Who may use these is as good as root: by a group, perhaps. */
+	static const char *const	 daemons[] = {
+		"/var/lib/incus", "/var/lib/lxd", "/var/snap/lxd"
+	};
+	static const char		 nothing[] = "mode=0700,size=4k";
+	size_t				 i;
+
 	*what = "cover over other sessions";
 	for (i = 0; r->hide[i] != NULL; i++)
-		if (room_cover(root, r->hide[i]) == -1)
+		if (room_cover("tmpfs", r->hide[i], nothing) == -1)
 			return (-1);
-	/* Memory shared by name would be a way between sessions. */
-	if (room_path(path, root, "/dev/shm") == 0)
-		mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV,
-		    "mode=1777");
+	*what = "cover over daemons";
+	for (i = 0; r->uid == 0 && i < sizeof(daemons) / sizeof(daemons[0]);
+	    i++)
+		if (room_cover("tmpfs", daemons[i], nothing) == -1)
+			return (-1);
+	/*
+	 * Memory and queues shared by name would be a way between sessions, a
+	 * terminal of the user's one to what he types.
+	 */
+	*what = "private /dev";
+	if (room_cover("tmpfs", "/dev/shm", "mode=1777") == -1 ||
+	    (room_cover("mqueue", "/dev/mqueue", NULL) == -1 &&
+	    room_cover("tmpfs", "/dev/mqueue", nothing) == -1) ||
+	    (room_cover("devpts", "/dev/pts", "mode=620,ptmxmode=666") == -1 &&
+	    room_cover("tmpfs", "/dev/pts", nothing) == -1))
+		return (-1);
+	*what = "private /var/tmp";
+	if (r->private_var_tmp && mount(r->private_tmp ? "/tmp" : ROOM_TMP,
+	    "/var/tmp", NULL, MS_BIND, NULL) == -1 && errno != ENOENT)
+		return (-1);
 	return (0);
 }
 
@@ -237,9 +315,12 @@ room_enter(const struct room *r, const char **what)
 		return (-1);
 	*what = "new root";
 	if (chdir(root) == -1 || syscall(SYS_pivot_root, ".", ".") == -1 ||
-	    umount2(".", MNT_DETACH) == -1 || chdir(ROOM_WORKSPACE) == -1)
+	    umount2(".", MNT_DETACH) == -1)
 		return (-1);
-	return (0);
+	if (room_covers(r, what) == -1)
+		return (-1);
+	*what = "workspace";
+	return (chdir(ROOM_WORKSPACE));
 }
 
 int

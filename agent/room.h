@@ -12,6 +12,8 @@
 #define HOLDER_KEY	5	/* the program's end of a pipe with its key */
 #define HOLDER_KEY_S	"5"
 
+#define ROOM_HIDE_MAX	8
+
 #define ROOM_WORKSPACE	"/workspace"
 #define ROOM_HOME	"/home/agent"
 #define ROOM_TMP	"/.marionette/tmp"	/* where /tmp is everybody's */
@@ -25,18 +27,19 @@ struct hold_msg {
 };
 
 /* Modes, a letter in SPEC_MODE. */
-#define ROOM_NAMESPACE	'n'	/* user (without root), mount, process */
+#define ROOM_NAMESPACE	'n'	/* user (without root), mount, process, ipc */
 #define ROOM_UID	'u'
 #define ROOM_NONE	'-'
 
 /* What it takes to build the room; lives in the holder. */
 struct room {
 	const char	*dir;		/* the session's */
-	const char	*hide[4];	/* covered, NULL ends */
+	const char	*hide[ROOM_HIDE_MAX + 1]; /* covered, NULL ends */
 	const char	*tool;		/* the program's path, or NULL */
 	const char	*key;		/* for HOLDER_KEY, or NULL */
-	uid_t		 uid;		/* 0 = stay */
+	uid_t		 uid;		/* 0 = stay: the agent's, read-only */
 	int		 private_tmp;
+	int		 private_var_tmp;
 	char		 mode;
 };
 
@@ -46,8 +49,8 @@ void	 holder_main(void) __attribute__((noreturn));
 int	 room_unshare(const struct room *, const char **what);
 int	 room_enter(const struct room *, const char **what);
 int	 room_drop(const struct room *, const char **what);
-/* probe.c: what this machine allows; a directory to try it in */
-char	 room_probe(const char *dir);
+/* probe.c: what this machine allows; a directory to try it in, as for uid */
+char	 room_probe(const char *dir, uid_t);
 char	 room_mode(void);
 
 #endif

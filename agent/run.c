@@ -265,20 +265,40 @@ run_environment(struct run *r, struct spec *spec, const char *home)
 
 /* What a run needs may live below /tmp; then it cannot be a private one. */
 static int
-run_private_tmp(const struct run *r)
+run_private(const struct run *r, const char *tmp)
 {
 	char	*real;
+	size_t	 n = strlen(tmp);
 	int	 yes;
 
-	if (env->mcp_config != NULL &&
-	    strncmp(env->mcp_config, "/tmp/", 5) == 0)
+	if (env->mcp_config != NULL && strncmp(env->mcp_config, tmp, n) == 0)
 		return (0);
 	if ((real = realpath(r->program->path, NULL)) == NULL)
 		return (1);
-	yes = strncmp(real, "/tmp/", 5) != 0 &&
-	    strncmp(r->program->path, "/tmp/", 5) != 0;
+	yes = strncmp(real, tmp, n) != 0 &&
+	    strncmp(r->program->path, tmp, n) != 0;
 	free(real);
 	return (yes);
+}
+
+/* Others' sessions; and where programs of our user listen for him alone. */
+static void
+run_hide(const struct run *r, struct spec *spec)
+{
+	static const char *const	 sub[] = { ".ssh", ".gnupg", ".docker" };
+	const char			*home = getenv("HOME");
+	char				*dir;
+	size_t				 i;
+
+	spec_put(spec, SPEC_HIDE, env->ws_root);
+	spec_put(spec, SPEC_HIDE, env->state_dir);
+	if (r->session->uid != 0 || home == NULL || home[0] != '/')
+		return;
+	for (i = 0; i < sizeof(sub) / sizeof(sub[0]); i++) {
+		dir = xasprintf("%s/%s", home, sub[i]);
+		spec_put(spec, SPEC_HIDE, dir);
+		free(dir);
+	}
 }
 
 static int
@@ -286,20 +306,21 @@ run_spec(struct run *r, struct spec *spec)
 {
 	char	 mode[2] = { room_mode(), '\0' }, uid[16];
 	char	*home, *tmp;
-	int	 rv;
+	int	 private_tmp = run_private(r, "/tmp/"), rv;
 
 	spec_put(spec, SPEC_PATH, r->program->path);
 	spec_put(spec, SPEC_DIR, r->session->dir);
-	spec_put(spec, SPEC_HIDE, env->ws_root);
-	spec_put(spec, SPEC_HIDE, env->state_dir);
+	run_hide(r, spec);
 	snprintf(uid, sizeof(uid), "%u", (unsigned)r->session->uid);
 	spec_put(spec, SPEC_UID, uid);
 	spec_put(spec, SPEC_MODE, mode);
 	if (mode[0] == ROOM_NAMESPACE) {
 		home = xstrdup(ROOM_HOME);
-		if (run_private_tmp(r))
+		if (private_tmp)
 			spec_put(spec, SPEC_TMP, "");
-		tmp = xstrdup(run_private_tmp(r) ? "/tmp" : ROOM_TMP);
+		if (run_private(r, "/var/tmp/"))
+			spec_put(spec, SPEC_VAR_TMP, "");
+		tmp = xstrdup(private_tmp ? "/tmp" : ROOM_TMP);
 	} else {
 		home = xasprintf("%s/home", r->session->dir);
 		tmp = xasprintf("%s/tmp", r->session->dir);

@@ -11,8 +11,8 @@
 
 enum spec_field {
 	SPEC_ARG = 'a', SPEC_ENV = 'e', SPEC_PATH = 'p', SPEC_DIR = 'd',
-	SPEC_HIDE = 'x', SPEC_KEY = 'k', SPEC_UID = 'u', SPEC_MODE = 'm', SPEC_TMP = 't',
-	SPEC_END = '.'
+	SPEC_HIDE = 'x', SPEC_KEY = 'k', SPEC_UID = 'u', SPEC_MODE = 'm',
+	SPEC_TMP = 't', SPEC_VAR_TMP = 'v', SPEC_END = '.'
 };
 
 struct spec {

@@ -293,18 +293,20 @@ test("timeout; a slash; the key is nowhere", async (t) => {
 
 test("a hostile workspace runs nothing unasked", async (t) => {
 	const s = await claude(t);
-	const loot = path.join(s.dir, "loot");
+	const loot = s.work("sess_a", "loot");
 	const at = { work: s.work("sess_a"), home: `${s.root}/sess_a/home`,
-	    dir: s.dir };
+	    dir: s.dir, cwd: "/workspace" };
 
 	fs.mkdirSync(loot, { mode: 0o777 });
 	fs.chmodSync(loot, 0o777);
-	lay_traps(at, loot);
+	lay_traps(at, "/workspace/loot");
 	const { asked, done } = await s.task("run_1", "[[bash:ls]] " +
 	    "[[write:a.txt:x]]", () => false);
-	assert.equal(done.status, "completed");
+	assert.equal(done.status, "completed", done.error);
 	assert.deepEqual(asked.map((q) => q.tool), ["Bash", "Write"]);
 	assert.deepEqual(fs.readdirSync(loot), []);
+	await s.task("run_2", "[[bash:touch /workspace/loot/asked]]");
+	assert.deepEqual(fs.readdirSync(loot), ["asked"]);
 });
 
 test("the tools of a configured MCP server ask like all others", async (t) => {

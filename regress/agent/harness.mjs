@@ -20,7 +20,8 @@ export function program(dir, name, text) {
 	return at;
 }
 
-// o: server (options), agents [kind=path], args, env, enrol (false: not yet).
+// o: server (options), agents [kind=path], args, env, enrol (false: not yet),
+// uid (the agent's; else ours).
 export async function scene(t, o = {}) {
 	const dir = temp_dir(t, "mn-agent-");
 	const server = new Server(dir, o.server);
@@ -28,11 +29,15 @@ export async function scene(t, o = {}) {
 	const root = path.join(dir, "sessions");
 
 	fs.chmodSync(dir, 0o755);	// Sessions have users of their own.
+	if (o.uid)
+		fs.chownSync(dir, o.uid, o.uid);
 	await server.start();
 	t.after(() => server.stop());
 	const s = { dir, server, state, root, agent: null };
 
-	s.args = (more = []) => [AGENT, "-v", "--server", server.address,
+	s.args = (more = []) => [...(o.uid ? ["setpriv", `--reuid=${o.uid}`,
+	    `--regid=${o.uid}`, "--clear-groups"] : []),
+	    AGENT, "-v", "--server", server.address,
 	    "--state", state, "--workspace-root", root, "--name", "test",
 	    ...(o.server?.plaintext ? ["--insecure"] : []),
 	    ...(o.agents ?? [`demo=${DEMO}`]).flatMap((a) => ["--agent", a]),
