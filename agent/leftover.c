@@ -1,6 +1,6 @@
 /*
  * leftover.c - kills what a dead agent's run left: its holder (if the pid is
- * still that process), then every process that has the run's id in its
+ * still that process), then every process that has its mark in the
  * environment, and, as root, every process of the session's own user.  A run
  * whose processes cannot be killed is said so and not waited for.
  */
@@ -117,11 +117,17 @@ leftover_alive(pid_t pid, uint64_t start)
 	    state != 'Z' && state != 'X');
 }
 
+char *
+leftover_mark(pid_t pid, uint64_t start)
+{
+	return (xasprintf("%d.%llu", (int)pid, (unsigned long long)start));
+}
+
 void
 leftover_kill(pid_t pid, uint64_t start, uid_t uid, const char *run_id)
 {
 	uint64_t	 begin = now_mono();
-	char		*mark;
+	char		*mark, *var;
 
 	/* SIGTERM first: a holder without a namespace then kills its own. */
 	if (leftover_alive(pid, start))
@@ -131,8 +137,9 @@ leftover_kill(pid_t pid, uint64_t start, uid_t uid, const char *run_id)
 		leftover_sleep();
 	if (leftover_alive(pid, start))
 		kill(pid, SIGKILL);
-	mark = xasprintf("%s=%s", LEFTOVER_VAR, run_id);
-	while (leftover_sweep(uid, mark) > 0 || leftover_alive(pid, start)) {
+	mark = leftover_mark(pid, start);
+	var = xasprintf("%s=%s", LEFTOVER_VAR, mark);
+	while (leftover_sweep(uid, var) > 0 || leftover_alive(pid, start)) {
 		if (now_mono() - begin > LEFTOVER_MS) {
 			log_warnx("run %s: something it started cannot be "
 			    "killed", run_id);
@@ -140,5 +147,6 @@ leftover_kill(pid_t pid, uint64_t start, uid_t uid, const char *run_id)
 		}
 		leftover_sleep();
 	}
+	free(var);
 	free(mark);
 }

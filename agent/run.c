@@ -242,10 +242,20 @@ run_new(const Marionette__V1__ExecuteTask *t, struct session *s)
 	    s->agent);
 }
 
+/* A session cannot have them otherwise. */
+static int
+run_owns(const char *name)
+{
+	return (strcmp(name, "HOME") == 0 || strcmp(name, "PATH") == 0 ||
+	    strcmp(name, LEFTOVER_VAR) == 0 ||
+	    strcmp(name, "MARIONETTE_RUN_ID") == 0);
+}
+
 static void
 run_environment(struct run *r, struct spec *spec, const char *home)
 {
 	const char	*name, *path = getenv("PATH");
+	char		*mark = leftover_mark(r->rec->pid, r->rec->pid_start);
 	json_t		*value;
 
 	spec_env(spec, "PATH", path != NULL ? path : SYSTEM_PATH);
@@ -253,14 +263,15 @@ run_environment(struct run *r, struct spec *spec, const char *home)
 	spec_env(spec, "TERM", "dumb");
 	spec_env(spec, "LANG", "C.UTF-8");
 	spec_env(spec, "SHELL", "/bin/sh");
-	spec_env(spec, LEFTOVER_VAR, run_id(r));
+	spec_env(spec, LEFTOVER_VAR, mark);
+	spec_env(spec, "MARIONETTE_RUN_ID", run_id(r));
 	spec_env(spec, "MARIONETTE_SESSION_ID", r->session->id);
 	spec_env(spec, "MARIONETTE_TASK_ID", r->task_id);
 	json_object_foreach(r->session->vars, name, value)
-		if (strcmp(name, "HOME") != 0 && strcmp(name, LEFTOVER_VAR) !=
-		    0 && strcmp(name, "PATH") != 0 && strchr(name, '=') ==
-		    NULL && json_string_value(value) != NULL)
+		if (!run_owns(name) && strchr(name, '=') == NULL &&
+		    json_string_value(value) != NULL)
 			spec_env(spec, name, json_string_value(value));
+	free(mark);
 }
 
 /* What a run needs may live below /tmp; then it cannot be a private one. */

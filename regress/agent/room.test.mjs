@@ -135,3 +135,24 @@ test("of a plain user's daemons none can be reached", async (t) => {
 	    "cat /run/systemd/resolve/stub-resolv.conf\n"), ["names"]);
 	assert.deepEqual(s.server.errors, []);
 });
+
+// The same name, given by two servers that know nothing of each other.
+test("what is left of a run is killed, and not another agent's of the same name",
+    async (t) => {
+	const [s, other] = [await room(t, PLAIN), await room(t, PLAIN)];
+
+	for (const x of [s, other]) {
+		await x.attach("sess_a");
+		fs.writeFileSync(x.work("sess_a", "do"), "echo x >began\n" +
+		    "until [ -e go ]; do sleep 0.1; done\n");
+		x.server.execute("run_1", "sess_a", "x");
+		await x.file("sess_a", "began");
+	}
+	const at = `/proc/${other.agent.pid}/task/${other.agent.pid}/children`;
+	process.kill(Number(fs.readFileSync(at, "utf8")), "SIGKILL");
+	const dead = await other.server.message_of("run_completed", "run_1");
+	assert.match(dead.error, /signal 9/);
+	fs.writeFileSync(s.work("sess_a", "go"), "");
+	const done = await s.server.message_of("run_completed", "run_1");
+	assert.equal(done.status, "completed", done.error);
+});
