@@ -151,6 +151,9 @@ io_ctl(int fd, short what, void *arg)
 
 	(void)what;
 	n = recv(fd, &m, sizeof(m), MSG_DONTWAIT);
+	/* It ended with something of ours unread: its last word is behind. */
+	if (n == -1 && errno == ECONNRESET)
+		n = recv(fd, &m, sizeof(m), MSG_DONTWAIT);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {

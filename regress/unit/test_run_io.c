@@ -3,6 +3,7 @@
  * The end of a run whose pipes stay open: what is in them is read before they
  * are closed, and waits there as long as the spool has no room.  What a program
  * is told waits for the journal.  What it says waits for room in the outbox.
+ * is told waits for the journal.  How it ended is heard from its holder.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -18,6 +19,7 @@
 #include <event2/event.h>
 
 #include "leftover.h"
+#include "room.h"
 #include "run.h"
 #include "util.h"
 
@@ -285,6 +287,39 @@ test_letters(void **state)
 	close(in[0]);
 }
 
+/* A holder that was told something more when it had already said the end. */
+static void
+test_last_word(void **state)
+{
+	struct record	 rec = { .pid = fork() };
+	struct run	 r = { .fd_spec = -1, .fd_in = -1, .rec = &rec };
+	struct hold_msg	 m = { .type = 'X', .value = 3 << 8 };
+	int		 out[2], err[2], ctl[2];
+
+	(void)state;
+	if (rec.pid == 0)
+		for (;;)
+			pause();
+	assert_int_not_equal(rec.pid, -1);
+	assert_int_equal(pipe2(out, O_NONBLOCK), 0);
+	assert_int_equal(pipe2(err, O_NONBLOCK), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ctl), 0);
+	r.out.fd = out[0];
+	r.err.fd = err[0];
+	r.fd_ctl = ctl[0];
+	run_read(&r);
+	assert_int_equal(write(ctl[1], &m, sizeof(m)), sizeof(m));
+	run_ctl(&r, 'T');
+	close(ctl[1]);
+	turn();
+	turn();
+	assert_int_equal(r.exited, 1);
+	assert_int_equal(r.wait_status, 3 << 8);
+	run_io_free(&r);
+	close(out[1]);
+	close(err[1]);
+}
+
 int
 main(void)
 {
@@ -293,6 +328,7 @@ main(void)
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_letters),
+		cmocka_unit_test(test_last_word),
 	};
 
 	if ((env->base = event_base_new()) == NULL)
