@@ -360,14 +360,19 @@ beat(void)
 static void
 runner_look(struct runner *r, uint64_t now)
 {
-	int	 silent;
+	uint64_t	 quiet = now - r->heard;
+	int		 silent;
 
 	if (r->state_dirty)
 		runner_save(r);
-	silent = now - r->heard > MISSED * 1000ULL * settings.heartbeat;
+	silent = quiet > MISSED * 1000ULL * settings.heartbeat;
 	if (r->stream != NULL) {
-		/* Credit that we hold back also holds back its heartbeats. */
-		if (silent && r->owed == 0)
+		/*
+		 * Credit that we hold back also holds back its heartbeats, and
+		 * its line may be dead meanwhile.
+		 */
+		if (silent && (r->owed == 0 ||
+		    quiet > 1000ULL * settings.lost_after))
 			stream_end(r->stream, GRPC_DEADLINE_EXCEEDED,
 			    "three heartbeats are missing");
 		return;

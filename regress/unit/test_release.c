@@ -503,6 +503,52 @@ test_late_key(void **state)
 	has_left();
 }
 
+/* As much as it may say while the end of its run waits for the log. */
+static void
+says_much(uint64_t number)
+{
+	static char			 text[900 * 1024 + 1];
+	Marionette__V1__RunnerMessage	 m;
+	Marionette__V1__PermissionRequest q;
+	char				 id[] = "run_00000000000000000000000005";
+	unsigned int			 i;
+
+	memset(text, 'x', sizeof(text) - 1);
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__permission_request__init(&q);
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_REQUEST;
+	m.permission_request = &q;
+	q.run_id = id;
+	q.attempt = 1;
+	q.input_json = text;
+	for (i = 0; i < 5; i++)
+		say(&m, number + i);
+}
+
+/* Its credit is held back, and so would be what shows that its line is dead. */
+static void
+test_dead_line(void **state)
+{
+	struct runner	*r = runner_find(it->runner);
+	unsigned int	 i;
+
+	(void)state;
+	at_work();
+	comes(4, "completed");
+	completed(4);
+	says_much(5);
+	released();
+	stays();
+	stays();
+	assert_non_null(r->stream);
+	time_passes(1000ULL * settings.lost_after);
+	peers_janitor();
+	assert_null(r->stream);
+	for (i = 0; i < settings.lost_after; i++)
+		peers_janitor();
+	has_left();
+}
+
 int
 main(void)
 {
@@ -517,6 +563,7 @@ main(void)
 		cmocka_unit_test(test_away_canceled),
 		cmocka_unit_test(test_away_lost),
 		cmocka_unit_test(test_late_key),
+		cmocka_unit_test(test_dead_line),
 	};
 
 	far_init(PROC_RUNNERD);
