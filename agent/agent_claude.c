@@ -3,7 +3,8 @@
  * no settings but ours, every tool call stopped by the PreToolUse callback,
  * which answers "ask", so that the program must come with can_use_tool, which
  * a person answers.  The prompt is sent only after the callback was accepted.
- * An unknown frame is a log line, an unknown request is refused.
+ * A call that is shown as done and was not approved ends the run.  An unknown
+ * frame is a log line, an unknown request is refused.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +30,10 @@
 struct claude {
 	struct conversation	 conversation;
 	struct held		 held;
+	struct gate		 gate;
 	int			 gated;	/* the callback was accepted */
 	int			 done;	/* a result came */
+	int			 breached; /* a call was not approved */
 };
 
 static void
@@ -75,6 +78,7 @@ claude_start(struct run *r, struct spec *spec)
 	size_t				 i;
 
 	r->kd = c = xcalloc(1, sizeof(*c));
+	gate_init(&c->gate);
 	conversation = &c->conversation;
 	if (conversation_open(r, &c->conversation) == -1) {
 		r->error = xstrdup("The runner cannot store the name of the "
@@ -149,6 +153,7 @@ static void
 claude_ask(struct run *r, const char *id, json_t *req)
 {
 	const char	*tool = claude_str(req, "tool_name"), *kind = "tool";
+	struct claude	*c = r->kd;
 	json_t		*input = json_object_get(req, "input");
 	char		*action;
 
@@ -160,6 +165,7 @@ claude_ask(struct run *r, const char *id, json_t *req)
 		kind = "question";
 	else if (strcmp(tool, "ExitPlanMode") == 0)
 		kind = "plan";
+	gate_asked(&c->gate, id, claude_str(req, "tool_use_id"));
 	action = claude_action(tool, input);
 	ask_new(r, id, kind, tool, input, action);
 	free(action);
@@ -246,11 +252,49 @@ claude_result(struct run *r, json_t *j)
 	run_expect_end(r);
 }
 
+/* A person was to decide this and was not asked: whatever it says, it failed. */
+static void
+claude_breach(struct run *r, const char *id)
+{
+	struct claude	*c = r->kd;
+
+	c->breached = 1;
+	r->succeeded = 0;
+	r->failed = 1;
+	free(r->error);
+	free(r->error_code);
+	r->error = xasprintf("Claude Code did what nobody had approved, and was "
+	    "stopped: its gate is broken (call %s).", id);
+	r->error_code = xstrdup("gate_breached");
+	run_ctl(r, 'K');
+}
+
+static void
+claude_act(struct run *r, json_t *j)
+{
+	struct claude	*c = r->kd;
+	const char	*type = claude_str(j, "type"), *id;
+
+	if (!c->breached && (id = gate_breach(&c->gate, j)) != NULL)
+		claude_breach(r, id);
+	if (c->breached)
+		return;		/* Nothing of it is believed any more. */
+	id = claude_str(j, "request_id");
+	if (strcmp(type, "control_request") == 0)
+		claude_request(r, j);
+	else if (strcmp(type, "control_cancel_request") == 0) {
+		gate_answered(&c->gate, id, 0);
+		ask_withdrawn(r, id);
+	} else if (strcmp(type, "control_response") == 0)
+		claude_response(r, j);
+	else if (strcmp(type, "result") == 0)
+		claude_result(r, j);
+}
+
 static void
 claude_line(struct run *r, const char *line, size_t len)
 {
 	struct logged	 how = { "stdout", "info", "text", NULL };
-	const char	*type;
 	json_t		*j = NULL;
 	char		*text = NULL;
 	struct claude	*c = r->kd;
@@ -268,15 +312,7 @@ claude_line(struct run *r, const char *line, size_t len)
 	how.text = text;
 	run_log(r, &how, line, len);
 	free(text);
-	type = claude_str(j, "type");
-	if (strcmp(type, "control_request") == 0)
-		claude_request(r, j);
-	else if (strcmp(type, "control_cancel_request") == 0)
-		ask_withdrawn(r, claude_str(j, "request_id"));
-	else if (strcmp(type, "control_response") == 0)
-		claude_response(r, j);
-	else if (strcmp(type, "result") == 0)
-		claude_result(r, j);
+	claude_act(r, j);
 	json_decref(j);
 }
 
@@ -284,8 +320,10 @@ static void
 claude_answer(struct run *r, struct ask *a, int approved, const char *reason,
     json_t *input, json_t *answers)
 {
-	json_t	*updated, *say;
+	struct claude	*c = r->kd;
+	json_t		*updated, *say;
 
+	gate_answered(&c->gate, a->program_id, approved);
 	if (!approved) {
 		claude_reply(r, a->program_id, json_pack("{s:s, s:s}",
 		    "behavior", "deny", "message", reason[0] != '\0' ? reason :
@@ -329,8 +367,10 @@ claude_release(struct run *r)
 {
 	struct claude	*c = r->kd;
 
-	if (c != NULL)
+	if (c != NULL) {
 		claude_delta_free(&c->held);
+		gate_free(&c->gate);
+	}
 	free(c);
 	r->kd = NULL;
 }

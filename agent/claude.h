@@ -4,6 +4,8 @@
 #ifndef AGENT_CLAUDE_H
 #define AGENT_CLAUDE_H
 
+#include <sys/queue.h>
+
 #include <stdint.h>
 
 #include <jansson.h>
@@ -24,6 +26,13 @@ struct held {
 	const char	*member;
 };
 
+/* Calls that were asked about: claude_gate.c. */
+struct call;
+struct gate {
+	TAILQ_HEAD(, call)	 calls;
+	size_t			 n;
+};
+
 /* A member that is a string, or "". */
 const char	*claude_str(json_t *, const char *);
 uint64_t	 claude_count(json_t *, const char *);
@@ -40,5 +49,16 @@ int		 claude_delta(struct run *, struct held *, json_t *frame,
 /* What is held was no key after all. */
 void		 claude_delta_flush(struct run *, struct held *);
 void		 claude_delta_free(struct held *);
+
+void		 gate_init(struct gate *);
+void		 gate_free(struct gate *);
+/* It asked, with this request, whether it may do this call. */
+void		 gate_asked(struct gate *, const char *request_id,
+		    const char *id);
+/* Denied, too, when it takes its question back. */
+void		 gate_answered(struct gate *, const char *request_id,
+		    int approved);
+/* The call, lent, that was done and not approved; or NULL. */
+const char	*gate_breach(const struct gate *, json_t *frame);
 
 #endif

@@ -124,6 +124,14 @@ run_close_in(struct run *r)
 	(void)r;
 }
 
+/* Killed: it has failed, and says why. */
+void
+run_ctl(struct run *r, char type)
+{
+	CLAIM(type == 'K' && r->failed && !r->succeeded);
+	CLAIM(r->error != NULL && r->error_code != NULL);
+}
+
 void
 run_expect_end(struct run *r)
 {

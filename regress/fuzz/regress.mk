@@ -59,7 +59,8 @@ FUZZ_AGENT = $(patsubst %,$(O)/obj/agent/%.o,ask keys linebuf run_log utf8 \
 	    util) $(O)/obj/regress/fuzz/agent_world.o \
 	    $(O)/obj/runnerd/wire.o $(GEN)/runner.pb-c.o
 FUZZ_claude = $(FUZZ_AGENT) \
-	    $(patsubst %,$(O)/obj/agent/%.o,agent_claude claude_delta claude_text)
+	    $(patsubst %,$(O)/obj/agent/%.o,agent_claude claude_delta claude_gate \
+	    claude_text)
 FUZZ_custom = $(FUZZ_AGENT) $(O)/obj/agent/agent_custom.o
 FUZZ_LIBS_claude = -lprotobuf-c -ljansson
 FUZZ_LIBS_custom = -lprotobuf-c -ljansson
