@@ -221,8 +221,7 @@ ask_json(const char *s)
 
 /*
  * The program that asked does not wait for it any more: the answer is for the
- * next attempt.  After a cancellation there is none, and an answer that was
- * kept would be taken for that to a question of another task.
+ * next attempt.  After a cancellation there is none, and nobody to keep it for.
  */
 static int
 ask_is_over(const struct run *r, const struct ask *a)

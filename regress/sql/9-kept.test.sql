@@ -88,3 +88,22 @@ SELECT pg_temp.gone('6', 'RUN_END of who withdrew what was answered');
 SELECT pg_temp.ends('7', 1, 'failed', 'failed') \g /dev/null
 SELECT mn.permission_cancel('k', 'run_k7.1', 'q') \g /dev/null
 SELECT pg_temp.gone('7', 'PERMISSION_CANCEL behind the end');
+
+-- ---- another question under an id that was used ----------------------------------
+INSERT INTO mn_data.session (id, tenant_id, workspace_id, agent, is_byok,
+    network_policy, allowed_hosts, lifecycle_mode, spec, labels, annotations,
+    status, runner_id, epoch)
+VALUES ('sess_k8', 'k', 'ws_k8', 'x', false, 'open', '[]', 'persistent', '{}',
+    '{}', '{}', 'active', 'rnr_k8', 1);
+SELECT pg_temp.task('8') \g /dev/null
+SELECT pg_temp.asks('8', 1) \g /dev/null
+SELECT pg_temp.approve('8') \g /dev/null
+SELECT pg_temp.ok(pg_temp.asks('8', 1) = 'approved',
+    'PERMISSION_PUT again: the request as it was answered');
+SELECT pg_temp.ok(permission = '' AND code = 'invalid_state',
+    'PERMISSION_PUT of another input under its id: that answer is none for it')
+    FROM mn.permission_put('k', 'perm_k8.x', 'run_k8.1', 1, 'q', 'tool', 'Bash',
+    'Bash: make', '{"c":"make install"}', 'high', '', 1);
+SELECT pg_temp.ok(permission = '' AND code = 'invalid_state', 'nor for another '
+    'tool') FROM mn.permission_put('k', 'perm_k8.x', 'run_k8.1', 1, 'q', 'tool',
+    'Write', 'Write: make', '{"c":"make"}', 'medium', '', 1);

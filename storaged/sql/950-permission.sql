@@ -99,8 +99,13 @@ DECLARE
 BEGIN
 	SELECT * INTO p FROM permission WHERE run_id = p_run
 	    AND request = p_request AND tenant_id = p_tenant;
-	IF FOUND THEN
+	IF FOUND AND p.tool = p_tool AND p.input = p_input THEN
 		RETURN QUERY SELECT (mn.permission_row(p, '', '')).*;
+		RETURN;
+	ELSIF FOUND THEN
+		-- What was said of the other is no answer to this.
+		RETURN QUERY SELECT * FROM mn.permission_none('invalid_state',
+		    'the run has asked something else as ' || p_request);
 		RETURN;
 	END IF;
 	SELECT * INTO r FROM run WHERE id = p_run AND tenant_id = p_tenant
