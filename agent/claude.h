@@ -5,6 +5,7 @@
 #define AGENT_CLAUDE_H
 
 #include <sys/queue.h>
+#include <sys/tree.h>
 
 #include <stdint.h>
 
@@ -29,8 +30,8 @@ struct held {
 /* Calls that were asked about: claude_gate.c. */
 struct call;
 struct gate {
-	TAILQ_HEAD(, call)	 calls;
-	size_t			 n;
+	TAILQ_HEAD(, call)	 asked;		/* and not answered */
+	RB_HEAD(calls, call)	 approved;
 };
 
 /* A member that is a string, or "". */
@@ -59,6 +60,6 @@ void		 gate_asked(struct gate *, const char *request_id,
 void		 gate_answered(struct gate *, const char *request_id,
 		    int approved);
 /* The call, lent, that was done and not approved; or NULL. */
-const char	*gate_breach(const struct gate *, json_t *frame);
+const char	*gate_breach(struct gate *, json_t *frame);
 
 #endif

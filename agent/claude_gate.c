@@ -10,21 +10,28 @@
 #include "claude.h"
 #include "util.h"
 
-#define CALLS_MAX	1024	/* far more than it has going on at once */
 #define ID_MAX		128
 
-/* From its question until it is denied, or the oldest of too many. */
+/* From its question until it is denied, or the run ends; ask.c bounds both. */
 struct call {
-	TAILQ_ENTRY(call)	 entry;
-	char			*request_id;	/* NULL: approved */
+	TAILQ_ENTRY(call)	 entry;		/* while it is asked about */
+	RB_ENTRY(call)		 by_id;		/* once it is approved */
+	char			*request_id;
 	char			*id;
 };
 
-static void
-call_free(struct gate *g, struct call *c)
+static int
+call_cmp(struct call *a, struct call *b)
 {
-	TAILQ_REMOVE(&g->calls, c, entry);
-	g->n--;
+	return (strcmp(a->id, b->id));
+}
+
+RB_PROTOTYPE(calls, call, by_id, call_cmp)
+RB_GENERATE(calls, call, by_id, call_cmp)
+
+static void
+call_free(struct call *c)
+{
 	free(c->request_id);
 	free(c->id);
 	free(c);
@@ -33,15 +40,23 @@ call_free(struct gate *g, struct call *c)
 void
 gate_init(struct gate *g)
 {
-	TAILQ_INIT(&g->calls);
-	g->n = 0;
+	TAILQ_INIT(&g->asked);
+	RB_INIT(&g->approved);
 }
 
 void
 gate_free(struct gate *g)
 {
-	while (!TAILQ_EMPTY(&g->calls))
-		call_free(g, TAILQ_FIRST(&g->calls));
+	struct call	*c;
+
+	while ((c = TAILQ_FIRST(&g->asked)) != NULL) {
+		TAILQ_REMOVE(&g->asked, c, entry);
+		call_free(c);
+	}
+	while ((c = RB_ROOT(&g->approved)) != NULL) {
+		RB_REMOVE(calls, &g->approved, c);
+		call_free(c);
+	}
 }
 
 void
@@ -51,13 +66,10 @@ gate_asked(struct gate *g, const char *request_id, const char *id)
 
 	if (strlen(id) > ID_MAX)
 		return;		/* Never approved, then. */
-	if (g->n == CALLS_MAX)
-		call_free(g, TAILQ_FIRST(&g->calls));
 	c = xcalloc(1, sizeof(*c));
 	c->request_id = xstrdup(request_id);
 	c->id = xstrdup(id);
-	TAILQ_INSERT_TAIL(&g->calls, c, entry);
-	g->n++;
+	TAILQ_INSERT_TAIL(&g->asked, c, entry);
 }
 
 void
@@ -65,40 +77,32 @@ gate_answered(struct gate *g, const char *request_id, int approved)
 {
 	struct call	*c;
 
-	TAILQ_FOREACH(c, &g->calls, entry)
-		if (c->request_id != NULL &&
-		    strcmp(c->request_id, request_id) == 0)
+	TAILQ_FOREACH(c, &g->asked, entry)
+		if (strcmp(c->request_id, request_id) == 0)
 			break;
 	if (c == NULL)
 		return;
-	free(c->request_id);
-	c->request_id = NULL;
-	if (!approved)
-		call_free(g, c);
-}
-
-static int
-gate_approved(const struct gate *g, const char *id)
-{
-	struct call	*c;
-
-	TAILQ_FOREACH(c, &g->calls, entry)
-		if (c->request_id == NULL && strcmp(c->id, id) == 0)
-			return (1);
-	return (0);
+	TAILQ_REMOVE(&g->asked, c, entry);
+	if (!approved || RB_INSERT(calls, &g->approved, c) != NULL)
+		call_free(c);
 }
 
 const char *
-gate_breach(const struct gate *g, json_t *frame)
+gate_breach(struct gate *g, json_t *frame)
 {
-	json_t	*content, *b;
-	size_t	 i;
+	union { const char *c; char *v; } u;
+	struct call	 key;
+	json_t		*content, *b;
+	size_t		 i;
 
 	content = json_object_get(json_object_get(frame, "message"), "content");
-	json_array_foreach(content, i, b)
+	json_array_foreach(content, i, b) {
+		u.c = claude_str(b, "tool_use_id");
+		key.id = u.v;
 		if (strcmp(claude_str(b, "type"), "tool_result") == 0 &&
 		    !json_is_true(json_object_get(b, "is_error")) &&
-		    !gate_approved(g, claude_str(b, "tool_use_id")))
-			return (claude_str(b, "tool_use_id"));
+		    RB_FIND(calls, &g->approved, &key) == NULL)
+			return (u.c);
+	}
 	return (NULL);
 }

@@ -470,6 +470,8 @@ runs_owe_end(const struct runner *r, const struct session *s, int away)
 
 	if (!known)
 		return (1);
+	if (!away && TAILQ_EMPTY(&r->facts))
+		return (0);
 	RB_FOREACH(run, runs, &runs)
 		if (run->epoch == s->epoch &&
 		    strcmp(run->session, s->id) == 0 &&

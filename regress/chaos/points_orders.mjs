@@ -97,12 +97,14 @@ export const orders = ({ AGENT, name, ended }) => {
 		return ID.exec(text)?.[1];
 	}
 
-	// Logs of a task that does not end, and events from the first on.
+	// Logs of a task that does not end, of none, and events from the first on.
 	async function glances(w) {
 		const s = await session(w, NOBODY);
 		const t = await task(w, s, "never");
 
 		for (let n = 0; n < 5 && !w.books.stopped; n++) {
+			await w.get(`${T}/task_00000000000000000000000000` +
+			    "/logs/stream", [404]);
 			try {
 				await glance(w, `${T}/${t.id}/logs/stream`);
 				w.first ??= await glance(w, "/api/v1/events",

@@ -5,9 +5,8 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { after } from "node:test";
-import { enrol } from "../lib/identity.mjs";
+import { late_log } from "../lib/late.mjs";
 import { Relay } from "../lib/relay.mjs";
-import { Runner } from "../lib/runner.mjs";
 import { ends_well, start_server, tests } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
 
@@ -75,25 +74,8 @@ test("the line is cut, and the run ends before it is back", async () => {
 }, 120000);
 
 test("runnerd dies between the end of the run and its log", async (t) => {
-	const agent = "custom:elsewhere";
-	const r = await new Runner(await enrol({
-	    address: `localhost:${server.ports.runner}`, agents: [agent],
-	    token: await server.runner_token() })).connect();
-	t.after(() => r.close());
-	let run;
-	r.on_task = (it) => {
-		run = it;
-		return new Promise(() => {});
-	};
-	const s = await server.session({ agent });
-	const task = await server.task(s, "go");
+	const { r, run, s, task } = await late_log(t, server);
 
-	await server.running(task);
-	run.log("1", "2", "3");
-	await run.logged();
-	run.complete({ result: "done", log_last: 5 });
-	await server.suspend(s, 0);
-	await r.next("detach_session", 45000);
 	await server.kill_worker("runnerd");
 	await stays(s);
 	await r.connect();

@@ -3,8 +3,7 @@
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import { enrol } from "../lib/identity.mjs";
-import { Runner } from "../lib/runner.mjs";
+import { late_log } from "../lib/late.mjs";
 import { claude_program, ends_well, puppet, start_server, tests }
     from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
@@ -361,25 +360,8 @@ test("providerd is killed: the session waits for its key, and goes on with a"
 
 test("suspended while the log of a run that is over is late: its end is kept",
     async (t) => {
-	const agent = "custom:elsewhere";
-	const r = await new Runner(await enrol({
-	    address: `localhost:${server.ports.runner}`, agents: [agent],
-	    token: await server.runner_token() })).connect();
-	t.after(() => r.close());
-	let run;
-	r.on_task = (it) => {
-		run = it;
-		return new Promise(() => {});
-	};
-	const s = await server.session({ agent });
-	const task = await server.task(s, "go");
+	const { r, run, s, task } = await late_log(t, server);
 	sessions.push(s);
-	await server.running(task);
-	run.log("1", "2", "3");
-	await run.logged();
-	run.complete({ result: "done", log_last: 5 });
-	await server.suspend(s, 0);
-	await r.next("detach_session", 45000);
 	// Its line is cut meanwhile, and comes back: twice as bad as slow.
 	r.cut();
 	await r.connect();

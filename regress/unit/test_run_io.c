@@ -133,21 +133,49 @@ full_pipe(struct stream *st)
 	return (fds[1]);
 }
 
+/* The other ends of what a run has open. */
+struct ends {
+	int	 w[2], ctl, in;
+};
+
+/* It prints, and nobody has read that yet. */
+static void
+prints(struct run *r, struct ends *e)
+{
+	int	 ctl[2], in[2];
+
+	memset(got, 0, sizeof(got));
+	finished = 0;
+	e->w[0] = full_pipe(&r->out);
+	e->w[1] = full_pipe(&r->err);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ctl), 0);
+	assert_int_equal(pipe2(in, O_NONBLOCK), 0);
+	r->fd_ctl = ctl[0];
+	r->fd_in = in[1];
+	e->ctl = ctl[1];
+	e->in = in[0];
+	run_read(r);
+}
+
+static void
+over(struct run *r, struct ends *e)
+{
+	run_io_free(r);
+	close(e->w[0]);
+	close(e->w[1]);
+	close(e->ctl);
+	close(e->in);
+}
+
 static void
 test_end(void **state)
 {
 	struct run	 r = { .exited = 1, .fd_spec = -1 };
-	int		 w[2], ctl[2], in[2];
+	struct ends	 e;
 
 	(void)state;
-	w[0] = full_pipe(&r.out);
-	w[1] = full_pipe(&r.err);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ctl), 0);
-	assert_int_equal(pipe(in), 0);
-	r.fd_ctl = ctl[0];
-	r.fd_in = in[1];
 	room = 0;
-	run_read(&r);
+	prints(&r, &e);
 	turn();
 	event_active(r.ev_end, EV_TIMEOUT, 0);
 	turn();
@@ -160,11 +188,7 @@ test_end(void **state)
 	assert_int_equal(got[0], FULL);
 	assert_int_equal(got[1], FULL);
 	assert_int_equal(finished, 1);
-	run_io_free(&r);
-	close(w[0]);
-	close(w[1]);
-	close(ctl[1]);
-	close(in[0]);
+	over(&r, &e);
 }
 
 /* A part in the pipe does not take with it what came behind it. */
@@ -215,18 +239,12 @@ test_unread(void **state)
 {
 	static char	 buf[1 << 20];
 	struct run	 r = { .fd_spec = -1 };
-	int		 w[2], ctl[2], in[2], i;
+	struct ends	 e;
+	int		 i;
 
 	(void)state;
-	memset(got, 0, sizeof(got));
 	room = 1;
-	w[0] = full_pipe(&r.out);
-	w[1] = full_pipe(&r.err);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ctl), 0);
-	assert_int_equal(pipe2(in, O_NONBLOCK), 0);
-	r.fd_ctl = ctl[0];
-	r.fd_in = in[1];
-	run_read(&r);
+	prints(&r, &e);
 	for (i = 0; i < 32; i++)
 		run_write(&r, buf, sizeof(buf));
 	run_tell(&r);
@@ -234,16 +252,12 @@ test_unread(void **state)
 	run_resume(&r);		/* the spool has more room, too */
 	turn();
 	assert_int_equal(got[0] + got[1], 0);
-	while (read(in[0], buf, sizeof(buf)) > 0)
+	while (read(e.in, buf, sizeof(buf)) > 0)
 		turn();
 	turn();
 	assert_int_equal(got[0], FULL);
 	assert_int_equal(got[1], FULL);
-	run_io_free(&r);
-	close(w[0]);
-	close(w[1]);
-	close(ctl[1]);
-	close(in[0]);
+	over(&r, &e);
 }
 
 /* A full outbox keeps it waiting, too, until its end. */
@@ -251,20 +265,12 @@ static void
 test_letters(void **state)
 {
 	struct run	 r = { .fd_spec = -1 };
-	int		 w[2], ctl[2], in[2];
+	struct ends	 e;
 
 	(void)state;
-	memset(got, 0, sizeof(got));
-	finished = 0;
 	room = 1;
 	letters = 0;
-	w[0] = full_pipe(&r.out);
-	w[1] = full_pipe(&r.err);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ctl), 0);
-	assert_int_equal(pipe2(in, O_NONBLOCK), 0);
-	r.fd_ctl = ctl[0];
-	r.fd_in = in[1];
-	run_read(&r);
+	prints(&r, &e);
 	turn();
 	assert_int_equal(got[0] + got[1], 0);
 	letters = 1;
@@ -272,7 +278,7 @@ test_letters(void **state)
 	turn();
 	assert_int_equal(got[0] + got[1], 2 * FULL);
 	letters = 0;
-	assert_int_equal(write(w[0], "more\n", 5), 5);
+	assert_int_equal(write(e.w[0], "more\n", 5), 5);
 	turn();
 	assert_int_equal(got[0], FULL);
 	r.exited = 1;
@@ -280,11 +286,7 @@ test_letters(void **state)
 	turn();
 	assert_int_equal(got[0], FULL + 5);
 	assert_int_equal(finished, 1);
-	run_io_free(&r);
-	close(w[0]);
-	close(w[1]);
-	close(ctl[1]);
-	close(in[0]);
+	over(&r, &e);
 }
 
 /* A holder that was told something more when it had already said the end. */
