@@ -82,12 +82,12 @@ export async function stats(e) {
 export class Raw {
 	constructor(socket) {
 		this.s = socket;
-		this.got = Buffer.alloc(0);
+		this.parts = [];
 		this.closed = false;
 		this.wake = () => {};
 		socket.setNoDelay?.(true);
 		socket.on("data", (d) => {
-			this.got = Buffer.concat([this.got, d]);
+			this.parts.push(d);
 			this.wake();
 		});
 		for (const ev of ["end", "close", "error"])
@@ -106,6 +106,17 @@ export class Raw {
 	write(data) {
 		if (!this.s.destroyed)
 			this.s.write(data);
+	}
+
+	// Put together when somebody looks: for each part it would be copied whole.
+	get got() {
+		if (this.parts.length !== 1)
+			this.parts = [Buffer.concat(this.parts)];
+		return this.parts[0];
+	}
+
+	set got(rest) {
+		this.parts = [rest];
 	}
 
 	async wait(what, f, ms) {
