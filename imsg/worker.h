@@ -20,6 +20,8 @@
  * (sysexits(3): EX_TEMPFAIL.)
  */
 #define WORKER_OVERTAKEN 75
+/* Of `providerd -I': done, and the runner listener's certificate is a new one. */
+#define BOOTSTRAP_NEW_LEAF 3
 
 /* A program's own parts; any member but dispatchable ones may be NULL. */
 struct worker {

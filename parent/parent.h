@@ -37,7 +37,10 @@ const char *run_path(const char *name);
 /* Of user prefix + name; our own when not root. */
 void	 account_find(const struct conf *, const char *name, struct account *);
 int	 keys_load(const struct conf *, struct keys *);
-/* Makes those that are missing, or that will expire soon; -1, having said why. */
+/*
+ * Makes those that are missing, or that will expire soon; 1 when the runner
+ * listener's certificate is a new one, -1, having said why, when it cannot.
+ */
 int	 keys_make(const struct conf *);
 /* Runs a program to its end; its exit status, -1 when it cannot start. */
 int	 run_program(char *const argv[], const struct account *, int in);

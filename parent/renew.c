@@ -6,11 +6,6 @@
  * Can fail: providerd -I, and it has said why; then the old one stays and the
  * next day tries again, with 30 days left at first.
  */
-#include <sys/stat.h>
-
-#include <string.h>
-#include <unistd.h>
-
 #include "log.h"
 #include "parent.h"
 
@@ -30,28 +25,16 @@ is_ours(const struct conf *c)
 	return (0);
 }
 
-/* When the certificate was made; zeros when it is not there. */
-static struct timespec
-made_at(void)
-{
-	struct timespec	 never = { 0, 0 };
-	struct stat	 st;
-
-	return (stat(state_path("keys/runner.crt"), &st) == 0 ? st.st_mtim :
-	    never);
-}
-
 static void
 renew(void)
 {
-	struct timespec	 before = made_at(), now;
+	int	 made;
 
-	if (keys_make(env->conf) == -1) {
+	if ((made = keys_make(env->conf)) == -1) {
 		log_warnx("renew: the runner listener's certificate stays");
 		return;
 	}
-	now = made_at();
-	if (memcmp(&before, &now, sizeof(now)) != 0)
+	if (made)
 		log_info("renew: the runner listener's certificate was made "
 		    "anew, and is shown from now on");
 	/* What it cannot be told whole would have it started anew. */

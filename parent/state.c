@@ -342,7 +342,7 @@ int
 keys_make(const struct conf *c)
 {
 	char	 dir[PATH_MAX], names[4096], *argv[6];
-	int	 made;
+	int	 status;
 
 	strlcpy(dir, state_path("keys"), sizeof(dir));
 	certificate_names(c, names, sizeof(names));
@@ -353,15 +353,14 @@ keys_make(const struct conf *c)
 	argv[4] = names;
 	argv[5] = NULL;
 	/* Only providerd and the agent can make keys and certificates. */
-	made = run_program(argv, NULL, -1) == 0;
+	status = run_program(argv, NULL, -1);
 	free(argv[0]);
 	free(argv[1]);
 	free(argv[3]);
-	if (!made) {
-		log_warnx("%s: the keys cannot be made, see above", dir);
-		return (-1);
-	}
-	return (0);
+	if (status == 0 || status == BOOTSTRAP_NEW_LEAF)
+		return (status == BOOTSTRAP_NEW_LEAF);
+	log_warnx("%s: the keys cannot be made, see above", dir);
+	return (-1);
 }
 
 /* -1, having said why, and nothing changed: a file of the operator's is bad. */

@@ -3,7 +3,8 @@
  * root before anything else: makes what is missing in DIR.  The encryption key
  * and the CA are never made twice; the runner listener's certificate is made
  * again when it has less than 30 days left, other names or another CA.  Files
- * are written beside their place, synced and renamed.  Exit 0, or 1 and a line.
+ * are written beside their place, synced and renamed.  Exit 0, or
+ * BOOTSTRAP_NEW_LEAF when that certificate was made, or 1 and a line.
  */
 #include <arpa/inet.h>
 #include <sys/stat.h>
@@ -274,6 +275,7 @@ leaf_is_fit(X509 *old, X509 *fresh)
 	    X509_cmp_time(X509_get0_notAfter(old), &soon) > 0);
 }
 
+/* 1 when the certificate that is there would not do and is another now. */
 static int
 make_leaf(const char *hosts)
 {
@@ -298,7 +300,7 @@ make_leaf(const char *hosts)
 		return (failed("runner.crt", "could not be made"));
 	old = read_certificate("runner.crt");
 	if (!leaf_is_fit(old, leaf))
-		rc = write_certificate("runner.crt", leaf);
+		rc = write_certificate("runner.crt", leaf) == -1 ? -1 : 1;
 	X509_free(old);
 	return (rc);
 }
@@ -307,7 +309,7 @@ int
 bootstrap(int argc, char **argv)
 {
 	const char	*hosts = "localhost";
-	int		 ch;
+	int		 ch, made;
 
 	while ((ch = getopt(argc, argv, "I:H:")) != -1)
 		switch (ch) {
@@ -327,11 +329,11 @@ bootstrap(int argc, char **argv)
 	umask(077);
 	(void)CRYPTO_secure_malloc_init(65536, 64);	/* without: plain heap */
 	if (make_encryption_key() == -1 || make_ca() == -1 ||
-	    make_leaf(hosts) == -1)
+	    (made = make_leaf(hosts)) == -1)
 		return (1);
 	EVP_PKEY_free(leaf_pkey);
 	EVP_PKEY_free(ca_pkey);
 	X509_free(leaf);
 	X509_free(ca);
-	return (0);
+	return (made ? BOOTSTRAP_NEW_LEAF : 0);
 }

@@ -67,14 +67,25 @@ lane chaos sys &
 lane sql http mctl agent claude quickstart &
 wait
 lane san
-# What failed once more, behind all the rest: often only the end is looked at.
+# What failed, and why, in two lines each: of a TAP comment or block the first
+# that tells it.  (A sanitizer's rooms stand in san.log behind a `# '.)
+why() {
+	awk '/^(# )? *not ok/ { print substr($0, 1, 160); left = 20; next }
+	    left > 0 && /(Error|error|timeout|expected|waited).*[^-|]$/ {
+		sub(/^[# \t]*/, ""); print "  " substr($0, 1, 240); left = 0 }
+	    left > 0 && /error: [|>]-?$/ { getline; sub(/^[# \t]*/, "")
+		print "  " substr($0, 1, 240); left = 0 }
+	    { left-- }' "$1" | head -40
+}
+
+# Once more, behind all the rest: often only the end is looked at.
 (
 	cd "$LOGS" || exit
 	for c in *.count; do
 		read -r n f s <"$c"
 		[ "$f" -eq 0 ] && continue
 		echo "${c%.count}: $f failed"
-		grep -E '^ *not ok' "${c%.count}.log" | head -20
+		why "${c%.count}.log"
 	done
 )
 awk '{ n += $1; f += $2; s += $3 }

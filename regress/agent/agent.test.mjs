@@ -282,13 +282,13 @@ test("ExecuteTask again: answered, not started again", async (t) => {
 	server.execute("run_1", "sess_a", "x");
 	await server.message_of("run_completed", "run_1");
 	server.execute("run_1", "sess_a", "x");
-	const d = await server.message_of("run_completed", "run_1", 20000, 2);
+	const d = await server.message_of("run_completed", "run_1", undefined, 2);
 	assert.equal(d.status, "completed");
 	await s.agent.stop();
 	s.start(["--agent", `custom:p=${at}`]);
 	await server.connected(2);
 	server.execute("run_1", "sess_a", "x");
-	await server.message_of("run_completed", "run_1", 20000, 3);
+	await server.message_of("run_completed", "run_1", undefined, 3);
 	assert.equal(s.read("sess_a", "count"), "x\n");
 });
 
@@ -327,18 +327,18 @@ test("detach stops the run; attached again, the files are there",
 	assert.equal((await server.message_of("permission_canceled", "run_1"))
 	    .request_id, q.request_id);
 	server.answer("run_1", q.request_id, true);
-	await server.message_of("permission_canceled", "run_1", 20000, 2);
+	await server.message_of("permission_canceled", "run_1", undefined, 2);
 	assert.deepEqual(server.of("permission_ack"), []);
 	await server.attach("sess_b", "demo");
 	await server.attach("sess_a", "demo", { epoch: 2 });
 	assert.equal(s.read("sess_a", "kept"), "kept");
 	server.send({ detach_session: { session_id: "sess_a", epoch: 2,
 	    remove: true } });
-	await server.message_of("session_suspended", undefined, 20000, 2);
+	await server.message_of("session_suspended", undefined, undefined, 2);
 	await until("its directory to go", () =>
 	    fs.readdirSync(s.root).join() === "sess_b");
 	server.send({ detach_session: { session_id: "sess_a", epoch: 2 } });
-	await server.message_of("session_suspended", undefined, 20000, 3);
+	await server.message_of("session_suspended", undefined, undefined, 3);
 });
 
 const SEES = `#!/bin/sh
@@ -514,7 +514,7 @@ test("a session that is detached while it waits for another's run to end",
 	server.send({ detach_session: { session_id: "sess_b", epoch: 1 } });
 	await server.message_of("session_suspended");
 	assert.deepEqual(server.of("run_completed"), []);
-	await server.message_of("session_suspended", undefined, 20000, 2);
+	await server.message_of("session_suspended", undefined, undefined, 2);
 	await server.attach("sess_c", "custom:p");
 	assert.deepEqual(server.of("session_attached").map((a) => a.session_id),
 	    ["sess_a", "sess_c"]);

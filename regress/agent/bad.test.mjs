@@ -393,7 +393,7 @@ say({ type: "result", subtype: "success", is_error: false, result: "" });
 	await s.agent.says(/no program is read until the server/);
 	assert.ok(Number(s.read("sess_a", "asked")) < 20);
 	await server.start();
-	assert.equal((await server.message_of("run_completed", "run_1", 60000))
+	assert.equal((await server.message_of("run_completed", "run_1"))
 	    .status, "completed");
 	assert.deepEqual(all("permission_request"), ids);
 	assert.deepEqual(all("permission_canceled"), ids);
@@ -421,7 +421,7 @@ setInterval(() => {}, 1000);
 	await server.attach("sess_a", "claude");
 	server.execute("run_1", "sess_a", "x");
 	await until("a question", () =>
-	    server.of("permission_request").length > 0, 60000);
+	    server.of("permission_request").length > 0);
 	server.send({ kill_run: { run_id: "run_1", grace_seconds: 1 } });
 	await s.agent.says(/run run_1: canceled/);
 	assert.deepEqual(server.errors, []);

@@ -50,7 +50,7 @@ async function claude(t, o = {}) {
 				const end = s.server.of("run_completed", run_id);
 				return (all.length > asked.length || end.length) &&
 				    [all[asked.length], end[0]];
-			    }, 60000);
+			    });
 			if (q === undefined)
 				return { asked, done };
 			asked.push(q);

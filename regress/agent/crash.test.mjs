@@ -163,7 +163,7 @@ for (const what of ["a permission pending", "a command running"]) {
 		assert.equal(d.status, "lost");
 		await server.log("run_1");
 		server.execute("run_1", "sess_a", "x");
-		await server.message_of("run_completed", "run_1", 20000, 2);
+		await server.message_of("run_completed", "run_1", undefined, 2);
 		assert.equal(s.read("sess_a", "starts"), "started\n");
 		// The session is still attached, and goes on.
 		server.execute("run_2", "sess_a", "x", { attempt: 2 });
@@ -200,11 +200,11 @@ test("too long without a server: it stops by itself", async (t) => {
 	server.execute("run_1", "sess_a", "x");
 	await server.message_of("run_started", "run_1");
 	server.stop();
-	await s.agent.says(/run run_1: lost/, 20000);
+	await s.agent.says(/run run_1: lost/);
 	await until("it to be dead", () =>
 	    processes("sleep 5437").length === 0);
 	await server.start();
-	assert.equal((await server.message_of("run_completed", "run_1", 30000))
+	assert.equal((await server.message_of("run_completed", "run_1"))
 	    .status, "lost");
 });
 
@@ -222,7 +222,7 @@ test("it stood still for too long: the same, though it is connected",
 	process.kill(s.agent.pid, "SIGSTOP");
 	await new Promise((done) => setTimeout(done, 4000));
 	process.kill(s.agent.pid, "SIGCONT");
-	const done = await server.message_of("run_completed", "run_1", 30000);
+	const done = await server.message_of("run_completed", "run_1");
 	assert.equal(done.status, "lost");
 	assert.match(done.error, /without a server/);
 	assert.equal(server.hellos.length, 1);
@@ -299,7 +299,7 @@ test("SIGTERM, and no room to say how the run ended: gone all the same",
 		await server.attach("sess_a", "custom:p");
 		server.execute("run_1", "sess_a", "x");
 		await s.agent.says(/its output waits until there is room/);
-		assert.equal((await s.agent.stop("SIGTERM", 15000)).code, 0);
+		assert.equal((await s.agent.stop()).code, 0);
 		server.o.log_ack = true;
 		s.start(["--agent", `custom:p=${at}`]);
 		assert.equal((await server.message_of("run_completed", "run_1"))
@@ -369,7 +369,7 @@ test("a line that goes dead is noticed within 35 seconds", async (t) => {
 		client.pause();
 		server.pause();
 	}
-	await s.agent.says(/nothing heard/, 35000);
+	await s.agent.says(/nothing heard/);
 	await s.server.connected(2);
 });
 
@@ -516,7 +516,7 @@ done
 		server.execute("run_1", "sess_a", "x");
 		for (let n = 1; n <= 8; n++) {
 			const q = await server.message_of("permission_request",
-			    "run_1", 20000, n);
+			    "run_1", undefined, n);
 			assert.equal(q.request_id, `${n}`);
 			server.answer("run_1", q.request_id, true);
 		}

@@ -5,7 +5,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { temp_dir, top } from "../lib/place.mjs";
 import { run, start } from "../lib/proc.mjs";
-import { until } from "../lib/wait.mjs";
+import { LONG_MS, until } from "../lib/wait.mjs";
 import { Server } from "./server.mjs";
 
 export const AGENT = process.env.AGENT ??
@@ -55,7 +55,7 @@ export async function scene(t, o = {}) {
 	    name);
 	s.read = (session, name) => fs.readFileSync(s.work(session, name),
 	    "utf8");
-	s.file = (session, name, ms = 20000) => until(`${name}`, () =>
+	s.file = (session, name, ms = LONG_MS) => until(`${name}`, () =>
 	    fs.existsSync(s.work(session, name)) && s.read(session, name), ms);
 	if (o.enrol !== false) {
 		s.start();

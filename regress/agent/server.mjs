@@ -9,7 +9,7 @@ import path from "node:path";
 import { der_to_pem, grpc, RunnerService } from "../lib/grpc.mjs";
 import { sodium } from "../lib/identity.mjs";
 import { run } from "../lib/proc.mjs";
-import { until } from "../lib/wait.mjs";
+import { LONG_MS, until } from "../lib/wait.mjs";
 
 async function openssl(...args) {
 	const r = await run(["openssl", ...args]);
@@ -221,7 +221,7 @@ export class Server {
 		    (!run_id || m[body].run_id === run_id)).map((m) => m[body]);
 	}
 
-	async message_of(body, run_id, ms = 20000, n = 1) {
+	async message_of(body, run_id, ms = LONG_MS, n = 1) {
 		return until(`${body} of ${run_id ?? "anything"}`, () => {
 			if (this.errors.length)
 				throw new Error(this.errors.join("; "));
@@ -230,7 +230,7 @@ export class Server {
 	}
 
 	// All lines of a finished run, parts put together.  They may be many.
-	async log(run_id, ms = 60000) {
+	async log(run_id, ms = LONG_MS) {
 		const { log_last } = await this.message_of("run_completed", run_id,
 		    ms);
 		const lines = await until(`line ${log_last} of ${run_id}`, () => {
@@ -251,7 +251,7 @@ export class Server {
 		return out;
 	}
 
-	connected(n = this.hellos.length + 1, ms = 30000) {
+	connected(n = this.hellos.length + 1, ms = LONG_MS) {
 		return until("a hello", () => this.hellos.length >= n &&
 		    this.stream, ms);
 	}
@@ -282,7 +282,7 @@ export class Server {
 		this.send({ attach_session: { session_id, epoch, agent,
 		    model: model ?? "", env_json: env ? JSON.stringify(env) : "",
 		    sealed_key: secret ? await this.sealed(secret) : undefined } });
-		return this.message_of("session_attached", undefined, 20000, n + 1);
+		return this.message_of("session_attached", undefined, LONG_MS, n + 1);
 	}
 
 	execute(run_id, session_id, prompt, more = {}) {

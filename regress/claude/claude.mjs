@@ -5,7 +5,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { randomUUID } from "node:crypto";
 import { start } from "../lib/proc.mjs";
-import { until, within } from "../lib/wait.mjs";
+import { LONG_MS, until, within } from "../lib/wait.mjs";
 
 export const TOOLS = "Bash,Read,Write,Edit,Glob,Grep,WebFetch,WebSearch,Task," +
     "NotebookEdit,AskUserQuestion,EnterPlanMode,ExitPlanMode,Skill";
@@ -136,7 +136,7 @@ class Claude {
 	}
 
 	// Says it and waits for the turn's result line.
-	async turn(text, ms = 30000) {
+	async turn(text, ms = LONG_MS) {
 		const n = this.results().length;
 
 		this.say(text);
@@ -149,7 +149,7 @@ class Claude {
 		}, ms);
 	}
 
-	async end(ms = 15000) {
+	async end(ms = LONG_MS) {
 		this.proc.child.stdin.end();
 		return within("claude to end", ms, this.proc.exited);
 	}

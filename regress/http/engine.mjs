@@ -49,7 +49,10 @@ export async function test(name, run) {
 	}
 }
 
-export function deadline(promise, what, ms = 8000) {
+// Bounds are there so that a test ends: far beyond what a busy machine needs.
+const LONG_MS = 60000;
+
+export function deadline(promise, what, ms = LONG_MS) {
 	let timer;
 	const late = new Promise((_, no) => {
 		timer = setTimeout(() => no(new Error(`timeout: ${what}`)), ms);
@@ -58,7 +61,7 @@ export function deadline(promise, what, ms = 8000) {
 }
 
 // Polls, for facts that nobody announces.
-export async function until(what, f, ms = 8000) {
+export async function until(what, f, ms = LONG_MS) {
 	const end = Date.now() + ms;
 	for (;;) {
 		const v = await f();

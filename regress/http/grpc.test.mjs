@@ -51,7 +51,7 @@ function talk(client, name, messages, meta = new grpc.Metadata()) {
 	for (const m of messages)
 		s.write(m);
 	s.end();
-	return deadline(done, name, 20000);
+	return deadline(done, name);
 }
 
 await test("grpc: messages of all sizes come back in order", async () => {

@@ -91,7 +91,7 @@ for (const [name, how, want] of [
 			    asked("/api/v1/events?ticket=another", null)] : [];
 			is(await got, want);
 			for (const c of late)
-				is(await is_ok(await c, 20000), false);
+				is(await is_ok(await c), false);
 		} finally {
 			if (how === "gone")
 				await world.say("back sessiond");

@@ -184,7 +184,7 @@ function flood(c, i) {
 async function ping(c, n) {
 	c.write(frame(T.PING, 0, 0, Buffer.alloc(8, n)));
 	await wait(c, `the answer to PING ${n}`, (f) => f.type === T.PING &&
-	    f.data[0] === n, 20000);
+	    f.data[0] === n);
 }
 
 // A permission is asked for while there are more lines than a queue holds, and
@@ -204,7 +204,7 @@ await test("runner: what Connect says does not wait behind lines",
 	c.write(frame(T.DATA, 0, ID, message(7, 8)));
 	await ping(c, 1);
 	process.kill(world.child.pid, "SIGCONT");
-	await c.wait("the answer", () => said().length === 2, 20000);
+	await c.wait("the answer", () => said().length === 2);
 	const all = frames(c);
 	const before = all.slice(0, all.indexOf(all.findLast((f) =>
 	    f.type === T.DATA && f.id === ID)));
@@ -250,7 +250,7 @@ await test("runner: who is known waits for a runnerd that does not read",
 	for (const c of cs) {
 		await c.wait("the ends", () => frames(c).filter((f) =>
 		    (f.flags & END_STREAM) !== 0 && f.type <= T.HEADERS)
-		    .length === EACH, 20000);
+		    .length === EACH);
 		for (let i = 0; i < EACH; i++)
 			is(acks(c, 2 * i + 1), [...Array(MANY + 1).keys()],
 			    `stream ${i}`);

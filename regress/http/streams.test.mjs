@@ -55,7 +55,7 @@ await test("sse: eventsource resumes with Last-Event-ID", async () => {
 			es.close();
 			yes();
 		}
-	})), "the second end", 15000);
+	})), "the second end");
 	if (seen.join() !== "1.1,1.2,1.3,1.4,1.5")
 		throw new Error(`seen ${seen}`);
 });
@@ -80,7 +80,7 @@ await test("sse: a slow reader gets everything, and is not buffered for",
 	    "Host: localhost\r\nConnection: close\r\n\r\n");
 	await (await get(e, "/hello")).text();
 	c.s.resume();
-	await c.wait("the end", () => c.closed, 20000);
+	await c.wait("the end", () => c.closed);
 	const n = c.got.toString("latin1").match(/id: 1\.\d+\n/g).length;
 	if (n !== 2000 || !c.got.includes("event: end"))
 		throw new Error(`${n} events`);

@@ -7,6 +7,7 @@ import tls from "node:tls";
 import grpc from "@grpc/grpc-js";
 import loader from "@grpc/proto-loader";
 import { top } from "./place.mjs";
+import { LONG_MS } from "./wait.mjs";
 
 const OPTIONS = { keepCase: true, longs: Number, enums: String, defaults: true,
     oneofs: true };
@@ -77,7 +78,7 @@ export function credentials(ca, key, certificate) {
 }
 
 // A unary call as a promise; a refusal is an Error with .code and .details.
-export function call(client, method, message, metadata = {}, ms = 15000) {
+export function call(client, method, message, metadata = {}, ms = LONG_MS) {
 	const m = new grpc.Metadata();
 
 	for (const [k, v] of Object.entries(metadata))

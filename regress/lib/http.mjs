@@ -6,7 +6,7 @@ import http from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
 
-const TIMEOUT_MS = 30000;
+const TIMEOUT_MS = 60000;
 
 function encode(body) {
 	if (body === undefined || Buffer.isBuffer(body) ||

@@ -25,6 +25,6 @@ export async function late_log(t, server) {
 	await run.logged();
 	run.complete({ result: "done", log_last: 5 });
 	await server.suspend(s, 0);
-	await r.next("detach_session", 45000);
+	await r.next("detach_session");
 	return { r, run, s, task };
 }

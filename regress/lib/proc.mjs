@@ -4,7 +4,7 @@
 
 import { spawn } from "node:child_process";
 import readline from "node:readline";
-import { until, within } from "./wait.mjs";
+import { LONG_MS, until, within } from "./wait.mjs";
 
 const OUTPUT_MAX = 67108864;
 const living = new Set();
@@ -81,7 +81,7 @@ class Proc {
 	}
 
 	// Something in the output: a string or a RegExp, whose match it returns.
-	says(what, ms = 10000) {
+	says(what, ms = LONG_MS) {
 		const find = (s) => typeof what === "string" ?
 		    s.includes(what) : what.exec(s);
 
@@ -108,7 +108,7 @@ class Proc {
 	}
 
 	// {code, signal}; a program that does not end is killed, and an error.
-	async wait(ms = 10000) {
+	async wait(ms = LONG_MS) {
 		try {
 			return await within(`${this.argv[0]} to end`, ms,
 			    this.exited);
@@ -119,7 +119,7 @@ class Proc {
 		}
 	}
 
-	async stop(signal = "SIGTERM", ms = 10000) {
+	async stop(signal = "SIGTERM", ms = LONG_MS) {
 		if (this.status === null)
 			this.signal(signal, false);
 		return this.wait(ms);
@@ -133,7 +133,7 @@ export function start(argv, options = {}) {
 // Runs to the end: {code, signal, out, err}.
 export async function run(argv, options = {}) {
 	const p = new Proc(argv, { ...options, input: options.input ?? "" });
-	const status = await p.wait(options.ms ?? 30000);
+	const status = await p.wait(options.ms ?? LONG_MS);
 
 	return { ...status, out: p.out, err: p.err };
 }

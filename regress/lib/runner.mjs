@@ -11,7 +11,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { credentials, RunnerService } from "./grpc.mjs";
 import { open_sealed, sealing_pair, sign_hello } from "./identity.mjs";
-import { until } from "./wait.mjs";
+import { LONG_MS, until } from "./wait.mjs";
 
 // One attempt at a task, as seen by who does it.
 class Run {
@@ -57,13 +57,13 @@ class Run {
 		this.runner.send_logs(batch);
 	}
 
-	logged(ms = 15000) {
+	logged(ms = LONG_MS) {
 		return until(`the acknowledgement of line ${this.line}`,
 		    () => this.acked >= this.line, ms);
 	}
 
 	// Asks, waits for the person and acknowledges: a PermissionAnswer.
-	async ask(q, ms = 60000) {
+	async ask(q, ms = LONG_MS) {
 		const request_id = q.request_id ?? `ask-${++this.asked}`;
 
 		this.runner.say("permission_request", this.head({ request_id,
@@ -103,7 +103,7 @@ export class Runner {
 	}
 
 	// Opens Connect, answers the Challenge, waits for the Welcome.
-	async connect(ms = 15000) {
+	async connect(ms = LONG_MS) {
 		const { me } = this;
 
 		this.cut();
@@ -269,7 +269,7 @@ export class Runner {
 				run.forgotten = true;
 	}
 
-	settled(ms = 15000) {
+	settled(ms = LONG_MS) {
 		return until("all to be acknowledged",
 		    () => this.unacked.length === 0, ms);
 	}
@@ -302,7 +302,7 @@ export class Runner {
 	}
 
 	// The next command of a type that next() has not given before.
-	async next(type, ms = 15000, which = () => true) {
+	async next(type, ms = LONG_MS, which = () => true) {
 		const c = await until(`the command ${type}`, () =>
 		    this.commands.find((m) => m.type === type &&
 			!this.seen.has(m) && which(m)), ms);

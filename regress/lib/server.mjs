@@ -15,7 +15,7 @@ import { Api } from "./http.mjs";
 import { start_model } from "./model.mjs";
 import { free_ports, servers, top } from "./place.mjs";
 import { run, start } from "./proc.mjs";
-import { until } from "./wait.mjs";
+import { LONG_MS, until } from "./wait.mjs";
 
 export const O = path.resolve(top, process.env.O ?? "build");
 export const is_root = process.getuid() === 0;
@@ -75,7 +75,7 @@ class AgentProcess {
 		return items.find((r) => r.name === this.name);
 	}
 
-	async online(ms = 20000) {
+	async online(ms) {
 		const r = await until(`runner ${this.name} to be online`,
 		    async () => {
 			const it = await this.record();
@@ -109,7 +109,7 @@ class AgentProcess {
 	}
 
 	stop(signal = "SIGTERM") {
-		return this.proc.stop(signal, 30000);
+		return this.proc.stop(signal);
 	}
 
 	// Dies without a word.
@@ -203,13 +203,13 @@ export class Server {
 				throw new Error(`it ended: ${this.proc.told()}`);
 			return (await this.local.get("/health/ready")).status ===
 			    200;
-		}, 60000, 100);
+		}, undefined, 100);
 		return this;
 	}
 
 	// SIGTERM, or what is given; then start() works again.
 	async halt(signal = "SIGTERM") {
-		const status = await this.proc.stop(signal, 45000);
+		const status = await this.proc.stop(signal);
 
 		this.logs.push(this.proc.out + this.proc.err);
 		return status;
@@ -256,7 +256,7 @@ export class Server {
 		    `/api/v1/sessions/${s.id ?? s}`);
 	}
 
-	is(s, status, ms = 20000) {
+	is(s, status, ms) {
 		let last;
 
 		return until(`session ${s.id} to be ${status}`, async () => {
@@ -300,7 +300,7 @@ export class Server {
 	}
 
 	// The task as soon as `is` says so.
-	when(t, what, is, ms = 30000) {
+	when(t, what, is, ms) {
 		return until(`task ${t.id} ${what}`, async () => {
 			const now = await this.get_task(t);
 			if (is(now))
@@ -311,7 +311,7 @@ export class Server {
 		}, ms, 50);
 	}
 
-	ended(t, ms = 45000) {
+	ended(t, ms) {
 		return this.when(t, "to end", (x) => ENDED.includes(x.status), ms);
 	}
 
@@ -324,7 +324,7 @@ export class Server {
 	}
 
 	// The oldest question of the task that nobody has answered.
-	asked(t, ms = 30000) {
+	asked(t, ms) {
 		return until(`a question of ${t.id}`, async () => {
 			const open = await this.permissions(t,
 			    "&status=pending");
@@ -353,7 +353,7 @@ export class Server {
 
 	// Runs a prompt to its end; each question is answered by `answer`, which
 	// gets the request and gives true, false or a body for approve.
-	async run(s, prompt, { answer = () => true, ms = 45000, ...more } = {}) {
+	async run(s, prompt, { answer = () => true, ms = LONG_MS, ...more } = {}) {
 		const t = await this.task(s, prompt, more);
 		const asked = [];
 		const end = Date.now() + ms;
@@ -414,10 +414,10 @@ export class Server {
 		return until(`${name} to be back`, async () => {
 			const p = (await this.processes())[name];
 			return p && p.pid !== pid && p.ready && p;
-		}, 20000, 50);
+		}, undefined, 50);
 	}
 
-	mctl(args, { env = {}, input, ms = 30000 } = {}) {
+	mctl(args, { env = {}, input, ms } = {}) {
 		return run([program("mctl"), ...args], { input: input ?? "", ms,
 		    env: { PATH: process.env.PATH, HOME: this.dir,
 			LANG: "C.UTF-8", ...env } });
@@ -464,7 +464,7 @@ export class Server {
 			if (r.proc?.status === null)
 				await part(() => r.stop());
 		if (this.proc?.status === null)
-			await part(() => this.proc.stop("SIGTERM", 45000));
+			await part(() => this.proc.stop());
 		for (const f of this.cleanups.reverse())
 			await part(f);
 		if (errors.length > 0)
@@ -500,7 +500,7 @@ export async function start_server(options = {}) {
 export function tests(server) {
 	let seen = 0;
 
-	return (name, f, ms = 60000) => test(name, { timeout: ms }, async (t) => {
+	return (name, f, ms = 4 * LONG_MS) => test(name, { timeout: ms }, async (t) => {
 		try {
 			await f(t);
 			const bad = server.bad();
@@ -526,7 +526,7 @@ export function ends_well(server) {
 			throw new Error([...wrong].join("\n"));
 	});
 	test("the server stops as asked and its logs are clean",
-	    { timeout: 90000 }, async () => {
+	    { timeout: 4 * LONG_MS }, async () => {
 		try {
 			for (const r of server.runners)
 				if (r.proc.status === null)

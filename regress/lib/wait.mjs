@@ -1,10 +1,12 @@
 // Waiting for something to become true, with a bound.  Tests never sleep for a
 // fixed time: they wait for what they need and say what it was when it did not
-// come.
+// come.  The bound is there so that a test ends, not to be met: it is far beyond
+// what a busy machine needs.
+export const LONG_MS = 60000;
 
 // Calls fn until it returns something true and returns that.  An exception of
 // fn counts as "not yet" and is told when the time is over.
-export async function until(what, fn, ms = 10000, every = 25) {
+export async function until(what, fn, ms = LONG_MS, every = 25) {
 	const end = Date.now() + ms;
 	let last;
 

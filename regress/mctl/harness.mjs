@@ -40,7 +40,7 @@ export function mctl(args, opts = {}) {
 		const out = gather(p.stdout, opts.kill &&
 		    [opts.kill, () => p.kill('SIGINT')]);
 		const err = gather(p.stderr);
-		const timer = setTimeout(() => p.kill('SIGKILL'), 20000);
+		const timer = setTimeout(() => p.kill('SIGKILL'), 60000);
 		p.on('error', no);
 		p.on('close', (code, signal) => {
 			clearTimeout(timer);
@@ -58,7 +58,7 @@ export function terminal(args, steps, opts = {}) {
 		const p = spawn('python3', [PTY, JSON.stringify(steps), MCTL,
 		    ...args], { env: environment(opts.env) });
 		const out = gather(p.stdout, opts.on);
-		const timer = setTimeout(() => p.kill('SIGKILL'), 20000);
+		const timer = setTimeout(() => p.kill('SIGKILL'), 60000);
 		p.stderr.on('data', d => out.push(d));
 		p.on('error', no);
 		p.on('close', code => {

@@ -14,7 +14,7 @@ import { free_port, free_ports } from "../lib/place.mjs";
 import { run } from "../lib/proc.mjs";
 import { claude_program, ends_well, is_root, O, puppet, start_server, tests }
     from "../lib/server.mjs";
-import { until, within } from "../lib/wait.mjs";
+import { LONG_MS, until, within } from "../lib/wait.mjs";
 
 const server = await start_server();
 const test = tests(server);
@@ -275,7 +275,7 @@ async function meanwhile(f) {
 }
 
 // Bytes to a port or path; what came back until it was closed.
-const bytes = (to, data, { secure, ms = 15000 } = {}) => within(
+const bytes = (to, data, { secure, ms = LONG_MS } = {}) => within(
     `the end of a connection to ${to}`, ms, new Promise((done) => {
 	const o = typeof to === "number" ? { port: to, host: "127.0.0.1" } :
 	    { path: to };
@@ -348,7 +348,7 @@ test("clients that dawdle: others are served at once, they are not for ever",
 	assert.ok(seen.n > 20);
 	assert.ok(seen.slowest < HELD_UP_MS, `${seen.slowest} ms`);
 	// Heads and handshakes have ten seconds.
-	await until("the slow heads to be cut", () => closed >= 200, 15000);
+	await until("the slow heads to be cut", () => closed >= 200);
 	clearInterval(drip);
 	slow.forEach((s) => s.destroy());
 	assert.equal((await api.get("/api/v1/me")).status, 200);
@@ -428,12 +428,12 @@ as_root("the agent's disk is full: its program waits, no line is lost",
 	const p = await server.asked(t);
 	const free = fill(full.proc.pid, dir, 20000);
 	await server.approve(p);
-	await full.proc.says(/No space left|disk|spool/, 20000);
+	await full.proc.says(/No space left|disk|spool/);
 	await pause(1000);
 	assert.equal((await server.get_task(t)).status, "running");
 	assert.equal((await full.record()).status, "busy");
 	free();
-	const end = await server.ended(t, 60000);
+	const end = await server.ended(t);
 	assert.equal(end.status, "completed", JSON.stringify(end.error));
 	const lines = (await server.lines(t, "&stream=stdout"))
 	    .map((l) => l.content).filter((l) => l.startsWith("flood "));
@@ -441,7 +441,7 @@ as_root("the agent's disk is full: its program waits, no line is lost",
 	assert.ok(lines.every((l, i) => l === `flood ${i + 1}`));
 	await server.terminate(s);
 	await full.stop();
-}, 120000);
+});
 
 as_root("the database's disk is full: 503 until there is room, nothing is lost",
     async () => {
@@ -469,14 +469,14 @@ as_root("the database's disk is full: 503 until there is room, nothing is lost",
 	await until("it to be made after all", async () => {
 		last.r = await other.api.post("/api/v1/tasks", last.body, last.h);
 		return last.r.status === 201;
-	}, 45000, 250);
+	}, undefined, 250);
 	made.push(last.r.json.id);
 	const all = (await other.api.all("/api/v1/tasks?limit=500"))
 	    .map((t) => t.id);
 	assert.deepEqual(all.reverse(), made);
 	assert.deepEqual(other.bad(), []);
 	await other.stop();
-}, 150000);
+});
 
 as_root("no database: 503, and it goes on when there is one", async () => {
 	const dir = fs.mkdtempSync("/tmp/mn-pg-");
@@ -521,7 +521,7 @@ as_root("no database: 503, and it goes on when there is one", async () => {
 	assert.equal((await other.halt()).code, 0);
 	const up = other.start();
 	up.catch(() => {});
-	await other.proc.says(/database: .*Connection refused/, 20000);
+	await other.proc.says(/database: .*Connection refused/);
 	await until("it to listen", async () =>
 	    (await other.api.as({}).get("/health/live")).status === 200);
 	const q = await other.api.get("/api/v1/me");
@@ -530,13 +530,13 @@ as_root("no database: 503, and it goes on when there is one", async () => {
 	pg = database();
 	await up;
 	await until("all to be as before", async () =>
-	    (await other.get_session(s)).id === s.id, 20000);
+	    (await other.get_session(s)).id === s.id);
 	const t = await other.api.must(201, "POST", "/api/v1/tasks",
 	    { session_id: s.id, prompt: "x" }, { "idempotency-key": "db" });
 	assert.deepEqual((await other.api.all("/api/v1/tasks"))
 	    .map((x) => x.id), [t.id]);
 	assert.deepEqual(other.bad(), []);
 	await other.stop();
-}, 150000);
+});
 
 ends_well(server);

@@ -222,7 +222,7 @@ test("when its session is gone, the agent forgets it; other processes never"
 		assert.deepEqual([...memory_has(runner.proc.pid)], [],
 		    "marionette-agent");
 		return true;
-	}, 40000, 250);
+	}, undefined, 250);
 });
 
 // The database's own words, as its owner.
@@ -282,7 +282,7 @@ test("no file has it, nor a core, nor a log, also after all has ended",
 	assert.equal(found_in(Buffer.from(server.log() + runner.log())),
 	    undefined);
 	await server.start();
-	await runner.online(60000);
+	await runner.online();
 });
 
 ends_well(server);

@@ -171,7 +171,7 @@ async function create_through(name) {
 		else if (a.status !== 504)
 			assert.equal(a.status, 201, a.text);
 		return a.status === 201 && a;
-	}, 30000, 100);
+	}, undefined, 100);
 	return { task: r.json, seen };
 }
 
@@ -228,7 +228,7 @@ for (const name of WORKERS)
 		await until(`${name} to be back`, async () => {
 			const p = (await server.processes())[name];
 			return p && p.pid !== pid && p.ready;
-		}, 20000, 50);
+		}, undefined, 50);
 		await unharmed(restarted);
 		await made_once(task, name);
 	});
@@ -241,7 +241,7 @@ test("kill -9 of PostgreSQL", async () => {
 	await until("another postmaster", () => postmaster() !== pid);
 	await unharmed(restarted);
 	await made_once(task, "postgres");
-}, 90000);
+});
 
 test("kill -9 of providerd: runs that have their key go on, the next waits",
     async () => {
@@ -257,7 +257,7 @@ test("kill -9 of providerd: runs that have their key go on, the next waits",
 		    `/api/v1/sessions/${side.session.id}/credential`,
 		    { api_key: KEY, base_url: model.url });
 	await made_once(task, "providerd");
-}, 90000);
+});
 
 // What a dead program printed last may never have reached us: what is stored
 // of that attempt is the beginning of what it printed.
@@ -289,7 +289,7 @@ test("kill -9 of marionette-agent: another attempt goes on, not counted",
 	for (const side of sides)
 		assert.equal((await server.get_task(side.task)).retry_count, 0);
 	await made_once(task, "agent");
-}, 120000);
+});
 
 test("kill -9 of Claude Code: retried as often as the task allows", async () => {
 	await scene("claude", { max_retries: 1 });
@@ -305,7 +305,7 @@ test("kill -9 of Claude Code: retried as often as the task allows", async () => 
 	await began_again("failed", 2);
 	for (const side of sides)
 		assert.equal((await server.get_task(side.task)).retry_count, 1);
-}, 90000);
+});
 
 test("kill -9 of Claude Code: failed, with what happened, and no retry",
     async () => {
@@ -331,6 +331,6 @@ test("kill -9 of Claude Code: failed, with what happened, and no retry",
 		    "[[text:still here]]");
 		assert.equal(task.result, "still here");
 	}
-}, 90000);
+});
 
 ends_well(server);

@@ -53,7 +53,7 @@ async function begin() {
 async function another({ s, run }) {
 	const n = r.given().length;
 
-	await server.is(s, "suspended", 45000);
+	await server.is(s, "suspended");
 	await server.resume(s);
 	const again = await until("a run to be given", () => r.given()[n]);
 	assert.notEqual(again.run_id, run.run_id);

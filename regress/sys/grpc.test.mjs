@@ -8,7 +8,7 @@ import { enrol, make_csr, sealing_pair, sign_hello } from "../lib/identity.mjs";
 import { run as program } from "../lib/proc.mjs";
 import { Runner } from "../lib/runner.mjs";
 import { ends_well, start_server, tests } from "../lib/server.mjs";
-import { until, within } from "../lib/wait.mjs";
+import { LONG_MS, until, within } from "../lib/wait.mjs";
 
 const { status: S } = grpc;
 const server = await start_server({ conf: ["heartbeat 2"] });
@@ -39,7 +39,7 @@ async function placed(t, o) {
 		await r.close();
 		await until("it to be offline", async () => (await server.api.must(
 		    200, "GET", `/api/v1/runners/${r.me.id}`)).status ===
-		    "offline", 30000);
+		    "offline");
 	});
 	return { r, s };
 }
@@ -47,7 +47,7 @@ async function placed(t, o) {
 const enroll = (message, metadata, cred = credentials(ca)) => {
 	const client = new RunnerService(address, cred);
 
-	return call(client, "Enroll", message, metadata, 10000)
+	return call(client, "Enroll", message, metadata)
 	    .finally(() => client.close());
 };
 const request = async (more) => ({ name: "n", hostname: "h", version: "1",
@@ -82,7 +82,7 @@ function connect(me, on_challenge) {
 		if (m.body === "challenge")
 			on_challenge?.(stream, m.challenge.nonce);
 	});
-	return { stream, got, end: () => within("the stream to end", 20000, end),
+	return { stream, got, end: () => within("the stream to end", LONG_MS, end),
 	    client };
 }
 
@@ -223,7 +223,7 @@ test("after a cut everything is said again, and counted once", async (t) => {
 	    exit_code: 1, log_last: 5 });
 	await r.settled();
 	assert.equal((await server.get_task(task)).status, "completed");
-}, 90000);
+});
 
 test("the end is told only when the last line is stored", async (t) => {
 	const { r, s } = await placed(t);
@@ -264,14 +264,14 @@ test("a run that is not taken is given again", async (t) => {
 	assert.equal(one.epoch, a.epoch);
 	r.say("run_unwound", { run_id: one.run_id, attempt: one.attempt,
 	    reason: "busy" });
-	const two = await r.next("execute_task", 45000);
+	const two = await r.next("execute_task");
 	assert.equal(two.task_id, task.id);
 	r.auto = true;
 	r.on_task = async () => "taken";
 	await r.take(two);
 	assert.equal((await server.ended(task)).result, "taken");
 	assert.equal((await server.get_task(task)).retry_count, 0);
-}, 90000);
+});
 
 test("words under another epoch change nothing", async (t) => {
 	const { r, s } = await placed(t);
@@ -290,7 +290,7 @@ test("words under another epoch change nothing", async (t) => {
 test("cancel comes as KillRun; the runner says how it ended", async (t) => {
 	const { r, s } = await placed(t);
 	r.on_task = async (run) => {
-		await until("the kill", () => run.killed, 20000);
+		await until("the kill", () => run.killed);
 		run.complete({ status: "canceled", exit_code: 143 });
 	};
 	const task = await server.task(s, "go");
@@ -325,7 +325,7 @@ test("tokens: none, wrong, used up, expired, revoked", async () => {
 			return e.code === S.UNAUTHENTICATED &&
 			    /expired/.test(e.details);
 		}
-	}, 20000, 200);
+	}, undefined, 200);
 	const made = await server.local.must(201, "POST",
 	    "/admin/api/v1/runner-tokens", { pool: "default" });
 	await server.local.must(200, "POST",
@@ -449,7 +449,7 @@ test("what is malformed is INVALID_ARGUMENT and says which field", async () => {
 			st.write(hello(me, nonce));
 		});
 		await until("the welcome", () =>
-		    c.got.some((m) => m.body === "welcome"), 10000);
+		    c.got.some((m) => m.body === "welcome"));
 		c.stream.write(message);
 		const e = await c.end();
 		assert.equal(e.code, status, e.message);
@@ -528,7 +528,7 @@ test("Logs streams that a lost line left behind make room for new ones",
 		const heard = new Promise((done) => st.once("data", done));
 		st.write({ run_id: `run_${"0".repeat(25)}${i}`, first: 1,
 		    lines: [] });
-		await within("an answer", 10000, heard);
+		await within("an answer", LONG_MS, heard);
 		t.after(() => st.cancel());
 	}
 	r.on_task = async (run) => {
@@ -561,8 +561,7 @@ test("a runner that says nothing for three heartbeats is offline", async () => {
 	    `/api/v1/runners/${me.id}`)).status;
 
 	await until("it to be idle", async () => await status() === "idle");
-	await until("it to be offline", async () => await status() === "offline",
-	    15000);
+	await until("it to be offline", async () => await status() === "offline");
 	c.stream.cancel();
 	await c.end();
 });

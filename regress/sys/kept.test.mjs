@@ -15,7 +15,7 @@ const runner = await server.runner({ agents: { "custom:puppet": puppet } });
 
 const there = (s) => fs.existsSync(runner.at(s));
 const gone = (s) => until(`the directory of ${s.id} to be gone`,
-    () => !there(s), 20000);
+    () => !there(s));
 const is_free = () => until("the runner to be free", async () =>
     (await runner.record()).status === "idle");
 
@@ -108,10 +108,10 @@ test("a stop is told to runners, and a run goes on over it", async (t) => {
 	t.after(() => r.close());
 	const status = await server.halt();
 	assert.equal(status.code, 0);
-	assert.equal((await r.next("drain", 15000)).seconds, 10);
+	assert.equal((await r.next("drain")).seconds, 10);
 	await runner.proc.says(/the server is going away for a while/);
 	await server.start();
-	await runner.online(60000);
+	await runner.online();
 	await server.approve(p);
 	const end = await server.ended(work);
 	assert.equal(end.status, "completed");

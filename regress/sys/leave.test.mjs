@@ -37,7 +37,7 @@ const runner = await server.runner({ agents: { [AGENT]: program },
 // It is to be suspended, and says why it is not.
 async function stays(s) {
 	await until("it to say why it stays", async () => /the end of its run/
-	    .test((await server.get_session(s)).status_reason), 45000);
+	    .test((await server.get_session(s)).status_reason));
 	for (let i = 0; i < 30; i++)
 		assert.equal((await server.get_session(s)).status, "active");
 }
@@ -51,7 +51,7 @@ async function was_kept(s, task, lines) {
 	assert.equal((await server.runs(task)).length, 1);
 	assert.deepEqual((await server.lines(task, "&stream=stdout"))
 	    .map((l) => l.content), lines);
-	await server.is(s, "suspended", 45000);
+	await server.is(s, "suspended");
 }
 
 test("the line is cut, and the run ends before it is back", async () => {
@@ -71,7 +71,7 @@ test("the line is cut, and the run ends before it is back", async () => {
 	await was_kept(s, task, ["one", "two", RESULT]);
 	assert.equal(runner.read(s, "begun"), "x\n");
 	await server.terminate(s);
-}, 120000);
+});
 
 test("runnerd dies between the end of the run and its log", async (t) => {
 	const { r, run, s, task } = await late_log(t, server);
@@ -85,6 +85,6 @@ test("runnerd dies between the end of the run and its log", async (t) => {
 	assert.equal(r.commands.filter((c) => c.type === "execute_task").length,
 	    1);
 	await server.terminate(s);
-}, 120000);
+});
 
 ends_well(server);

@@ -229,7 +229,7 @@ test("5,000 text deltas: every line is stored, in order", async () => {
 	    lines.map((_, i) => i + 1));
 	const [r] = await server.runs(task);
 	assert.equal(r.log_lines, lines.length);
-}, 90000);
+});
 
 test("the model fails twice, then works", async () => {
 	const { task } = await run(
@@ -301,7 +301,7 @@ test("cancel in mid-answer", async () => {
 	const t = await server.task(session, "[[hang:60]]");
 
 	await until("the model to be asked", () =>
-	    model.requests("[[hang:60]]").length > 0, 30000);
+	    model.requests("[[hang:60]]").length > 0);
 	await server.cancel(t);
 	const task = await server.ended(t);
 	assert.equal(task.status, "canceled");
@@ -415,7 +415,7 @@ test("one runner, one session after the other: none reads the other's files",
 	session = one;
 	const back = await run("[[bash:cat mine.txt]]");
 	assert.match(back.task.result, /PRIVATE-OF-ONE/);
-}, 90000);
+});
 
 test("two runners at once: none reads the other's files or environment",
     async () => {
@@ -442,7 +442,7 @@ test("two runners at once: none reads the other's files or environment",
 	await server.ended(held);
 	await server.terminate(b);
 	await other.stop();
-}, 90000);
+});
 
 test("stored lines are byte for byte what the program printed", async () => {
 	const tee = path.join(top, "regress/sys/agents/tee-claude.sh");
@@ -461,7 +461,7 @@ test("stored lines are byte for byte what the program printed", async () => {
 	assert.ok(await server.printed(task) === printed);
 	await server.terminate(s);
 	await copy.stop();
-}, 90000);
+});
 
 test("no key in any line or request", async () => {
 	for (const t of await server.api.all("/api/v1/tasks?limit=500"))

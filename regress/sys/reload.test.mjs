@@ -11,7 +11,7 @@ import path from "node:path";
 import { follow_sse } from "../lib/follow.mjs";
 import { claude_program, ends_well, puppet, start_server, tests }
     from "../lib/server.mjs";
-import { until, within } from "../lib/wait.mjs";
+import { LONG_MS, until, within } from "../lib/wait.mjs";
 
 // PostgreSQL's process does nothing for a while before it is that.
 let is_slow = false;
@@ -183,7 +183,7 @@ test("SIGTERM: what is under way is finished, then everything ends",
 	const halt = server.halt();
 	await server.proc.says(/stopping: requests under way are finished/);
 	post.rest();
-	const said = await within("the half request", 10000, post.got);
+	const said = await within("the half request", LONG_MS, post.got);
 	assert.match(said, /^HTTP\/1\.1 201 /);
 	const made = JSON.parse(said.slice(said.indexOf("\r\n\r\n")));
 	events.close();
@@ -197,7 +197,7 @@ test("SIGTERM: what is under way is finished, then everything ends",
 	assert.match(server.log(), /marionetted info: stopped/);
 
 	await server.start();
-	await runner.online(60000);
+	await runner.online();
 	// The run went on without us, and so does everything else.
 	await server.approve(p);
 	assert.equal((await server.ended(t)).status, "completed");
@@ -205,7 +205,7 @@ test("SIGTERM: what is under way is finished, then everything ends",
 	assert.equal((await server.runs(t)).length, 1);
 	assert.equal((await server.ended(made)).status, "completed");
 	await server.terminate(s);
-}, 120000);
+});
 
 const types = ["session.created", "session.active", "task.created",
     "task.running", "task.completed", "session.terminated"];
@@ -240,7 +240,7 @@ test("a restart: keys, sessions, conversations, positions, sealed credentials",
 
 	assert.equal((await server.halt()).code, 0);
 	await server.start();
-	await runner.online(60000);
+	await runner.online();
 
 	assert.deepEqual((await reader.api.must(200, "GET", "/api/v1/me")).scopes,
 	    ["sessions:read"]);
@@ -269,7 +269,7 @@ test("a restart: keys, sessions, conversations, positions, sealed credentials",
 	    next.task.id).map((i) => i.data.type),
 	    ["task.created", "task.running", "task.completed"]);
 	await server.terminate(s);
-}, 120000);
+});
 
 test("kill -9 of the parent: nothing of it is left, runs go on, it starts"
     + " again at once", async () => {
@@ -283,9 +283,9 @@ test("kill -9 of the parent: nothing of it is left, runs go on, it starts"
 	await server.halt("SIGKILL");
 	// PostgreSQL writes all that it has to the disk first.
 	await until("all of it to be gone", () => all.every((x) => !lives(x)),
-	    30000, 20);
+	    undefined, 20);
 	await server.start();
-	await runner.online(60000);
+	await runner.online();
 	await server.approve(p);
 	const end = await server.ended(t);
 	assert.equal(end.status, "completed");
@@ -295,7 +295,7 @@ test("kill -9 of the parent: nothing of it is left, runs go on, it starts"
 	assert.equal(lines.filter((l) => /^flood/.test(l.content)).length, 300);
 	assert.equal((await server.ended(queued)).status, "completed");
 	await server.terminate(s);
-}, 120000);
+});
 
 test("kill -9 of the parent, whose PostgreSQL lives on: it is stopped first",
     async () => {
@@ -311,7 +311,7 @@ test("kill -9 of the parent, whose PostgreSQL lives on: it is stopped first",
 	const up = server.start();
 	try {
 		await server.proc.says(new RegExp("stopping its old " +
-		    `postmaster \\(pid ${pid}\\)`), 20000);
+		    `postmaster \\(pid ${pid}\\)`));
 	} finally {
 		process.kill(pid, "SIGCONT");
 	}
@@ -319,8 +319,8 @@ test("kill -9 of the parent, whose PostgreSQL lives on: it is stopped first",
 	assert.ok(!lives(pid));
 	assert.equal((await server.get_session(s)).id, s.id);
 	await server.terminate(s);
-	await runner.online(60000);
-}, 90000);
+	await runner.online();
+});
 
 test("kill -9 of the parent, whose PostgreSQL has only begun: it ends, too",
     async () => {
@@ -333,7 +333,7 @@ test("kill -9 of the parent, whose PostgreSQL has only begun: it ends, too",
 	server.launch();
 	is_slow = false;
 	const pid = await until("PostgreSQL to begin", () =>
-	    tree(server.proc.pid).find((p) => session(p) === p), 20000, 5);
+	    tree(server.proc.pid).find((p) => session(p) === p), undefined, 5);
 	try {
 		process.kill(stat(pid)[1], "SIGKILL");
 		await until("it to be gone", () => !lives(pid));
@@ -344,8 +344,8 @@ test("kill -9 of the parent, whose PostgreSQL has only begun: it ends, too",
 	}
 	server.logs.push(server.proc.out + server.proc.err);
 	await server.start();
-	await runner.online(60000);
-}, 90000);
+	await runner.online();
+});
 
 test("SIGTERM twice: at once", async () => {
 	const events = follow();
@@ -357,8 +357,8 @@ test("SIGTERM twice: at once", async () => {
 	assert.equal(status.code, 0);
 	assert.ok(Date.now() - from < 8000);
 	await server.start();
-	await runner.online(60000);
-}, 90000);
+	await runner.online();
+});
 
 // Puts the next start on the state directory `name', made by fill(its path).
 function move(name, fill) {
@@ -394,11 +394,11 @@ test("keys and postgres put back on a new machine: all is there", async () => {
 	move("back", (state) => put_back("s", state));
 	await server.start();
 	await is_there();
-	await runner.online(60000);
+	await runner.online();
 	assert.equal((await server.run(s, '[{"out":"on"}]')).task.status,
 	    "completed");
 	await server.terminate(s);
-}, 120000);
+});
 
 // The parent is killed at its first start, with all that it began; the database.
 async function cut_short(state) {
@@ -406,7 +406,7 @@ async function cut_short(state) {
 
 	server.launch();
 	await until("initdb to be under way", () =>
-	    fs.existsSync(path.join(data, "base/1/PG_VERSION")), 20000, 5);
+	    fs.existsSync(path.join(data, "base/1/PG_VERSION")), undefined, 5);
 	const begun = tree(server.proc.pid);
 	await server.halt("SIGKILL");
 	for (const pid of begun.filter(lives))
@@ -428,7 +428,7 @@ test("kill -9 of the parent at its first start: half a database is put aside",
 	assert.equal((await server.halt()).code, 0);
 	await server.start();
 	assert.equal(aside(state).length, 1);
-}, 120000);
+});
 
 test("a database that is put back in place of half a one is used", async () => {
 	assert.equal((await server.halt()).code, 0);
@@ -439,7 +439,7 @@ test("a database that is put back in place of half a one is used", async () => {
 	await server.start();
 	await is_there();
 	assert.deepEqual(aside(state), []);
-}, 120000);
+});
 
 test("a database that is put back where none could be made is used",
     async () => {
@@ -458,6 +458,6 @@ test("a database that is put back where none could be made is used",
 	await server.start();
 	await is_there();
 	assert.deepEqual(aside(state), []);
-}, 120000);
+});
 
 ends_well(server);

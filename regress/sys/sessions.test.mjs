@@ -42,7 +42,7 @@ test("DELETE in each state: 202 while it goes, 204 when it is gone",
 	assert.equal((await remove(ended)).status, 204);
 	const stranger = await remove({ id: "sess_0000000000000000000000000z" });
 	assert.equal(stranger.status, 404);
-}, 60000);
+});
 
 test("ETag: of every answer with a session; PATCH with the right one only",
     async () => {
@@ -105,13 +105,13 @@ test("a worker that is stopped is killed and started again within seconds",
 		const s = await active();
 		await server.kill_worker(name, "SIGSTOP");
 		await until("an answer", async () => (await server.api.get(
-		    `/api/v1/sessions/${s.id}`)).status === 200, 20000);
+		    `/api/v1/sessions/${s.id}`)).status === 200);
 		assert.equal((await server.run(s, '[{"out":"on"}]')).task.status,
 		    "completed");
 		assert.equal((await remove(s, 30)).status, 204);
 	}
 	assert.match(server.log(), /taskd \(pid \d+\) has been silent/);
-}, 90000);
+});
 
 test("workers are killed while a session leaves: it goes where it was wished",
     async () => {
@@ -124,18 +124,18 @@ test("workers are killed while a session leaves: it goes where it was wished",
 			    `/api/v1/sessions/${s.id}/${verb}`, {});
 			await server.kill_worker(name);
 			await server.is(s, verb === "suspend" ? "suspended" :
-			    "terminated", 45000);
-			await runner.online(30000);
+			    "terminated");
+			await runner.online();
 			const gone = await until("it to be deleted", async () => {
 				const r = await remove(s, 30);
 				return r.status === 204 && r;
-			}, 45000);
+			});
 			assert.equal(gone.text, "");
 			assert.equal((await server.ended(t)).status,
 			    "canceled");
 		}
 	}
-}, 240000);
+});
 
 test("a file that is gone at a reload changes nothing, nor does a restart of"
     + " its worker end the server", async () => {
@@ -160,8 +160,8 @@ test("a file that is gone at a reload changes nothing, nor does a restart of"
 	await until("frontd(runner)", async () => {
 		const p = (await server.processes()).runner;
 		return p.ready && p.pid !== pid;
-	}, 20000);
-	await runner.online(30000);
-}, 90000);
+	});
+	await runner.online();
+});
 
 ends_well(server);

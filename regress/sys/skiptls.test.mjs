@@ -38,7 +38,7 @@ function logs_end(...batches) {
 // What the server says to a runner that dials and is not let in.
 async function refusal(r) {
 	r.connect(0).catch(() => {});	// no welcome: that is waited for here
-	const e = await until("it to be refused", () => r.errors[0], 20000);
+	const e = await until("it to be refused", () => r.errors[0]);
 
 	assert.ok(!r.connected);
 	r.cut();
@@ -111,7 +111,7 @@ test("a Logs stream stays with the runner whose run it named", async (t) => {
 	for (const name of ["first", "second"]) {
 		const r = await new Runner(await insecure(name)).connect();
 		const s = await server.session({ agent: AGENT });
-		r.on_task = () => until("the end", () => over, 20000);
+		r.on_task = () => until("the end", () => over);
 		t.after(async () => {
 			await server.terminate(s);
 			await r.close();

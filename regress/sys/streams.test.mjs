@@ -57,11 +57,11 @@ test("SSE: cut again and again, no line is missed and none repeated",
 	await until("more of it", () => f.of("log").length > 3000);
 	relay.cut();
 	await ended;
-	await until("the end", () => f.of("end").length > 0, 30000);
+	await until("the end", () => f.of("end").length > 0);
 	const end = f.of("end")[0].data;
 	assert.equal(end.id, task.id);
 	assert.equal(end.status, "completed");
-	await until("a 204", () => f.ended, 30000);
+	await until("a 204", () => f.ended);
 	assert.equal(f.requests.at(-1).status, 204);
 	assert.ok(f.opened >= 3);
 	assert.deepEqual(f.of("log").map((i) => i.id), await whole(task));
@@ -69,7 +69,7 @@ test("SSE: cut again and again, no line is missed and none repeated",
 	    f.of("log").map((i) => i.id));
 	assert.equal(f.of("end").length, 1);
 	f.close();
-}, 90000);
+});
 
 test("WebSocket: cut and resumed with ?after=, then 204", async (t) => {
 	const s = await active(t);
@@ -83,8 +83,7 @@ test("WebSocket: cut and resumed with ?after=, then 204", async (t) => {
 	const two = follow_ws(`${url}?after=${one.items[n - 1].data.id}`,
 	    { token: api.o.token });
 	await answer_all(task);
-	await until("the end", () => two.items.at(-1)?.data.event === "end",
-	    30000);
+	await until("the end", () => two.items.at(-1)?.data.event === "end");
 	const got = [...one.items.slice(0, n), ...two.items.slice(0, -1)]
 	    .map((i) => i.data.id);
 	assert.deepEqual(got, await whole(task));
@@ -99,9 +98,9 @@ test("WebSocket: cut and resumed with ?after=, then 204", async (t) => {
 	const four = follow_ws(url, { protocols: ["marionette.v1",
 	    api.o.token] });
 	await until("the end again", () =>
-	    four.items.at(-1)?.data.event === "end", 30000);
+	    four.items.at(-1)?.data.event === "end");
 	assert.equal(four.items.length, got.length + 1);
-}, 90000);
+});
 
 // As the janitor leaves it, who drops what is older than it is to be kept.
 test("logs: 410 from a position after which lines are gone, with one to go on from",
@@ -133,7 +132,7 @@ test("logs: 410 from a position after which lines are gone, with one to go on fr
 	assert.equal(await oldest(`${at}?after=${first}`), all.at(-1));
 	assert.equal((await api.get(`${at}/stream?after=${all.at(-1)}`)).status,
 	    204);
-}, 90000);
+});
 
 test("a reader that is slow gets every line all the same", async (t) => {
 	const s = await active(t);
@@ -147,7 +146,7 @@ test("a reader that is slow gets every line all the same", async (t) => {
 	f.socket.pause();
 	await pause(1500);
 	f.socket.resume();
-	await until("the end", () => f.items.at(-1)?.data.event === "end", 30000);
+	await until("the end", () => f.items.at(-1)?.data.event === "end");
 	assert.deepEqual(f.items.slice(0, -1).map((i) => i.data.id),
 	    await whole(task));
 });
@@ -179,7 +178,7 @@ test("events: followed across cuts, none missed, none repeated", async (t) => {
 	}
 	await server.terminate(first);
 	const last = (f) => f.has("the last event", (i) => i.data.type ===
-	    "session.terminated" && i.data.resource.id === first.id, 30000);
+	    "session.terminated" && i.data.resource.id === first.id);
 	await last(all);
 	await last(cut);
 	const from = all.items.indexOf(start);
@@ -215,7 +214,7 @@ test("events: followed across cuts, none missed, none repeated", async (t) => {
 	await theirs.has("its own event", (i) => i.data.resource?.id === own.id);
 	assert.ok(theirs.items.every((i) => i.data.resource?.id === own.id));
 	theirs.close();
-}, 90000);
+});
 
 // Cut before anything has happened.
 test("events: a stream without a position says first where it begins",
@@ -354,6 +353,6 @@ test("the control socket, a stream of a password: as good when renewed",
 	await until("the end", () => f.of("end").length > 0);
 	assert.equal(f.opened, 1);
 	f.close();
-}, 90000);
+});
 
 ends_well(server);

@@ -30,7 +30,7 @@ const is_free = () => until("the runner to be free", async () =>
 const asked_anew = (t, old) => until("a new question", async () => {
 	const p = await server.asked(t);
 	return p.run_id !== old.run_id && p;
-}, 45000);
+});
 async function away() {
 	for (const s of sessions.splice(0))
 		await server.terminate(s);
@@ -189,7 +189,7 @@ test("the agent is stopped with a session attached, and comes back",
 	assert.equal(end.status, "completed");
 	assert.equal(end.retry_count, 0);
 	assert.equal(runner.read(s, "n.txt"), "x\nx\n");
-}, 120000);
+});
 
 test("terminate in each state", async () => {
 	// Pending: nobody offers it.
@@ -232,7 +232,7 @@ test("terminate in each state", async () => {
 	    "/api/v1/sessions")).some((s) => s.id === second.id));
 	await until("its files to be gone", () =>
 	    !fs.existsSync(runner.at(second)));
-}, 90000);
+});
 
 test("a question nobody answers suspends the session; the answer resumes it"
     + " and is used once", async () => {
@@ -250,7 +250,7 @@ test("a question nobody answers suspends the session; the answer resumes it"
 		input: { amount: 7 } } },
 	    { append: ["paid.txt", "7"] }, { out: "paid" }]));
 	const p = await server.asked(t);
-	await server.is(s, "suspended", 30000);
+	await server.is(s, "suspended");
 	assert.match((await server.get_session(s)).suspend_reason,
 	    /permission/);
 	const still = await server.api.must(200, "GET",
@@ -258,7 +258,7 @@ test("a question nobody answers suspends the session; the answer resumes it"
 	assert.equal(still.status, "pending");
 	await is_free();
 	await server.approve(p, { reason: "pay" });
-	const end = await server.ended(t, 45000);
+	const end = await server.ended(t);
 	assert.equal(end.status, "completed");
 	assert.equal(runner.read(s, "paid.txt"), "7\n");
 	assert.equal(runner.read(s, "tries.txt"), "x\nx\n");
@@ -273,7 +273,7 @@ test("a question nobody answers suspends the session; the answer resumes it"
 	assert.equal((await server.ended(again)).status, "completed");
 	fs.writeFileSync(server.conf, text);
 	server.proc.signal("SIGHUP", false);
-}, 90000);
+});
 
 test("an answer wakes a suspended session, though taskd dies before it says so",
     async () => {
@@ -289,8 +289,8 @@ test("an answer wakes a suspended session, though taskd dies before it says so",
 	await server.approve(p);
 	process.kill(taskd.pid, "SIGKILL");
 	process.kill(sessiond.pid, "SIGKILL");
-	assert.equal((await server.ended(t, 45000)).status, "completed");
-}, 90000);
+	assert.equal((await server.ended(t)).status, "completed");
+});
 
 test("idle sessions are suspended when they say so", async () => {
 	const s = await server.session({ agent: "custom:puppet",
@@ -298,7 +298,7 @@ test("idle sessions are suspended when they say so", async () => {
 
 	// It may be active for no longer than that.
 	sessions.push(s);
-	await server.is(s, "suspended", 30000);
+	await server.is(s, "suspended");
 	assert.match((await server.get_session(s)).suspend_reason, /idle/);
 	const { task } = await server.run(s, '[{"out":"woken"}]');
 	assert.equal(task.status, "completed");
@@ -315,7 +315,7 @@ test("Claude Code: suspended in the middle, it continues its conversation",
 	await server.asked(t);
 	assert.equal((await server.suspend(s)).status, "suspended");
 	await server.resume(s);
-	await server.approve(await server.asked(t, 45000));
+	await server.approve(await server.asked(t));
 	const end = await server.ended(t);
 	assert.equal(end.status, "completed", JSON.stringify(end.error));
 	assert.equal(runner.read(s, "once.txt"), "once\n");
@@ -324,7 +324,7 @@ test("Claude Code: suspended in the middle, it continues its conversation",
 	// The prompt was given once: the second attempt only went on.
 	assert.equal(model.prompts().filter((p) => p.includes("once.txt"))
 	    .length, 1);
-}, 120000);
+});
 
 test("providerd is killed: the session waits for its key, and goes on with a"
     + " new one", async () => {
@@ -356,7 +356,7 @@ test("providerd is killed: the session waits for its key, and goes on with a"
 	const no = await server.api.put(
 	    `/api/v1/sessions/${puppets.id}/credential`, { api_key: KEY });
 	assert.equal(no.status, 409);
-}, 120000);
+});
 
 test("suspended while the log of a run that is over is late: its end is kept",
     async (t) => {
@@ -380,7 +380,7 @@ test("suspended while the log of a run that is over is late: its end is kept",
 	assert.equal(down.status_reason, null);
 	assert.deepEqual((await server.lines(task)).map((l) => l.content),
 	    ["1", "2", "3", "4", "5"]);
-}, 90000);
+});
 
 test("the whole server is stopped and started: nothing is forgotten",
     async () => {
@@ -392,7 +392,7 @@ test("the whole server is stopped and started: nothing is forgotten",
 	const status = await server.halt();
 	assert.equal(status.code, 0);
 	await server.start();
-	await runner.online(60000);
+	await runner.online();
 	assert.equal((await server.get_session(s)).status, "active");
 	await server.approve(p);
 	assert.equal((await server.ended(t)).status, "completed");
@@ -400,6 +400,6 @@ test("the whole server is stopped and started: nothing is forgotten",
 	// The run went on in its runner: it was not started again.
 	assert.equal(runner.read(s, "r.txt"), "x\n");
 	assert.equal((await server.runs(t)).length, 1);
-}, 120000);
+});
 
 ends_well(server);
