@@ -52,6 +52,7 @@ struct journal {			/* while lines come, and a while after */
 	uint64_t	 used;		/* monotonic ms */
 	unsigned int	 asked:1;	/* the first chunk is under way */
 	unsigned int	 found:1;	/* RUN_FOUND came */
+	unsigned int	 unheard:1;	/* and no line since */
 	unsigned int	*finds;		/* FINDING: those of who asked */
 	struct chunks	 chunks;
 	struct receipts	 receipts;
@@ -126,6 +127,7 @@ on_run_found(struct peer *p, uint64_t ref, const struct msg_run_found *m)
 	j->attempt = m->attempt;
 	j->last = m->log_last;
 	j->next = m->log_last + 1;
+	j->unheard = 1;
 }
 
 static void
@@ -375,6 +377,7 @@ add_line(struct journal *j, const Marionette__V1__LogLine *l)
 	struct chunk	*c = TAILQ_LAST(&j->chunks, chunks);
 	size_t		 n;
 
+	j->unheard = 0;
 	n = line_render(line, j->run, j->attempt, j->next, l);
 	if (c == NULL || c->len + n > LINES_MAX ||
 	    (j->asked && c == TAILQ_FIRST(&j->chunks))) {
@@ -396,17 +399,17 @@ add_line(struct journal *j, const Marionette__V1__LogLine *l)
 	j->next++;
 }
 
-/* A line of our own in place of those that will never come. */
+/* A line of our own in place of those that will never come; what became of them. */
 static void
-add_loss(struct journal *j)
+add_loss(struct journal *j, const char *what)
 {
 	Marionette__V1__LogLine	 l;
 	char			 text[96], system[] = "system", level[] = "warn",
 				 kind[] = "text";
 
 	marionette__v1__log_line__init(&l);
-	snprintf(text, sizeof(text), "lines from %llu on were lost on the "
-	    "runner", (unsigned long long)j->next);
+	snprintf(text, sizeof(text), "lines from %llu on %s",
+	    (unsigned long long)j->next, what);
 	l.stream = system;
 	l.level = level;
 	l.kind = kind;
@@ -414,6 +417,21 @@ add_loss(struct journal *j)
 	l.time_ms = worker_now_ms();
 	j->lost = j->next;
 	add_line(j, &l);
+}
+
+/*
+ * The first that is heard of a run since it was looked up begins behind what is
+ * stored: its runner was told that there is more, so the database is one that was
+ * put back.  The runner has those lines no more, and refused it would say the
+ * same for ever, before all others.
+ */
+static void
+put_back(struct journal *j, uint64_t first)
+{
+	log_warnx("run %s: its runner goes on at line %llu, the database has "
+	    "lines up to %llu only: was it put back?", j->run,
+	    (unsigned long long)first, (unsigned long long)j->last);
+	add_loss(j, "are not in the database any more");
 }
 
 static void
@@ -426,15 +444,18 @@ take(struct journal *j, uint64_t stream, const Marionette__V1__LogBatch *b,
 	size_t		 i;
 
 	skip = lines_overlap(b->first, b->n_lines, j->next);
-	if (skip == -1) {
+	if (skip == -1 && j->unheard)
+		put_back(j, b->first);
+	if (skip == -1 && j->lost == 0) {
 		snprintf(why, sizeof(why), "first: expected %llu",
 		    (unsigned long long)j->next);
 		logs_end(stream, GRPC_INVALID_ARGUMENT, why);
 		return;
 	}
 	if (b->lost && j->lost == 0)
-		add_loss(j);
-	for (i = (size_t)skip; i < b->n_lines; i++)
+		add_loss(j, "were lost on the runner");
+	/* Behind what is lost nothing comes that could be numbered. */
+	for (i = (size_t)skip; skip != -1 && i < b->n_lines; i++)
 		add_line(j, b->lines[i]);
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		fatal("receipt");
