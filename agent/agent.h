@@ -100,7 +100,8 @@ void	 journal_compact(void (*puts)(void), int full);
 /* outbox.c: numbered messages up, until acknowledged */
 void	 outbox_load(const uint8_t *, size_t);
 void	 outbox_load_ack(const uint8_t *, size_t);
-void	 outbox_put(Marionette__V1__RunnerMessage *);
+uint64_t outbox_put(Marionette__V1__RunnerMessage *);	/* its number */
+int	 outbox_waits(uint64_t number);		/* not yet acknowledged? */
 int	 outbox_has_room(void);		/* may more be read from the program? */
 void	 outbox_ack(uint64_t up_to);
 void	 outbox_flush(void);		/* what was not sent and may be */

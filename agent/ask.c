@@ -1,7 +1,9 @@
 /*
  * ask.c - questions of the coding agent to a person: sent up, numbered and
- * durable, answered once, whatever happens to the connection.  While one waits
- * the run's clock stands.  An answer that no program can hear any more is not
+ * durable, answered once, whatever happens to the connection.  Acknowledged and
+ * not answered they are asked again on each new stream: the server behind it may
+ * have a database that was put back, or have denied what it could not store, and
+ * the denial went with the old stream.  While one waits the run's clock stands.  An answer that no program can hear any more is not
  * acknowledged: it is answered with PermissionCanceled.
  */
 #include <stdlib.h>
@@ -72,6 +74,7 @@ ask_free(struct ask *a)
 	free(a->id);
 	free(a->program_id);
 	free(a->tool);
+	free(a->action);
 	free(a);
 }
 
@@ -87,8 +90,9 @@ ask_settled(struct run *r, struct ask *a)
 	free(a->json);
 	free(a->program_id);
 	free(a->tool);
+	free(a->action);
 	a->input = NULL;
-	a->json = a->program_id = a->tool = NULL;
+	a->json = a->program_id = a->tool = a->action = NULL;
 	if (--r->pending == 0)
 		run_clock_start(r);
 }
@@ -138,19 +142,51 @@ ask_unfit(const struct run *r, const char *json)
 	return (NULL);
 }
 
+static void
+ask_say(struct run *r, struct ask *a)
+{
+	Marionette__V1__RunnerMessage		 m;
+	Marionette__V1__PermissionRequest	 b;
+	union { const char *c; char *v; }	 u = { a->kind };
+
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__permission_request__init(&b);
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_REQUEST;
+	m.permission_request = &b;
+	b.run_id = run_id(r);
+	b.attempt = r->rec->attempt;
+	b.request_id = a->id;
+	b.kind = u.v;
+	b.tool = a->tool;
+	b.action = a->action;
+	b.input_json = a->json;
+	a->number = outbox_put(&m);
+}
+
+void
+ask_again(void)
+{
+	struct ask	*a;
+
+	if (env->run == NULL || env->run->exited)
+		return;
+	TAILQ_FOREACH(a, &env->run->asks, entry)
+		if (!outbox_waits(a->number))
+			ask_say(env->run, a);
+}
+
 void
 ask_new(struct run *r, const char *id, const char *kind, const char *tool,
     json_t *input, const char *action)
 {
-	Marionette__V1__RunnerMessage		 m;
-	Marionette__V1__PermissionRequest	 b;
-	union { const char *c; char *v; } u = { kind };
-	struct ask				*a;
-	const char				*unfit;
+	struct ask	*a;
+	const char	*unfit;
 
 	a = xcalloc(1, sizeof(*a));
 	a->program_id = xstrdup(id);
+	a->kind = kind;
 	a->tool = utf8_line(tool, TOOL_MAX);
+	a->action = utf8_line(action, ACTION_MAX);
 	a->json = json_dumps(input, JSON_COMPACT | JSON_ENCODE_ANY);
 	/* Nobody can judge what he cannot see. */
 	if ((unfit = ask_unfit(r, a->json)) != NULL) {
@@ -165,20 +201,8 @@ ask_new(struct run *r, const char *id, const char *kind, const char *tool,
 	run_clock_stop(r);
 	r->pending++;
 	r->asked++;
-	marionette__v1__runner_message__init(&m);
-	marionette__v1__permission_request__init(&b);
-	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_REQUEST;
-	m.permission_request = &b;
-	b.run_id = run_id(r);
-	b.attempt = r->rec->attempt;
-	b.request_id = a->id;
-	b.kind = u.v;
-	b.tool = a->tool;
-	b.action = utf8_line(action, ACTION_MAX);
-	b.input_json = a->json;
-	ask_log(r, "asked", b.action, "");
-	outbox_put(&m);
-	free(b.action);
+	ask_log(r, "asked", a->action, "");
+	ask_say(r, a);
 }
 
 void

@@ -120,6 +120,7 @@ void
 command_welcome(void)
 {
 	command_draining = 0;
+	ask_again();
 }
 
 void

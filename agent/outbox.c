@@ -105,7 +105,13 @@ outbox_has_room(void)
 	return (outbox_bytes < OUTBOX_MAX);
 }
 
-void
+int
+outbox_waits(uint64_t number)
+{
+	return (number > outbox_acked);
+}
+
+uint64_t
 outbox_put(Marionette__V1__RunnerMessage *m)
 {
 	uint8_t	*buf;
@@ -122,6 +128,7 @@ outbox_put(Marionette__V1__RunnerMessage *m)
 	if (room && !outbox_has_room())
 		log_debug("outbox: no program is read until the server has "
 		    "acknowledged some of it");
+	return (m->number);
 }
 
 void

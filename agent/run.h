@@ -42,7 +42,9 @@ struct ask {
 	TAILQ_ENTRY(ask)	 entry;		/* until it is settled */
 	char			*id;		/* on the wire */
 	char			*program_id;	/* what the program calls it */
-	char			*tool;
+	uint64_t		 number;	/* of the message that asked last */
+	const char		*kind;		/* lent for good */
+	char			*tool, *action;
 	char			*json;		/* its input, small as text */
 	json_t			*input;		/* of that, for its answer */
 	int			 answered;	/* or withdrawn: it is settled */
@@ -154,6 +156,7 @@ void	 run_progress(struct run *, unsigned int percent, const char *step);
 /* ask.c */
 void	 ask_new(struct run *, const char *id, const char *kind,
 	    const char *tool, json_t *input, const char *action);
+void	 ask_again(void);	/* a new stream: what the server should know */
 void	 ask_withdrawn(struct run *, const char *program_id);
 void	 ask_answer(const Marionette__V1__PermissionAnswer *);
 void	 ask_end_all(struct run *);

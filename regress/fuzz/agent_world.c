@@ -70,7 +70,13 @@ spool_append(struct spool *s, const Marionette__V1__LogLine *line)
 	free(buf);
 }
 
-void
+int
+outbox_waits(uint64_t number)
+{
+	return (number > 1);
+}
+
+uint64_t
 outbox_put(Marionette__V1__RunnerMessage *m)
 {
 	Marionette__V1__RunnerMessage	*got;
@@ -92,6 +98,7 @@ outbox_put(Marionette__V1__RunnerMessage *m)
 	}
 	wire_free(&got->base);
 	free(buf);
+	return (m->number);
 }
 
 /* To the program: an object, in one line. */

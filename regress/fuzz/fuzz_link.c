@@ -60,6 +60,11 @@ dial_cancel(struct dial *d)
 }
 
 void
+ask_again(void)
+{
+}
+
+void
 ask_answer(const Marionette__V1__PermissionAnswer *p)
 {
 	CLAIM(p->permission_id != NULL && p->input_json != NULL);
@@ -88,10 +93,11 @@ keys_renew(void)
 	return (key);
 }
 
-void
+uint64_t
 outbox_put(Marionette__V1__RunnerMessage *m)
 {
 	CLAIM(marionette__v1__runner_message__get_packed_size(m) > 0);
+	return (1);
 }
 
 void

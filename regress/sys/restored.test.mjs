@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { run } from "../lib/proc.mjs";
-import { ends_well, start_server, tests } from "../lib/server.mjs";
+import { ends_well, puppet, start_server, tests } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
 
 const server = await start_server();
@@ -31,28 +31,41 @@ async function copy(from, to) {
 	}
 }
 
+const state = path.join(server.dir, "s");
+const backup = path.join(server.dir, "backup");
+
+// Stopped, a copy, and on; stopped, the copy put back, and on.
+async function back_up(from, to) {
+	assert.equal((await server.halt()).code, 0);
+	await copy(from, to);
+	await server.start();
+	for (const r of server.runners)
+		await r.online();
+}
+
 test("a backup is put back: a run that went on meanwhile ends, its log says what "
     + "is missing, and its runner works on", async () => {
-	const state = path.join(server.dir, "s");
-	const backup = path.join(server.dir, "backup");
 	const runner = await server.runner({ agents: { "custom:counts": counts } });
+	await server.runner({ agents: { "custom:puppet": puppet } });
 	const s = await server.session({ agent: "custom:counts" });
 	const t = await server.task(s, "count");
 	const go = (word) => fs.writeFileSync(runner.at(s, "workspace", word), "");
 	const printed = (n) => until(`${n} lines`, async () =>
 	    (await server.lines(t)).length === n);
 
+	const asks = await server.task(await server.session({ agent:
+	    "custom:puppet" }), JSON.stringify(["a", "b"].map((id) => ({ ask:
+	    { id, tool: "Shell", action: id, input: {} } }))));
+
 	await printed(5);
-	assert.equal((await server.halt()).code, 0);
-	await copy(state, backup);
-	await server.start();
-	await runner.online();
+	const a = await server.asked(asks);
+	await back_up(state, backup);
 	go("one");
+	await server.approve(a);
 	await printed(15);
-	assert.equal((await server.halt()).code, 0);
-	await copy(backup, state);
-	await server.start();
-	await runner.online();
+	await until("the second question", async () =>
+	    (await server.asked(asks)).action === "b");
+	await back_up(backup, state);
 	go("two");
 	assert.equal((await server.ended(t)).status, "completed");
 	const lines = await server.lines(t);
@@ -61,6 +74,12 @@ test("a backup is put back: a run that went on meanwhile ends, its log says what
 	assert.match(lines[5].content, /lines from 6 on are not in the database any more/);
 	assert.equal(lines.length, 6);
 	assert.match(server.log(), /has lines up to 5 only: was it put back/);
+	// What was asked meanwhile is asked again, and each answer is heard once.
+	await until("both questions", async () => (await server.permissions(asks,
+	    "&status=pending")).length === 2);
+	for (const p of await server.permissions(asks))
+		await server.approve(p);
+	assert.equal((await server.ended(asks)).status, "completed");
 	// The next has its whole log again.
 	const next = await server.task(s, "count");
 	await server.ended(next);

@@ -1,7 +1,8 @@
 /* links: agent/ask.c agent/utf8.c agent/util.c runner.proto -lprotobuf-c -ljansson */
 /*
  * An answer is acknowledged when the program was told, and only then: one that
- * it cannot hear any more is given back, to be kept for the next attempt.
+ * it cannot hear any more is given back, to be kept for the next attempt.  What
+ * the server has acknowledged and not answered it is asked again.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -26,6 +27,7 @@ struct agent		*env = &agent;
 static char		 up[256];	/* what was sent, with spaces */
 static unsigned int	 heard;		/* by the program */
 static size_t		 kept;		/* bytes of JSON, as objects or text */
+static uint64_t		 put, acked;	/* messages up */
 
 static void *
 json_get(size_t n)
@@ -43,7 +45,13 @@ json_put(void *p)
 	free(p);
 }
 
-void
+int
+outbox_waits(uint64_t number)
+{
+	return (number > acked);
+}
+
+uint64_t
 outbox_put(Marionette__V1__RunnerMessage *m)
 {
 	const char	*what = "?";
@@ -58,6 +66,7 @@ outbox_put(Marionette__V1__RunnerMessage *m)
 	    MARIONETTE__V1__RUNNER_MESSAGE__BODY_PERMISSION_CANCELED)
 		what = "canceled ";
 	strlcat(up, what, sizeof(up));
+	return (++put);
 }
 
 char *
@@ -172,6 +181,44 @@ test_withdrawn(void **state)
 	scene("suspended", 0, 1, "asked canceled canceled canceled ", 0);
 	scene("lost", 0, 1, "asked canceled canceled canceled ", 0);
 	scene("canceled", 0, 1, "asked canceled ack ack ", 0);
+}
+
+static void
+test_again(void **state)
+{
+	static char	 id[] = "run_1", name[] = "x";
+	struct kind	 kind = { .answer = hear };
+	struct program	 program = { &kind, name, name };
+	struct record	 rec = { .run_id = id };
+	struct run	 r = { .rec = &rec, .program = &program };
+	json_t		*input = json_object();
+
+	(void)state;
+	TAILQ_INIT(&r.asks);
+	env->run = &r;
+	ask_new(&r, "q1", "tool", "Bash", input, "ls");
+	acked = put;
+	ask_new(&r, "q2", "tool", "Bash", input, "ls");
+	ask_withdrawn(&r, "q2");
+	ask_new(&r, "q3", "tool", "Bash", input, "ls");
+	up[0] = '\0';
+	/* The last waits to be sent anyway, and so does what is asked again. */
+	ask_again();
+	assert_string_equal(up, "asked ");
+	ask_again();
+	assert_string_equal(up, "asked ");
+	acked = put;
+	ask_again();
+	assert_string_equal(up, "asked asked asked ");
+	r.exited = 1;
+	acked = put;
+	ask_again();
+	assert_string_equal(up, "asked asked asked ");
+	ask_end_all(&r);
+	env->run = NULL;
+	ask_again();
+	acked = 0;
+	json_decref(input);
 }
 
 /*
@@ -291,6 +338,7 @@ main(void)
 		cmocka_unit_test(test_heard),
 		cmocka_unit_test(test_ending),
 		cmocka_unit_test(test_withdrawn),
+		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_alike),
 		cmocka_unit_test(test_large),
