@@ -341,7 +341,7 @@ test("timeout", async () => {
 });
 
 test("a permission answered later than the timeout", async () => {
-	const TIMEOUT_S = 10;	// a busy machine begins slowly
+	const TIMEOUT_S = 30;	// a busy machine begins slowly
 	const t = await server.task(session, "[[bash:echo late >> late.txt]]",
 	    { timeout_seconds: TIMEOUT_S });
 	const p = await server.asked(t);
@@ -350,7 +350,7 @@ test("a permission answered later than the timeout", async () => {
 	await until("its time to be over", async () => {
 		assert.equal((await server.get_task(t)).status, "running");
 		return Date.now() - from > TIMEOUT_S * 1000;
-	}, 2000 * TIMEOUT_S, 250);
+	}, undefined, 250);
 	await server.approve(p);
 	const task = await server.ended(t);
 	assert.equal(task.status, "completed");
