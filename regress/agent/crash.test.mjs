@@ -15,8 +15,11 @@ test("the server dies with a permission pending", async (t) => {
 	await server.attach("sess_a", "demo");
 	server.execute("run_1", "sess_a", "x");
 	const q = await server.message_of("permission_request", "run_1");
+	// Its answer comes behind the question's acknowledgement.
+	server.send({ kill_run: { run_id: "run_9", reason: "canceled" } });
+	await server.message_of("run_unwound", "run_9");
 	server.stop();
-	await new Promise((r) => setTimeout(r, 500));
+	await s.agent.says(/server .*: /);
 	await server.start();
 	await server.connected(2);
 	const h = server.hellos[1];
@@ -28,7 +31,8 @@ test("the server dies with a permission pending", async (t) => {
 	server.answer("run_1", q.request_id, true);
 	assert.equal((await server.message_of("run_completed", "run_1")).status,
 	    "completed");
-	assert.equal(server.of("permission_request").length, 1);
+	// The new server may not know of it, and is asked the same.
+	assert.deepEqual(server.of("permission_request"), [q, q]);
 	assert.deepEqual(server.errors, []);
 });
 
