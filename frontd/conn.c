@@ -70,6 +70,7 @@ conn_new(int fd, enum listener_kind kind, struct tls *server, const char *name,
     struct address *addr)
 {
 	struct tls	*tls = NULL;
+	struct conn	*c;
 
 	if (server != NULL && tls_accept_fds(server, &tls, fd, fd) == -1) {
 		log_warnx("tls: %s", tls_error(server));
@@ -78,7 +79,9 @@ conn_new(int fd, enum listener_kind kind, struct tls *server, const char *name,
 		return (-1);
 	}
 	http_stats.accepted++;
-	conn_create(fd, kind, tls, name, addr);
+	c = conn_create(fd, kind, tls, name, addr);
+	if ((c->tls_server = server) != NULL)
+		tls_server_use(server);
 	return (0);
 }
 
@@ -113,6 +116,8 @@ conn_free(struct conn *c)
 	limit_queued(c, 0);
 	if (c->tls != NULL)
 		tls_free(c->tls);
+	if (c->tls_server != NULL)
+		tls_server_done(c->tls_server);
 	close(c->fd);
 	address_put(c->addr);
 	if (c->who_free != NULL)

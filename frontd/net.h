@@ -52,6 +52,7 @@ struct conn {
 	TAILQ_ENTRY(conn)	 dirty;
 	struct event		 ev_read, ev_write;
 	struct tls		*tls;
+	struct tls		*tls_server;	/* that it was made of; or NULL */
 	struct buf		 in, out;
 	struct http1		*h1;
 	struct http2		*h2;
@@ -112,7 +113,10 @@ struct tls_material {
 	size_t		 cert_len, key_len, ca_len;
 };
 int	 tls_setup(const struct tls_material *);
+/* The one for new connections, or NULL; whoever has it between use() and done(). */
 struct tls *tls_server_get(void);
+void	 tls_server_use(struct tls *);
+void	 tls_server_done(struct tls *);
 
 /* metrics.c */
 struct http_stats {

@@ -1,10 +1,14 @@
 /*
  * tls.c - the TLS server context of this process, made from bytes that the
  * parent handed over, and made anew on reload; connections keep the one they
- * began with.  On the runner listener a client certificate is asked for but not
+ * began with: libtls looks at it until a handshake is over (its names, its
+ * protocols), so it is freed when the last of them is gone.  On the runner listener a client certificate is asked for but not
  * demanded, because enrolment comes before it.  Fails with a message in the
  * log, and what served before goes on serving.
  */
+#include <sys/queue.h>
+
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine.h"
@@ -12,12 +16,70 @@
 
 #define CIPHERS	"secure"
 
-static struct tls	*server;
+struct context {
+	TAILQ_ENTRY(context)	 entry;
+	struct tls		*tls;
+	unsigned int		 users;		/* connections */
+};
+
+/* The first is what new connections get; others are used still. */
+static TAILQ_HEAD(, context)	contexts = TAILQ_HEAD_INITIALIZER(contexts);
 
 struct tls *
 tls_server_get(void)
 {
-	return (server);
+	struct context	*x = TAILQ_FIRST(&contexts);
+
+	return (x == NULL ? NULL : x->tls);
+}
+
+static struct context *
+context_find(const struct tls *server)
+{
+	struct context	*x;
+
+	TAILQ_FOREACH(x, &contexts, entry)
+		if (x->tls == server)
+			return (x);
+	fatalx("tls: a context that is gone");
+}
+
+static void
+context_free_unused(struct context *x)
+{
+	if (x->users > 0 || x == TAILQ_FIRST(&contexts))
+		return;
+	TAILQ_REMOVE(&contexts, x, entry);
+	tls_free(x->tls);
+	free(x);
+}
+
+void
+tls_server_use(struct tls *server)
+{
+	context_find(server)->users++;
+}
+
+void
+tls_server_done(struct tls *server)
+{
+	struct context	*x = context_find(server);
+
+	x->users--;
+	context_free_unused(x);
+}
+
+static void
+context_new(struct tls *server)
+{
+	struct context	*x, *old = TAILQ_FIRST(&contexts);
+
+	if ((x = calloc(1, sizeof(*x))) == NULL)
+		fatal("tls");
+	x->tls = server;
+	TAILQ_INSERT_HEAD(&contexts, x, entry);
+	if (old != NULL)
+		context_free_unused(old);
 }
 
 static int
@@ -55,8 +117,7 @@ tls_setup(const struct tls_material *m)
 	}
 	tls_config_clear_keys(cfg);
 	tls_config_free(cfg);
-	tls_free(server);
-	server = new;
+	context_new(new);
 	return (0);
  fail:
 	tls_config_clear_keys(cfg);

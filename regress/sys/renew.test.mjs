@@ -2,7 +2,9 @@
 // certificate each second instead of once a day.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import fs from "node:fs";
+import net from "node:net";
 import path from "node:path";
 import tls from "node:tls";
 import { top } from "../lib/place.mjs";
@@ -82,6 +84,46 @@ test("the runner listener's certificate is made anew before it expires, and "
 	await server.terminate(s);
 	assert.equal(runner.proc.err.match(/: connected to|info: connected to/g)
 	    .length, 1);
+});
+
+// What a client says first.
+async function client_hello() {
+	const there = net.createServer();
+
+	await once(there.listen(0, "127.0.0.1"), "listening");
+	const s = tls.connect({ port: there.address().port, host: "127.0.0.1",
+	    servername: "localhost", ALPNProtocols: ["h2"] });
+	s.on("error", () => {});
+	const [c] = await once(there, "connection");
+	const [hello] = await once(c, "data");
+	c.destroy();
+	there.close();
+	return hello;
+}
+
+test("a handshake that was begun before a reload goes on behind it", async () => {
+	const reloads = () =>
+	    server.proc.err.match(/runner debug: PROC_CONFIGURED/g)?.length ?? 0;
+	const hello = await client_hello();
+	const before = (await server.processes()).runner;
+	const some = await Promise.all(Array.from({ length: 20 }, async () => {
+		const s = net.connect(server.ports.runner, "localhost");
+		s.on("error", () => {});
+		await once(s, "connect");
+		s.write(hello.subarray(0, 20));
+		return s;
+	}));
+	const n = reloads();
+
+	await until("two reloads", () => reloads() > n + 1);
+	const answers = await Promise.all(some.map((s) => {
+		s.write(hello.subarray(20));
+		return Promise.race([once(s, "data").then(([d]) => d[0]),
+		    once(s, "close").then(() => "closed")]);
+	}));
+	some.forEach((s) => s.destroy());
+	assert.deepEqual(answers, Array(20).fill(22), "no handshake records");
+	assert.equal((await server.processes()).runner.pid, before.pid);
 });
 
 ends_well(server);
