@@ -98,6 +98,9 @@ follower_event(struct sse *s, const char *id, const char *type,
 		wrong("follower %zu: an event without a position", f->index);
 		return (0);
 	}
+	/* What the sessions' beginning still told, one may see and another not. */
+	if (f->next == 0 && strcmp(type, "task.created") != 0)
+		return (0);
 	if (f->index == 0)
 		follower_act(type, data, len);
 	if (peek_in(data, len, "resource", "id", resource,
