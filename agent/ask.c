@@ -3,8 +3,9 @@
  * durable, answered once, whatever happens to the connection.  Acknowledged and
  * not answered they are asked again on each new stream: the server behind it may
  * have a database that was put back, or have denied what it could not store, and
- * the denial went with the old stream.  While one waits the run's clock stands.  An answer that no program can hear any more is not
- * acknowledged: it is answered with PermissionCanceled.
+ * the denial went with the old stream.  While one waits the run's clock stands.
+ * An answer that no program can hear any more is not acknowledged: it is answered
+ * with PermissionCanceled.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -2,9 +2,10 @@
  * tls.c - the TLS server context of this process, made from bytes that the
  * parent handed over, and made anew on reload; connections keep the one they
  * began with: libtls looks at it until a handshake is over (its names, its
- * protocols), so it is freed when the last of them is gone.  On the runner listener a client certificate is asked for but not
- * demanded, because enrolment comes before it.  Fails with a message in the
- * log, and what served before goes on serving.
+ * protocols), so it is freed when the last of them is gone.  On the runner
+ * listener a client certificate is asked for but not demanded, because enrolment
+ * comes before it.  Fails with a message in the log, and what served before goes
+ * on serving.
  */
 #include <sys/queue.h>
 

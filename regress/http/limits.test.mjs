@@ -2,11 +2,9 @@
 // second of ours is a hundred of its own.
 
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import fs from "node:fs";
-import net from "node:net";
-import tls from "node:tls";
 import { promisify } from "node:util";
+import { client_hello } from "../lib/hello.mjs";
 import { Raw, get, start, stats, test, until } from "./engine.mjs";
 import { END_HEADERS, END_STREAM, PREFACE, T, body, connect, frame, frames,
     request, u32, wait } from "./frames.mjs";
@@ -195,19 +193,6 @@ await test("full: idle connections make room", async () => {
 });
 
 await test("full: the engine is well", () => full.stop());
-
-// The first bytes of a TLS client.
-async function client_hello() {
-	const listener = net.createServer().listen(0, "127.0.0.1");
-	await once(listener, "listening");
-	const client = tls.connect(listener.address().port, "127.0.0.1");
-	client.on("error", () => {});
-	const [s] = await once(listener, "connection");
-	const [hello] = await once(s, "data");
-	s.destroy();
-	listener.close();
-	return hello;
-}
 
 const crowded = await start({ MN_CONNS: "600" });
 

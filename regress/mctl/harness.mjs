@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { LONG_MS } from '../lib/wait.mjs';
 
 export const MCTL = path.resolve(process.env.MCTL ?? 'build/mctl');
 const PTY = new URL('terminal.py', import.meta.url).pathname;
@@ -40,7 +41,7 @@ export function mctl(args, opts = {}) {
 		const out = gather(p.stdout, opts.kill &&
 		    [opts.kill, () => p.kill('SIGINT')]);
 		const err = gather(p.stderr);
-		const timer = setTimeout(() => p.kill('SIGKILL'), 60000);
+		const timer = setTimeout(() => p.kill('SIGKILL'), LONG_MS);
 		p.on('error', no);
 		p.on('close', (code, signal) => {
 			clearTimeout(timer);
@@ -58,7 +59,7 @@ export function terminal(args, steps, opts = {}) {
 		const p = spawn('python3', [PTY, JSON.stringify(steps), MCTL,
 		    ...args], { env: environment(opts.env) });
 		const out = gather(p.stdout, opts.on);
-		const timer = setTimeout(() => p.kill('SIGKILL'), 60000);
+		const timer = setTimeout(() => p.kill('SIGKILL'), LONG_MS);
 		p.stderr.on('data', d => out.push(d));
 		p.on('error', no);
 		p.on('close', code => {

@@ -7,6 +7,7 @@ import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import tls from "node:tls";
+import { client_hello } from "../lib/hello.mjs";
 import { top } from "../lib/place.mjs";
 import { run } from "../lib/proc.mjs";
 import { until } from "../lib/wait.mjs";
@@ -85,21 +86,6 @@ test("the runner listener's certificate is made anew before it expires, and "
 	assert.equal(runner.proc.err.match(/: connected to|info: connected to/g)
 	    .length, 1);
 });
-
-// What a client says first.
-async function client_hello() {
-	const there = net.createServer();
-
-	await once(there.listen(0, "127.0.0.1"), "listening");
-	const s = tls.connect({ port: there.address().port, host: "127.0.0.1",
-	    servername: "localhost", ALPNProtocols: ["h2"] });
-	s.on("error", () => {});
-	const [c] = await once(there, "connection");
-	const [hello] = await once(c, "data");
-	c.destroy();
-	there.close();
-	return hello;
-}
 
 test("a handshake that was begun before a reload goes on behind it", async () => {
 	const reloads = () =>
