@@ -50,6 +50,7 @@ api_peer_down(struct peer *p)
 void
 api_janitor(void)
 {
+	retry_janitor();
 	auth_janitor();
 	lease_janitor();
 	pending_janitor();

@@ -112,6 +112,15 @@ void	 pending_janitor(void);
 size_t	 pending_count(void);
 uint64_t ref_new(void);
 
+/* A stream waits so long for its owner: a browser told 503 asks no more. */
+#define AWAY_MS	10000
+/*
+ * retry.c: 1 when its row's function will be called again instead of the
+ * answer that it is not to be had now.
+ */
+int	 request_retry(struct request *);
+void	 retry_janitor(void);
+
 /* refusal.c: answers out of DOCUMENT and REFUSED. */
 struct msg_document;
 struct msg_refused;

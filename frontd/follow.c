@@ -19,9 +19,6 @@
 #include "worker.h"
 
 #define BEGIN_MS	1000		/* the head is not held back longer */
-/* While the owner is away it is: a browser asks no more that was told 503. */
-#define AWAY_MS		10000
-#define AGAIN_MAX	10
 
 RB_HEAD(follows, follow);
 
@@ -118,20 +115,16 @@ follow_unavailable(struct follow *f)
 
 /*
  * Nothing was said yet, and the tickets are of no use any more, though the key
- * may be: all begins anew with it, but not for ever.
+ * may be: all begins anew with it (retry.c).
  */
 static void
 follow_again(struct follow *f)
 {
 	struct request	*req = follow_request(f);
 
-	if (req == NULL || req->again++ >= AGAIN_MAX) {
-		follow_unavailable(f);
-		return;
-	}
-	follow_forget(f);
-	auth_forget(req);
-	req->route->call(req);
+	if (req != NULL)
+		auth_forget(req);
+	follow_unavailable(f);
 }
 
 /*

@@ -42,7 +42,7 @@ struct param {
 struct request {
 	RB_ENTRY(request)	 entry;
 	uint64_t		 id;
-	uint64_t		 started_us;
+	uint64_t		 started;	/* monotonic ms */
 	enum listener_kind	 kind;
 	enum method		 method;	/* HEAD comes as M_GET */
 	int			 secure;	/* arrived over TLS */
@@ -58,8 +58,7 @@ struct request {
 	char			*body;		/* NUL after it; yours to wipe */
 	size_t			 body_len;
 	void			*who;		/* conn_adopt()'s, or NULL */
-	void			*data;		/* the API half's, as is again: */
-	unsigned int		 again;		/* how often it began anew */
+	void			*data;		/* the API half's */
 	/* The client is gone, no reply is wanted: once, never after a
 	 * reply_*() or stream_end(). */
 	void			(*on_closed)(struct request *);

@@ -89,6 +89,8 @@ refusal_say(struct request *req, const char *code, const char *text,
 {
 	int	 status = refusal_status(code);
 
+	if (strcmp(code, "unavailable") == 0 && request_retry(req))
+		return;
 	refusal_headers(req, status, retry_after);
 	reply_error(req, status, code, *text != '\0' ? text : code, details);
 }

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "engine.h"
 #include "log.h"
 #include "text.h"
+#include "worker.h"
 
 #define CHUNK_SIZE	3072
 #define SPARE_MAX	64
@@ -129,7 +129,6 @@ exchange_new(struct conn *c, const struct transport *t)
 {
 	struct exchange	*x;
 	struct chunk	*k;
-	struct timespec	 ts;
 
 	if (nspare > 0) {
 		x = spare[--nspare];
@@ -149,9 +148,7 @@ exchange_new(struct conn *c, const struct transport *t)
 	x->req.secure = c->secure;
 	x->req.who = c->who;
 	strlcpy(x->req.address, c->name, sizeof(x->req.address));
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	x->req.started_us = (uint64_t)ts.tv_sec * 1000000 +
-	    (uint64_t)ts.tv_nsec / 1000;
+	x->req.started = worker_mono_ms();
 	return (x);
 }
 

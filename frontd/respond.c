@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "engine.h"
 #include "log.h"
@@ -152,20 +151,14 @@ void
 respond_over(struct exchange *x)
 {
 	struct request	*req = &x->req;
-	struct timespec	 ts;
-	uint64_t	 us;
 
 	if (x->status >= 400)
 		http_stats.errors++;
-	if (log_getverbose()) {
-		clock_gettime(CLOCK_MONOTONIC, &ts);
-		us = (uint64_t)ts.tv_sec * 1000000 +
-		    (uint64_t)ts.tv_nsec / 1000 - req->started_us;
-		log_debug("%s %s %s %d %" PRIu64 "us %s", req->address,
+	if (log_getverbose())
+		log_debug("%s %s %s %d %" PRIu64 "ms %s", req->address,
 		    x->verb != NULL ? x->verb : "-",
-		    req->path != NULL ? req->path : "-", x->status, us,
-		    req->request_id);
-	}
+		    req->path != NULL ? req->path : "-", x->status,
+		    worker_mono_ms() - req->started, req->request_id);
 	x->t->end(x);
 	exchange_free(x);
 }

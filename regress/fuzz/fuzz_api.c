@@ -10,8 +10,8 @@
  * covers: frontd/auth.c frontd/body.c frontd/credential.c frontd/etag.c
  * covers: frontd/families.c frontd/follow.c frontd/idem.c frontd/identity.c
  * covers: frontd/json.c frontd/lease.c frontd/list.c frontd/local.c
- * covers: frontd/pending.c frontd/query.c frontd/refusal.c frontd/route.c
- * covers: frontd/stream.c frontd/token.c
+ * covers: frontd/pending.c frontd/query.c frontd/refusal.c frontd/retry.c
+ * covers: frontd/route.c frontd/stream.c frontd/token.c
  */
 #include <sys/socket.h>
 

@@ -126,6 +126,21 @@ for (const [proc, path, key] of [
 		is(await is_ok(c), true);
 	});
 
+// Nor one whose owner is there and cannot answer: the database is away, say.
+for (const [type, path, key, want] of [
+    ["AUTH_KEY", "/api/v1/events", "mk_reader", 403],
+    ["AUTH_STREAM", "/api/v1/events?ticket=bad-ticket", null, 401],
+    ["EVENT_FOLLOW", "/api/v1/events", "mk_good", 200],
+    ["LOG_FOLLOW", `${TASK}/logs/stream`, "mk_good", 200]])
+	await test(`streams: ${type} is refused for now`, async () => {
+		const n = +await world.say(`count ${type}`);
+
+		await world.say(`busy ${type}`);
+		is(await status(path, {}, { headers: key === null ? {} :
+		    { Authorization: `Bearer ${key}` } }), want);
+		is(+await world.say(`count ${type}`) - n, 2);
+	});
+
 // Nobody renews the tickets meanwhile; the key is as good as it was.
 await test("events: sessiond stays away for longer than a ticket lives",
     async () => {

@@ -103,12 +103,22 @@ drain(const char *text)
 	kill(frontd_pid, SIGCONT);
 }
 
+static enum msg_type
+by_name(const char *name)
+{
+	enum msg_type	 type;
+
+	for (type = 1; type < MSG_MAX; type++)
+		if (strcmp(msg_descs[type].name, name) == 0)
+			return (type);
+	errx(1, "no message %s", name);
+}
+
 static void
 command(char *line)
 {
 	struct msg_auth_revoked	 rm = { "key_01234567890123456789012345" };
 	char			*arg;
-	int			 i;
 
 	line[strcspn(line, "\n")] = '\0';
 	arg = line + strcspn(line, " ");
@@ -129,10 +139,10 @@ command(char *line)
 		report();
 	else if (strcmp(line, "drain") == 0)
 		drain(arg);
+	else if (strcmp(line, "busy") == 0)
+		busy_with = by_name(arg);
 	else if (strcmp(line, "count") == 0) {
-		for (i = 1; i < MSG_MAX; i++)
-			if (strcmp(msg_descs[i].name, arg) == 0)
-				printf("%u\n", counts[i]);
+		printf("%u\n", counts[by_name(arg)]);
 		return;
 	} else if (strcmp(line, "scan") == 0) {
 		printf("%d\n", scan(arg));

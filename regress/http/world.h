@@ -21,6 +21,7 @@ extern enum proc	 front;
 extern pid_t		 frontd_pid;
 extern unsigned int	 counts[MSG_MAX];	/* received */
 extern int		 revoked;
+extern enum msg_type	 busy_with;		/* refused for now, once */
 extern uint64_t		 opened;		/* ref of the newest stream */
 
 /* world_channel.c */

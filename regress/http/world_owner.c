@@ -17,6 +17,7 @@
 
 unsigned int	 counts[MSG_MAX];
 int		 revoked;
+enum msg_type	 busy_with;
 uint64_t	 opened;
 static uint64_t	 died;			/* ref that killed its owner */
 
@@ -374,7 +375,10 @@ handle(struct chan *c, uint64_t ref, enum msg_type type, const void *m)
 	char				 doc[256];
 
 	counts[type]++;
-	if (type != MSG_AUTH_KEY && strncmp(w, "do-refuse-", 10) == 0)
+	if (type == busy_with) {
+		busy_with = MSG_NONE;
+		refused(c, ref, "unavailable");
+	} else if (type != MSG_AUTH_KEY && strncmp(w, "do-refuse-", 10) == 0)
 		refused(c, ref, w + 10);
 	else if (type == MSG_TASK_GET && strncmp(w, "do-end-", 7) == 0)
 		refused(c, ref, w + 7);
