@@ -27,6 +27,28 @@ state_path(const char *name)
 	return (xasprintf("%s/%s", env->state_dir, name));
 }
 
+/*
+ * A directory whose name is on the disk, too: a token that was spent for what is
+ * in it after a power cut is spent for nothing.  0, or -1 with errno.
+ */
+static int
+named_mkdir(const char *path, mode_t mode)
+{
+	char	*parent;
+	int	 fd, rv;
+
+	if (mkdir(path, mode) == -1)
+		return (errno == EEXIST ? 0 : -1);
+	parent = xasprintf("%s/..", path);
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(parent);
+	if (fd == -1)		/* one may write where one may not read */
+		return (errno == EACCES ? 0 : -1);
+	rv = fsync(fd);
+	close(fd);
+	return (rv);
+}
+
 /* Each missing directory of the path, ours only. */
 static void
 state_mkdir(const char *path)
@@ -37,11 +59,11 @@ state_mkdir(const char *path)
 	for (slash = strchr(p + 1, '/'); slash != NULL;
 	    slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(p, 0755) == -1 && errno != EEXIST)
+		if (named_mkdir(p, 0755) == -1)
 			fatal("state directory %s: cannot make %s", path, p);
 		*slash = '/';
 	}
-	if (mkdir(p, 0700) == -1 && errno != EEXIST)
+	if (named_mkdir(p, 0700) == -1)
 		fatal("state directory %s: cannot make it", path);
 	free(p);
 }
