@@ -142,6 +142,7 @@ spool_scan(struct spool *s)
 		fatal("spool %s", s->run_id);
 	if (ftruncate(s->fd, s->end) == -1)
 		log_warn("spool %s", s->run_id);
+	s->written = s->last;
 	s->sent = s->acked;
 	s->sent_off = s->acked_off;
 }
@@ -268,6 +269,7 @@ spool_write(struct spool *s)
 		return (-1);
 	}
 	s->end += (off_t)len;
+	s->written = s->last;
 	evbuffer_drain(s->buf, len);
 	s->failing = 0;
 	if (env->run != NULL && env->run->spool == s) {

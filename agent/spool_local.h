@@ -26,6 +26,7 @@ struct spool {
 	struct evbuffer			*buf;	/* not yet written */
 	char				*run_id;
 	uint64_t			 last;	/* number of the last line */
+	uint64_t			 written; /* of the last in the file */
 	uint64_t			 acked;
 	uint64_t			 sent;
 	uint64_t			 want;	/* finished: RunCompleted said so */

@@ -63,8 +63,10 @@ batch_read(struct spool *s, uint8_t *buf, Marionette__V1__LogLine **lines,
 	size = (size_t)(s->end - s->sent_off);
 	if (size > SPOOL_RECORD_MAX + sizeof(len))
 		size = SPOOL_RECORD_MAX + sizeof(len);
-	if ((got = pread(s->fd, buf, size, s->sent_off)) <= 0)
+	if ((got = pread(s->fd, buf, size, s->sent_off)) == -1) {
+		log_warn("spool of %s", s->run_id);
 		return (0);
+	}
 	while (n < BATCH_LINES && off + sizeof(len) <= (size_t)got) {
 		memcpy(&len, buf + off, sizeof(len));
 		if (off + sizeof(len) + len > (size_t)got ||
@@ -104,6 +106,44 @@ batch_lost(struct spool *s)
 		s->told_lost = 1;
 }
 
+/*
+ * What is in the file behind the lines that were sent cannot be told apart, or
+ * not be read at all.  Another line comes for each: the server may have some of
+ * them, so none may take another's number.
+ */
+static void
+spool_damaged(struct spool *s)
+{
+	static char		 stream[] = "system", level[] = "error",
+				 kind[] = "text", text[] = "A line that the "
+				 "runner's disk does not give back.";
+	Marionette__V1__LogLine	 line;
+	struct evbuffer		*behind = s->buf;
+	uint64_t		 last = s->last, n = s->written - s->sent;
+
+	log_warnx("spool of %s is damaged: lines %llu to %llu are lost",
+	    s->run_id, (unsigned long long)s->sent + 1,
+	    (unsigned long long)s->written);
+	if (ftruncate(s->fd, s->sent_off) == -1)
+		log_warn("spool of %s", s->run_id);
+	s->end = s->sent_off;
+	s->written = s->sent;
+	marionette__v1__log_line__init(&line);
+	line.stream = stream;
+	line.level = level;
+	line.kind = kind;
+	line.content = text;
+	line.time_ms = now_wall();
+	if ((s->buf = evbuffer_new()) == NULL)
+		fatalx("memory: spool");
+	while (n-- > 0)
+		spool_append(s, &line);
+	if (evbuffer_add_buffer(s->buf, behind) == -1)
+		fatalx("memory: spool");
+	evbuffer_free(behind);
+	s->last = last;
+}
+
 /* 1 when a batch went, 0 when there is none to send, -1 later. */
 static int
 batch_next(struct spool *s)
@@ -121,11 +161,7 @@ batch_next(struct spool *s)
 		return (0);
 	}
 	if ((n = batch_read(s, buf, lines, &used)) == 0) {
-		/* A damaged file: what is behind cannot be told apart. */
-		log_warnx("spool of %s is damaged", s->run_id);
-		s->end = s->sent_off;
-		s->want = s->last > s->want ? s->last : s->want;
-		s->last = s->sent;
+		spool_damaged(s);
 		return (0);
 	}
 	marionette__v1__log_batch__init(&b);

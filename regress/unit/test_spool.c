@@ -30,6 +30,7 @@ struct agent		*env = &agent;
 
 static char		 dir[] = "/tmp/mn-spool-XXXXXX";
 static char		 sent[256];	/* content/text of lines, with | */
+static uint64_t		 first;		/* number of the last batch's first */
 static off_t		 unread;	/* from here the disk reads no more */
 
 ssize_t
@@ -93,6 +94,7 @@ link_send_logs(const uint8_t *p, size_t n)
 
 	b = marionette__v1__log_batch__unpack(NULL, n, p);
 	assert_non_null(b);
+	first = b->first;
 	for (i = 0; i < b->n_lines; i++) {
 		strlcat(sent, b->lines[i]->content, sizeof(sent));
 		strlcat(sent, "/", sizeof(sent));
@@ -239,6 +241,41 @@ test_unread(void **state)
 	unlinkat(agent.state_fd, "spool/run_2", 0);
 }
 
+#define GONE	"A line that the runner's disk does not give back./|"
+
+/* What cannot be read back is said to be missing, under its own numbers. */
+static void
+test_unread_meanwhile(void **state)
+{
+	struct spool	*s;
+	struct stat	 st;
+
+	(void)state;
+	sent[0] = '\0';
+	s = spool_new("run_5");
+	assert_non_null(s);
+	put(s, "one", "");
+	assert_int_equal(spool_write_all(), 0);
+	spool_send_all();
+	assert_int_equal(fstatat(agent.state_fd, "spool/run_5", &st, 0), 0);
+	put(s, "two", "");
+	put(s, "three", "");
+	assert_int_equal(spool_write_all(), 0);
+	put(s, "four", "");
+	unread = st.st_size;
+	spool_send_all();
+	unread = 0;
+	assert_string_equal(sent, "one/|");
+	assert_int_equal(spool_write_all(), 0);
+	spool_send_all();
+	assert_string_equal(sent, "one/|" GONE GONE "four/|");
+	assert_int_equal(first, 2);
+	assert_int_equal(spool_number(s), 4);
+	spool_ack("run_5", 4);
+	spool_finish("run_5", 4);
+	assert_false(spool_holds("run_5"));
+}
+
 static int
 set_up(void **state)
 {
@@ -265,6 +302,7 @@ main(void)
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_named),
+		cmocka_unit_test(test_unread_meanwhile),
 		cmocka_unit_test(test_unread),
 	};
 
