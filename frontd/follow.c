@@ -18,7 +18,8 @@
 #include "log.h"
 #include "worker.h"
 
-#define BEGIN_MS	1000		/* the head is not held back longer */
+/* The head is not held back longer, when the owner does not say what is there. */
+#define BEGIN_MS	5000
 
 RB_HEAD(follows, follow);
 
