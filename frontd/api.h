@@ -112,8 +112,11 @@ void	 pending_janitor(void);
 size_t	 pending_count(void);
 uint64_t ref_new(void);
 
-/* A stream waits so long for its owner: a browser told 503 asks no more. */
-#define AWAY_MS	10000
+/*
+ * A stream's head waits so long for its owner's first word: a browser told 503
+ * asks no more, and storaged says after nine seconds that it cannot say.
+ */
+#define HEAD_WAIT_MS	10000
 /*
  * retry.c: 1 when its row's function will be called again instead of the
  * answer that it is not to be had now.
