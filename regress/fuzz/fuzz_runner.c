@@ -11,6 +11,8 @@
  *	10	20 seconds pass
  *	11	bytes as they are (two bytes of length)
  *	12	the runner takes more: windows of the stream and all
+ *	13	runnerd reads all that waits (0), reads nothing more and so many MiB
+ *		wait for it (1 to 10), is dead until 9 (14); the server stops (15)
  * covers: frontd/grpc_runner.c frontd/grpc.c
  */
 #include <sys/socket.h>
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "channel.h"
 #include "engine.h"
 #include "fuzz.h"
 #include "owners.h"
@@ -33,14 +36,19 @@
 #define PREFACE		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 void	 heard(struct peer *, uint64_t, enum msg_type, const void *, int);
+size_t	 __real_peer_queued(const struct peer *);
+size_t	 __wrap_peer_queued(const struct peer *);
+int	 __wrap_peer_is_full(const struct peer *);
 
 /* As runnerd knows them. */
 static struct {
 	uint64_t	 ref;
 	int		 logs, open;
+	int		 crossed;	/* what was said before its end comes */
 }			 known[STREAMS];
 static unsigned int	 nknown;
 static int		 fd = -1;
+static size_t		 others;	/* bytes that wait for it, as it were */
 
 int
 worker_draining(void)
@@ -60,6 +68,19 @@ heard(struct peer *p, uint64_t ref, enum msg_type type, const void *m, int f)
 
 /* ---- runnerd ---- */
 
+/* Megabytes that are not there: to write and to read them takes too long. */
+size_t
+__wrap_peer_queued(const struct peer *p)
+{
+	return (__real_peer_queued(p) + (p->proc == PROC_RUNNERD ? others : 0));
+}
+
+int
+__wrap_peer_is_full(const struct peer *p)
+{
+	return (__wrap_peer_queued(p) > PEER_QUEUE_SOFT);
+}
+
 static unsigned int
 find(uint64_t ref, int logs)
 {
@@ -68,7 +89,8 @@ find(uint64_t ref, int logs)
 	for (i = 0; i < nknown; i++)
 		if (known[i].ref == ref)
 			break;
-	CLAIM(i < nknown && known[i].open && known[i].logs == logs);
+	CLAIM(i < nknown && known[i].logs == logs);
+	CLAIM(known[i].open || known[i].crossed);
 	return (i);
 }
 
@@ -85,6 +107,7 @@ runnerd_heard(enum proc p, uint64_t ref, enum msg_type type, const void *m)
 		CLAIM(nknown < STREAMS);
 		known[nknown].ref = ref;
 		known[nknown].logs = type == MSG_LOGS_OPEN;
+		known[nknown].crossed = 0;
 		known[nknown++].open = 1;
 		break;
 	case MSG_STREAM_MESSAGE:
@@ -92,10 +115,10 @@ runnerd_heard(enum proc p, uint64_t ref, enum msg_type type, const void *m)
 		find(ref, type == MSG_LOGS_MESSAGE);
 		break;
 	case MSG_STREAM_CLOSE:
-		known[find(ref, 0)].open = c->status == 0;
+		known[find(ref, 0)].open &= c->status == 0;
 		break;
 	case MSG_LOGS_CLOSE:
-		known[find(ref, 1)].open = lc->status == 0;
+		known[find(ref, 1)].open &= lc->status == 0;
 		break;
 	default:
 		fuzz_broken(msg_descs[type].name, __FILE__, __LINE__);
@@ -119,13 +142,14 @@ static void
 runnerd_ends(struct input *in, unsigned int i)
 {
 	struct msg_stream_close	 m = { .status = (uint8_t)input_u8(in),
-				    .text = "100%, it is over" };
+				    .text = "100%,\tit is over\x7f" };
 
 	if (i >= nknown || !known[i].open)
 		return;
 	owners_say(PROC_RUNNERD, known[i].ref, known[i].logs ?
 	    MSG_LOGS_CLOSE : MSG_STREAM_CLOSE, &m);
 	known[i].open = 0;
+	known[i].crossed = owners.busy[PROC_RUNNERD];
 }
 
 static void
@@ -224,14 +248,47 @@ turns(void)
 	}
 }
 
+/* Its successor knows of none of the streams. */
 static void
-restart(void)
+runnerd_dies(int is_back)
 {
 	unsigned int	 i;
 
-	owners_restart(PROC_RUNNERD);
+	if (is_back)
+		owners_restart(PROC_RUNNERD);
+	else
+		owners_die(PROC_RUNNERD);
+	health_set(is_back);
+	owners.busy[PROC_RUNNERD] = 0;
+	others = 0;
 	for (i = 0; i < nknown; i++)
-		known[i].open = 0;
+		known[i].open = known[i].crossed = 0;
+}
+
+static void
+runnerd_reads(void)
+{
+	unsigned int	 i;
+
+	owners.busy[PROC_RUNNERD] = 0;
+	others = 0;
+	turns();
+	for (i = 0; i < nknown; i++)
+		known[i].crossed = 0;
+}
+
+static void
+other(unsigned int what)
+{
+	if (what == 0)
+		runnerd_reads();
+	else if (what <= 10) {
+		owners.busy[PROC_RUNNERD] = 1;
+		others = (size_t)what << 20;
+	} else if (what == 14)
+		runnerd_dies(0);
+	else if (what == 15)
+		http_drain();
 }
 
 static void
@@ -276,7 +333,7 @@ step(struct input *in)
 		runnerd_credits(in, i);
 		break;
 	case 9:
-		restart();
+		runnerd_dies(1);
 		break;
 	case 10:
 		fuzz_pass(STEP_MS);
@@ -288,6 +345,9 @@ step(struct input *in)
 	case 12:
 		say_frame(8, 0, 0, window, sizeof(window));
 		say_frame(8, 0, id, window, sizeof(window));
+		break;
+	case 13:
+		other(i);
 		break;
 	}
 	turns();
@@ -305,6 +365,9 @@ begin(void)
 	owners.body = owners.code = owners.scopes = "";
 	owners.mood = MOOD_SILENT;
 	owners_begin(PROC_RUNNER);
+	if (!peer_is_up(peer_of(PROC_RUNNERD)))
+		owners_restart(PROC_RUNNERD);
+	health_set(1);
 	nknown = 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == -1)
 		err(1, "socketpair");
@@ -323,6 +386,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	begin();
 	while (in.n > 0)
 		step(&in);
+	runnerd_reads();
 	close(fd);
 	fd = -1;
 	for (i = 0; i < 1000 && http_stats.conns > 0; i++) {

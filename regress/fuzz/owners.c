@@ -20,7 +20,7 @@
 #include "worker.h"
 
 #define BYTES(s)	(const uint8_t *)(s), strlen(s)
-#define IN_SIZE		(4U << 20)
+#define IN_SIZE		(16U << 20)
 #define BIG		(24 * 1024)	/* of lines, at once */
 #define EVENTS		100
 
@@ -138,9 +138,16 @@ owners_say(enum proc p, uint64_t ref, enum msg_type type, const void *m)
 }
 
 void
+owners_die(enum proc p)
+{
+	if (ends[p][0] != -1)
+		owner_down(p);
+}
+
+void
 owners_restart(enum proc p)
 {
-	owner_down(p);
+	owners_die(p);
 	owner_up(p);
 }
 
@@ -403,6 +410,8 @@ owners_turn(void)
 
 	peers_flush();
 	for (i = 0; i < PROC_MAX; i++) {
+		if (owners.busy[i])
+			continue;
 		if (ends[i][0] != -1)
 			n += hear((enum proc)i, 0);
 		if (ends[i][1] != -1)

@@ -21,6 +21,7 @@ struct owners {
 	enum mood	 mood;
 	const char	*code, *scopes, *body;
 	unsigned int	 asked;		/* questions since the last begin */
+	int		 busy[PROC_MAX];	/* it reads nothing */
 	/* Who answers instead of us, if anybody. */
 	void		(*heard)(enum proc, uint64_t, enum msg_type,
 			    const void *);
@@ -33,6 +34,8 @@ void	 owners_begin(enum proc);
 /* They read and answer; how many frames there were. */
 unsigned int owners_turn(void);
 void	 owners_say(enum proc, uint64_t, enum msg_type, const void *);
+/* It dies; it dies, unless it has, and is back. */
+void	 owners_die(enum proc);
 void	 owners_restart(enum proc);
 /* LOCAL_CLIENT: a connection comes through the local socket. */
 void	 owners_pass(int fd);

@@ -30,7 +30,7 @@ FUZZ_api = $(FRONTD_OBJS) $(O)/obj/regress/fuzz/owners.o $(GEN)/heard.o
 FUZZ_LIBS_api = $(LIBS_frontd)
 FUZZ_INC_api = -Ifrontd
 FUZZ_runner = $(FUZZ_api)
-FUZZ_LIBS_runner = $(LIBS_frontd)
+FUZZ_LIBS_runner = $(LIBS_frontd) -Wl,--wrap=peer_queued,--wrap=peer_is_full
 FUZZ_INC_runner = -Ifrontd
 $(O)/obj/regress/fuzz/owners.o: CPPFLAGS += -Ifrontd
 
