@@ -6,8 +6,11 @@
  * is not the program's but a person's or the server's:
  *	!y !n !e{...}	the oldest question: yes, no, yes with another input
  *	!a{...}		yes, with answers
+ *	!d		the last answer again: its acknowledgement was lost
  *	!i		interrupt
- *	!t		the run has ended by the server's word
+ *	!r		a new stream: what waits is asked again
+ *	!s !t		the run has ended by the server's word, to go on later
+ *			elsewhere, for good
  */
 #include <jansson.h>
 #include <sodium.h>
@@ -35,6 +38,7 @@ struct agent		*env = &agent;
 static char		 run_name[] = RUN;
 static int		 plain;		/* no escapes: the key is itself */
 static uint64_t		 written;
+static char		 answered[ASK_ID_MAX + 1];
 
 /* ---- what leaves the agent ---- */
 
@@ -209,7 +213,7 @@ answer(struct run *r, const char *how, size_t n)
 	marionette__v1__permission_answer__init(&p);
 	p.permission_id = (char *)(uintptr_t)"perm_00000000000000000000000001";
 	p.run_id = run_name;
-	p.request_id = a != NULL ? a->id : edit;
+	p.request_id = *how == 'd' ? answered : a != NULL ? a->id : edit;
 	p.approved = *how != 'n';
 	if (*how == 'e')
 		p.input_json = edit;
@@ -217,8 +221,10 @@ answer(struct run *r, const char *how, size_t n)
 		p.answers_json = edit;
 	else
 		p.reason = edit;
+	if (*how != 'd' && a != NULL)
+		strlcpy(answered, a->id, sizeof(answered));
 	ask_answer(&p);
-	CLAIM(a == NULL || a->answered);
+	CLAIM(*how == 'd' || a == NULL || a->answered || r->status != NULL);
 	free(edit);
 }
 
@@ -234,15 +240,21 @@ person(struct run *r, const char *s, size_t n)
 	case 'n':
 	case 'e':
 	case 'a':
+	case 'd':
 		answer(r, s, n);
 		break;
 	case 'i':
 		if (r->program->kind->interrupt != NULL)
 			r->program->kind->interrupt(r);
 		break;
+	case 'r':
+		ask_again();
+		break;
+	case 's':
 	case 't':
 		if (r->status == NULL)
-			r->status = xstrdup("canceled");
+			r->status = xstrdup(*s == 's' ? "suspended" :
+			    "canceled");
 		break;
 	}
 }
@@ -312,6 +324,7 @@ agent_run(const struct kind *kind, const uint8_t *p, size_t n)
 	r.interrupted = s.uid == 1;
 	r.key = keys_locked(KEY);
 	TAILQ_INIT(&r.asks);
+	answered[0] = '\0';
 	env->run = &r;
 	env->session = &s;
 	CLAIM(kind->start(&r, NULL) == 0);
