@@ -143,6 +143,21 @@ runner_takes(const struct grpc_stream *s)
 	    (l->logs ? LOGS_QUEUED : PEER_QUEUE_SOFT));
 }
 
+/* status: 0 half-closed, else reset. */
+static void
+link_close(const struct link *l, int status)
+{
+	struct msg_stream_close	 m = { .status = (uint8_t)status };
+	struct msg_logs_close	 lm = { .status = (uint8_t)status };
+
+	if (!peer_is_up(runnerd()))
+		return;
+	if (l->logs)
+		send_logs_close(runnerd(), l->ref, &lm);
+	else
+		send_stream_close(runnerd(), l->ref, &m);
+}
+
 static void
 runner_message(struct grpc_stream *s, const uint8_t *p, size_t n)
 {
@@ -159,23 +174,11 @@ runner_message(struct grpc_stream *s, const uint8_t *p, size_t n)
 		rc = send_logs_message(runnerd(), l->ref, &lm);
 	else
 		rc = send_stream_message(runnerd(), l->ref, &m);
-	if (rc == -1)
-		link_abort(s, "the server is too busy, come back");
-}
-
-/* status: 0 half-closed, else reset. */
-static void
-link_close(const struct link *l, int status)
-{
-	struct msg_stream_close	 m = { .status = (uint8_t)status };
-	struct msg_logs_close	 lm = { .status = (uint8_t)status };
-
-	if (!peer_is_up(runnerd()))
+	if (rc == 0)
 		return;
-	if (l->logs)
-		send_logs_close(runnerd(), l->ref, &lm);
-	else
-		send_stream_close(runnerd(), l->ref, &m);
+	/* It was told of the stream, and would keep it. */
+	link_close(l, GRPC_CANCELLED);
+	link_abort(s, "the server is too busy, come back");
 }
 
 /*
