@@ -75,6 +75,11 @@ files_of() {
 	    sed "s|^gen/|$B/gen/|"
 }
 
+# What a harness shares with others, and is no less its own.
+world_of() {
+	sed -n 's/^ \* world: *//p' $here/fuzz_$1.c | sed "s|^|$here/|"
+}
+
 # Goes on where the last one stopped, on whatever machine, as long as these files
 # are the same: an hour for each of a dozen harnesses is more than a sitting.
 # dry/NAME: commit, sum of the files, executions, edges, processor seconds, those
@@ -84,7 +89,7 @@ dry() {
 	minutes=$1 name=$2 log=$B/$2.log so_far=$here/dry/$2
 	edges_here=$B/edges-$2
 	mkdir -p $here/dry
-	is=$(cat $(files_of $name) | cksum | cut -d' ' -f1)
+	is=$(cat $(files_of $name) $(world_of $name) | cksum | cut -d' ' -f1)
 	total=0 best=0 spent=0 quiet=0
 	[ -s $so_far ] && read -r _ was t b s q <$so_far &&
 	    [ "$was" = "$is" ] && total=$t best=$b spent=$s quiet=$q

@@ -1,6 +1,7 @@
 /*
  * fuzz_custom.c - what a program of one's own prints; see agent_world.c.
  * covers: agent/agent_custom.c agent/ask.c agent/linebuf.c agent/run_log.c
+ * world: agent_world.c
  */
 #include "agent_world.h"
 #include "fuzz.h"
