@@ -6,6 +6,9 @@
  * Then bytes as they arrive; 0xfe and a letter between them is
  *	p	the end of a piece: turns of the loop
  *	t	20 seconds pass
+ *	m	a moment passes, a second
+ *	d	the client is done: it sends no more, and reads on
+ *	w	it reads no more
  *	a	late answers are given
  *	c	runners are credited what they are owed
  * covers: frontd/buf.c frontd/check.c frontd/conn.c frontd/grpc.c
@@ -30,6 +33,7 @@
 #define REPLY_MAX	(256 * 1024)
 #define LATE_MAX	8
 #define STEP_MS		20000
+#define MOMENT_MS	1000
 #define COUNT_MAX	64
 #define FRAME_HEAD	9
 #define FRAME_MAX	16384
@@ -38,7 +42,8 @@ static uint64_t	 late[LATE_MAX];
 static unsigned	 nlate;
 static uint8_t	 out[REPLY_MAX];	/* the beginning of what was sent */
 static size_t	 nout;
-static int	 opened, closed, credit;
+static int	 opened, closed, credit, deaf;
+static unsigned	 takes;			/* how often it was asked */
 static struct tls *client;		/* or the bytes go as they are */
 
 /* ---- rows ---- */
@@ -202,10 +207,8 @@ rpc_closed(struct grpc_stream *s)
 static int
 rpc_takes(const struct grpc_stream *s)
 {
-	static unsigned int	 n;
-
 	(void)s;
-	return (n++ % 3 != 0);
+	return (takes++ % 3 != 0);
 }
 
 const struct grpc_method	 grpc_methods[] = {
@@ -242,7 +245,7 @@ turns(int fd)
 	for (i = 0; i < TURNS; i++) {
 		event_base_loop(worker_base(), EVLOOP_NONBLOCK);
 		http_turn();
-		while ((n = get(fd, sink, sizeof(sink))) > 0) {
+		while (!deaf && (n = get(fd, sink, sizeof(sink))) > 0) {
 			if ((size_t)n > sizeof(out) - nout)
 				n = (ssize_t)(sizeof(out) - nout);
 			memcpy(out + nout, sink, (size_t)n);
@@ -268,8 +271,17 @@ mark(int fd, uint8_t c)
 {
 	switch (c) {
 	case 't':
-		fuzz_pass(STEP_MS);
+	case 'm':
+		fuzz_pass(c == 't' ? STEP_MS : MOMENT_MS);
 		http_janitor();
+		break;
+	case 'd':
+		if (client != NULL)
+			tls_close(client);
+		shutdown(fd, SHUT_WR);
+		break;
+	case 'w':
+		deaf = 1;
 		break;
 	case 'a':
 		answer_late();
@@ -290,7 +302,7 @@ pieces(int fd, const uint8_t *p, size_t n)
 	while (n > 0) {
 		end = memchr(p, 0xfe, n);
 		if (end != NULL && (size_t)(end - p) + 1 < n &&
-		    strchr("ptac", end[1]) == NULL)
+		    strchr("ptmdwac", end[1]) == NULL)
 			end = memchr(end + 1, 0xfe, n - (size_t)(end + 1 - p));
 		len = end != NULL ? (size_t)(end - p) : n;
 		if (len > 0 && put(fd, p, len) < 0)
@@ -360,7 +372,8 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	}
 	fuzz_begin();
 	nout = nlate = 0;
-	opened = closed = credit = 0;
+	opened = closed = credit = deaf = 0;
+	takes = 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == -1)
 		err(1, "socketpair");
 	conn_new(pair[0], listener_of(p[0]), (p[0] & 4) != 0 ?
