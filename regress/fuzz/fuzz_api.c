@@ -2,7 +2,22 @@
  * fuzz_api.c - a request to all of frontd, whose owners answer as the input
  * wants.  The input: listener and flags, row, mood of the owners, credential,
  * then strings that end with a NUL: arguments of the path, query, a header
- * field of its own, what owners say; the rest is the body.
+ * field of its own, what owners say; the rest is the body.  Before what owners
+ * say quirks may stand, letters between two \001:
+ *	d D	they are away when the request comes, and back a turn later or
+ *		when time has passed
+ *	k K	they die after their answer, and are back as these are
+ *	z	they die when time has passed
+ *	s q	sessiond, or taskd, is not among those
+ *	w f	taskd is silent, or refuses
+ *	r	we are to stop when the request is there
+ *	h m	less time passes, or only a moment
+ *	2	the same request comes on a second connection, too
+ *	i	whoever it is is known, whatever the mood
+ *	u	has a scope that nobody knows
+ *	x y l	and will be that for 8 or 2 seconds, or for an hour
+ *	t n	a refusal has details; it has neither text nor a time
+ *	c e	a document was created; it has neither status nor ETag
  * covers: frontd/agent.c frontd/api.c frontd/api_agent_config.c
  * covers: frontd/api_event.c frontd/api_key.c frontd/api_log.c
  * covers: frontd/api_meta.c frontd/api_permission.c frontd/api_runner.c
@@ -33,6 +48,11 @@
 
 #define REPLY_MAX	(2U << 20)
 #define TURNS_MAX	16
+#define LONG_MS		31000
+#define SHORT_MS	5000
+#define MOMENT_MS	500
+#define HOUR_MS		3600000ULL
+#define QUIRK		'\001'
 #define ID_TAIL		"_00000000000000000000000001"
 
 #define F_SILENT	0x04	/* the client goes at once */
@@ -42,7 +62,7 @@
 #define F_READER	0x40	/* a credential that may nearly nothing */
 #define F_REPORT	0x80	/* the parent reports; metrics are the body */
 
-static char	*reply;
+static char	*reply, *said;
 static size_t	 nreply;
 static enum mood wished;
 static int	 draining;
@@ -161,6 +181,22 @@ code_of(struct input *in)
 	return (s);
 }
 
+/* What owners say, and how. */
+static void
+say_of(struct input *in)
+{
+	char	*end;
+
+	said = input_str(in);
+	owners.body = said;
+	owners.quirks = NULL;
+	if (*said != QUIRK || (end = strchr(said + 1, QUIRK)) == NULL)
+		return;
+	*end = '\0';
+	owners.quirks = said + 1;
+	owners.body = end + 1;
+}
+
 static void
 make(struct buf *b, struct input *in, enum listener_kind kind,
     unsigned int flags)
@@ -178,7 +214,7 @@ make(struct buf *b, struct input *in, enum listener_kind kind,
 	query = input_str(in);
 	field = input_str(in);
 	owners.code = code_of(in);
-	owners.body = input_str(in);
+	say_of(in);
 	buf_printf(b, "%s ", verbs[r->method]);
 	add_path(b, r->path, arg);
 	if (*query != '\0') {
@@ -224,7 +260,10 @@ turns(int fd)
 	}
 }
 
-/* Every error is an envelope; nothing that a client says is our fault. */
+/*
+ * Every error is an envelope; nothing that a client says is our fault, though
+ * it may want a Transfer-Encoding that there is not (RFC 9112 6.1).
+ */
 static void
 check_reply(void)
 {
@@ -236,7 +275,8 @@ check_reply(void)
 		return;
 	reply[nreply] = '\0';
 	CLAIM(sscanf(reply, "HTTP/1.1 %3d ", &status) == 1);
-	CLAIM(status < 500 || wished != MOOD_DOCUMENT);
+	CLAIM(status < 500 || status == 501 || wished != MOOD_DOCUMENT ||
+	    owners.quirks != NULL);
 	if (status < 400)
 		return;
 	CLAIM((body = strstr(reply, "\r\n\r\n")) != NULL);
@@ -251,8 +291,9 @@ check_reply(void)
 	json_decref(j);
 }
 
-static void
-once(const struct buf *b, enum listener_kind kind, unsigned int flags)
+/* A connection, and the request on it: the client's end. */
+static int
+connect_with(const struct buf *b, enum listener_kind kind)
 {
 	int	 pair[2];
 
@@ -262,21 +303,71 @@ once(const struct buf *b, enum listener_kind kind, unsigned int flags)
 		owners_pass(pair[0]);
 	else
 		conn_new(pair[0], kind, NULL, "127.0.0.1", NULL);
-	nreply = 0;
 	event_base_loop(worker_base(), EVLOOP_NONBLOCK);
 	if (send(pair[1], buf_head(b), b->len, MSG_NOSIGNAL) == -1 &&
 	    errno != EAGAIN && errno != EPIPE)
 		err(1, "send");
-	if ((flags & F_SILENT) == 0)
-		turns(pair[1]);
-	if ((flags & F_REVOKED) != 0)
+	return (pair[1]);
+}
+
+/* They were there before, so that a local client could be passed. */
+static void
+away(int fd)
+{
+	if (!owners_want('d') && !owners_want('D'))
+		return;
+	owners_leave();
+	if (owners_want('D'))
+		return;
+	turns(fd);
+	owners_return();
+}
+
+static void
+die(void)
+{
+	if (!owners_want('k') && !owners_want('K'))
+		return;
+	owners_leave();
+	if (owners_want('k'))
+		owners_return();
+}
+
+static void
+once(const struct buf *b, enum listener_kind kind, unsigned int flags)
+{
+	int	 fd, other = -1;
+
+	nreply = 0;
+	fd = connect_with(b, kind);
+	if (owners_want('2'))
+		other = connect_with(b, kind);
+	draining |= owners_want('r');
+	if ((flags & F_SILENT) == 0) {
+		away(fd);
+		turns(fd);
+	}
+	die();
+	if ((flags & F_REVOKED) != 0) {
 		owners_revoke();
-	fuzz_pass(31000);
+		if (owners.quirks != NULL)
+			turns(fd);
+	}
+	fuzz_pass(owners_want('h') ? SHORT_MS : owners_want('m') ? MOMENT_MS :
+	    LONG_MS);
 	api_janitor();
 	http_janitor();
-	turns(pair[1]);
+	owners_return();
+	turns(fd);
+	if (owners_want('z')) {
+		owners_leave();
+		owners_return();
+		turns(fd);
+	}
 	check_reply();
-	close(pair[1]);
+	close(fd);
+	if (other != -1)
+		close(other);
 	turns(-1);
 }
 
@@ -313,8 +404,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	enum listener_kind		 kind;
 	unsigned int			 flags;
 	union { const char *c; char *m; } u;
+	/* Time does not go back: what was remembered is old. */
+	static uint64_t			 hours;
 
 	fuzz_begin();
+	fuzz_pass(HOUR_MS * hours++);
 	if (reply == NULL) {
 		if ((reply = malloc(REPLY_MAX + 1)) == NULL)
 			err(1, NULL);
@@ -336,7 +430,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	buf_free(&b);
 	u.c = owners.code;
 	free(u.m);
-	u.c = owners.body;
-	free(u.m);
+	free(said);
+	owners.body = owners.quirks = NULL;
 	return (0);
 }

@@ -68,6 +68,34 @@ owner_down(enum proc proc)
 	api_peer_down(p);
 }
 
+int
+owners_want(char c)
+{
+	return (owners.quirks != NULL && strchr(owners.quirks, c) != NULL);
+}
+
+void
+owners_leave(void)
+{
+	int	 i;
+
+	for (i = 0; i < PROC_MAX; i++)
+		if (ends[i][0] != -1 && i != PROC_PARENT &&
+		    (i != PROC_SESSIOND || !owners_want('s')) &&
+		    (i != PROC_TASKD || !owners_want('q')))
+			owner_down((enum proc)i);
+}
+
+void
+owners_return(void)
+{
+	int	 i;
+
+	for (i = 0; i < PROC_MAX; i++)
+		if (proc_edges[self][i] != 0 && ends[i][0] == -1)
+			owner_up((enum proc)i);
+}
+
 void
 owners_begin(enum proc me)
 {
@@ -126,7 +154,8 @@ say(enum proc proc, uint64_t ref, enum msg_type type, const void *m, int fd)
 		memcpy(CMSG_DATA(&cm.h), &fd, sizeof(fd));
 	}
 	to = ends[proc][(d->flags & MSG_F_BULK) != 0];
-	if (sendmsg(to, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)f.len)
+	if (to != -1 && sendmsg(to, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) !=
+	    (ssize_t)f.len)
 		err(1, "%s", d->name);
 	free(p);
 }
@@ -154,8 +183,10 @@ owners_restart(enum proc p)
 /* The same ticket for everybody: they are not opened here. */
 #define IDENTITY							\
 	.key = "key_00000000000000000000000001", .name = "fuzz",	\
-	.tenant = "t1", .scopes = owners.scopes,			\
-	.expires = worker_now_ms() / 1000 + 60,				\
+	.tenant = "t1", .scopes = owners_want('u') ? "tasks:eat" :	\
+	    owners.scopes,						\
+	.expires = worker_now_ms() / 1000 + (owners_want('x') ? 8 :	\
+	    owners_want('l') ? 3600 : owners_want('y') ? 2 : 60),	\
 	.sessiond = (const uint8_t *)"s", .sessiond_len = 1,		\
 	.taskd = (const uint8_t *)"t", .taskd_len = 1,			\
 	.runnerd = (const uint8_t *)"r", .runnerd_len = 1,		\
@@ -329,9 +360,14 @@ check_fields(const struct msg_desc *d, const void *m)
 static void
 handle(enum proc p, uint64_t ref, enum msg_type type, const void *m)
 {
-	struct msg_refused	 no = { .code = owners.code, .text = "as was"
-				    " wished", .retry_after = 3 };
-	struct msg_document	 doc = { .status = 200, .etag = "v1",
+	static const char	 details[] = "{\"why\":1}";
+	struct msg_refused	 no = { .code = owners.code,
+				    .text = owners_want('n') ? "" : "as was"
+				    " wished", .retry_after =
+				    owners_want('n') ? 0 : 3 };
+	struct msg_document	 doc = { .status = owners_want('c') ? 201 :
+				    owners_want('e') ? 0 : 200,
+				    .etag = owners_want('e') ? "" : "v1",
 				    .replayed = owners.mood == MOOD_REPLAYED,
 				    .body = (const uint8_t *)owners.body,
 				    .body_len = strlen(owners.body) };
@@ -340,11 +376,22 @@ handle(enum proc p, uint64_t ref, enum msg_type type, const void *m)
 	if (type != MSG_STREAM_MESSAGE && type != MSG_LOGS_MESSAGE)
 		check_fields(&msg_descs[type], m);
 	owners.asked++;
+	if (p == PROC_TASKD && owners_want('w'))
+		return;
 	if (owners.heard != NULL) {
 		owners.heard(p, ref, type, m);
 		return;
 	}
-	if (is_identity(type) && owners.mood != MOOD_REFUSED) {
+	if (owners_want('t')) {
+		no.body = (const uint8_t *)details;
+		no.body_len = sizeof(details) - 1;
+	}
+	if (p == PROC_TASKD && owners_want('f')) {
+		say(p, ref, MSG_REFUSED, &no, -1);
+		return;
+	}
+	if (is_identity(type) && (owners.mood != MOOD_REFUSED ||
+	    owners_want('i'))) {
 		special(p, ref, type, m);
 		return;
 	}

@@ -20,6 +20,7 @@ enum mood {
 struct owners {
 	enum mood	 mood;
 	const char	*code, *scopes, *body;
+	const char	*quirks;	/* letters, see fuzz_api.c; or NULL */
 	unsigned int	 asked;		/* questions since the last begin */
 	int		 busy[PROC_MAX];	/* it reads nothing */
 	/* Who answers instead of us, if anybody. */
@@ -37,6 +38,10 @@ void	 owners_say(enum proc, uint64_t, enum msg_type, const void *);
 /* It dies; it dies, unless it has, and is back. */
 void	 owners_die(enum proc);
 void	 owners_restart(enum proc);
+/* All die but those that quirks keep; those that are away come back. */
+void	 owners_leave(void);
+void	 owners_return(void);
+int	 owners_want(char);		/* is it among the quirks? */
 /* LOCAL_CLIENT: a connection comes through the local socket. */
 void	 owners_pass(int fd);
 /* AUTH_REVOKED: the key that everybody has. */
