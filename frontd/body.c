@@ -195,31 +195,20 @@ body_json(struct body *b, const char *name, size_t max, int flags)
 uint64_t
 body_time(struct body *b, const char *name)
 {
-	const char	*s, *rest;
-	struct tm	 tm;
+	const char	*s;
 	time_t		 t;
-	int		 h = 0, m = 0, n = 0;
 
 	if ((s = body_str(b, name, 40, 0)) == NULL)
 		return (0);
-	memset(&tm, 0, sizeof(tm));
-	if ((rest = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm)) == NULL)
-		goto bad;
-	if (*rest == '.')
-		rest += 1 + strspn(rest + 1, "0123456789");
-	if (strcmp(rest, "Z") != 0 && ((*rest != '+' && *rest != '-') ||
-	    sscanf(rest + 1, "%2d:%2d%n", &h, &m, &n) != 2 || n != 5 ||
-	    rest[6] != '\0'))
-		goto bad;
-	t = timegm(&tm) - (*rest == '-' ? -1 : 1) * (h * 3600 + m * 60);
+	if ((t = when_read(s)) == -1) {
+		body_fail(b, name, "%s: expected a time as in"
+		    " 2026-01-02T03:04:05Z", name);
+		return (0);
+	}
 	if (t <= time(NULL)) {
 		body_fail(b, name, "%s: expected a time that is still to come",
 		    name);
 		return (0);
 	}
 	return ((uint64_t)t);
-bad:
-	body_fail(b, name, "%s: expected a time as in 2026-01-02T03:04:05Z",
-	    name);
-	return (0);
 }

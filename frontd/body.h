@@ -42,6 +42,9 @@ void	 body_unsupported(struct body *, const char *const *);
 int	 body_close(struct body *);	/* -1: answered and freed */
 void	 body_free(struct body *);
 
+/* when.c: RFC 3339 with Z or an offset; Unix seconds, or -1. */
+time_t	 when_read(const char *);
+
 /*
  * list.c: the query.  kind of a filter: NULL any text, "id:sess" ids, else the
  * words that there are ("a|b").  filter_query() gives the JSON object that

@@ -26,7 +26,7 @@
  * covers: frontd/families.c frontd/follow.c frontd/idem.c frontd/identity.c
  * covers: frontd/json.c frontd/lease.c frontd/list.c frontd/local.c
  * covers: frontd/pending.c frontd/query.c frontd/refusal.c frontd/retry.c
- * covers: frontd/route.c frontd/stream.c frontd/token.c
+ * covers: frontd/route.c frontd/stream.c frontd/token.c frontd/when.c
  */
 #include <sys/socket.h>
 

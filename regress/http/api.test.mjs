@@ -521,6 +521,9 @@ await test("admin: keys and runner tokens", async () => {
 	await refused(400, "validation_error", /still to come/, "POST",
 	    "/admin/api/v1/keys", { key: "mk_admin",
 	    body: { name: "x", expires_at: "2020-01-01T00:00:00Z" } });
+	await refused(400, "validation_error", /expires_at: .* a time as in/,
+	    "POST", "/admin/api/v1/keys", { key: "mk_admin",
+	    body: { name: "x", expires_at: "2036-02-31T00:00:00Z" } });
 	await refused(403, "forbidden", /admin:\*/, "GET",
 	    "/admin/api/v1/keys", { key: "mk_good" });
 });
