@@ -18,7 +18,7 @@
 const char *
 body_agent(struct body *b, int flags)
 {
-	const char	*s, *name;
+	const char	*s;
 
 	if ((s = body_str(b, "agent", AGENT_MAX, flags)) == NULL)
 		return (NULL);
@@ -27,10 +27,9 @@ body_agent(struct body *b, int flags)
 	/* The agent that ships with every runner goes by its short name. */
 	if (strcmp(s, "demo") == 0)
 		return ("custom:demo");
-	name = s + 7;
-	if (strncmp(s, "custom:", 7) == 0 && *name != '\0' &&
-	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "0123456789._-") == strlen(name))
+	if (strncmp(s, "custom:", 7) == 0 && s[7] != '\0' &&
+	    strspn(s + 7, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789._-") == strlen(s + 7))
 		return (s);
 	body_fail(b, "agent", "agent: expected claude, codex, gemini, opencode,"
 	    " demo or custom:NAME; GET /api/v1/agents tells what runners"

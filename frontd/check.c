@@ -63,22 +63,16 @@ bad_code(int status)
 	switch (status) {
 	case 408:
 		return ("timeout");
-	case 413:
-		return ("payload_too_large");
 	case 414:
 		return ("uri_too_long");
 	case 415:
 		return ("unsupported_media_type");
 	case 417:
 		return ("expectation_failed");
-	case 421:
-		return ("misdirected");
 	case 431:
 		return ("headers_too_large");
 	case 501:
 		return ("not_implemented");
-	case 503:
-		return ("unavailable");
 	case 505:
 		return ("http_version_not_supported");
 	}

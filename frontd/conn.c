@@ -20,7 +20,6 @@
 #define READ_SIZE	(64 * 1024)
 #define READ_ROUNDS	4		/* then others have their turn */
 #define RECORD_MAX	(16 * 1024)	/* of TLS */
-#define STALL_BYTES	(16 * 1024)	/* a slow reader takes these at least */
 #define HANDSHAKES	32		/* steps a turn, up to 1 ms each */
 
 TAILQ_HEAD(conns, conn);

@@ -125,8 +125,8 @@ on_header(nghttp2_session *ng, const nghttp2_frame *f, nghttp2_rcbuf *name,
 	return (0);
 }
 
-/* Frames that cost us and carry nothing.  -1: too many of them. */
-static int
+/* Frames that cost us and carry nothing: too many end it. */
+static void
 h2_spend(struct http2 *h2)
 {
 	uint64_t	 now = worker_mono_ms();
@@ -139,11 +139,10 @@ h2_spend(struct http2 *h2)
 	}
 	if (h2->budget > 0) {
 		h2->budget--;
-		return (0);
+		return;
 	}
 	log_debug("%s: too many control frames", h2->c->name);
 	h2_end_session(h2, NGHTTP2_ENHANCE_YOUR_CALM);
-	return (-1);
 }
 
 static void
@@ -447,7 +446,7 @@ h2_stream_tick(struct h2_stream *st, uint64_t now)
 		return;
 	}
 	if (st->stall_since == 0 || (now - st->stall_since >= TIME_STALL &&
-	    st->stall_sent > TIME_STALL / 2)) {
+	    st->stall_sent >= STALL_BYTES)) {
 		st->stall_since = now;
 		st->stall_sent = 0;
 	} else if (now - st->stall_since >= TIME_STALL)

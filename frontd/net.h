@@ -19,6 +19,7 @@
 #define UNSENT_MAX	(256UL << 20)	/* of answers that nobody has read; */
 #define UNSENT_OWN	(256UL * 1024)	/* a connection may always have these */
 #define WAITING_MAX	(64UL << 20)	/* from runners, for runnerd's queue */
+#define STALL_BYTES	(16UL * 1024)	/* who takes fewer in TIME_STALL is cut */
 
 /* Milliseconds. */
 #define TIME_HANDSHAKE	10000
