@@ -275,6 +275,7 @@ grpc_open(struct h2_stream *st)
 	const char			*type = x->req.header[H_CONTENT_TYPE];
 	const struct grpc_method	*m;
 
+	x->is_head = x->verb != NULL && strcmp(x->verb, "HEAD") == 0;
 	if (x->bad == 0 && (type == NULL || strncasecmp(type,
 	    "application/grpc", 16) != 0 || (type[16] != '\0' &&
 	    type[16] != '+' && type[16] != ';')))

@@ -195,6 +195,21 @@ for (const [what, who] of [["a stranger's", "other"],
 		c.close();
 	});
 
+// RFC 9110 9.3.2: its answer has no content, whatever is wrong with it.
+await test("grpc: HEAD is refused without a body", async () => {
+	const s = http2.connect(`http://127.0.0.1:${e.runner}`);
+	const req = s.request({ ":method": "HEAD", ":path": "/x" });
+	let status, n = 0;
+
+	req.on("response", (h) => status = h[":status"]);
+	req.on("data", (d) => n += d.length);
+	req.on("error", (err) => status = err.message);
+	await deadline(new Promise((ok) => req.on("close", ok)), "an answer");
+	s.close();
+	if (status !== 415 || n !== 0)
+		throw new Error(`${status}, ${n} bytes`);
+});
+
 await test("grpc: 5,500 runners have their two streams each", async () => {
 	const at = { ":method": "POST", ":path": "/test.Echo/Bidi",
 	    "content-type": "application/grpc", te: "trailers" };
