@@ -126,7 +126,7 @@ test("every point is hit that can be", { timeout: 3600000 }, async () => {
 	assert.deepEqual(missed.map((p) => p.name), []);
 });
 
-test("nothing is lost, nothing is there twice", { timeout: 600000 },
+test("nothing is lost, nothing is there twice", { timeout: 1200000 },
     async () => {
 	assert.deepEqual(await world.end(), []);
 });

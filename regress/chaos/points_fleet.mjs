@@ -4,6 +4,10 @@
 import path from "node:path";
 import { start } from "../lib/proc.mjs";
 
+// It ends by itself after a minute in which it came no further; a busy machine
+// takes its time to read a hundred thousand events again.
+const END_MS = 600000;
+
 export class Fleet {
 	// dir: where certs.sh made ca.crt; port: of an api listener with TLS; key
 	// and token: of its tenant.
@@ -28,7 +32,7 @@ export class Fleet {
 	// What it found wrong, or nothing.
 	async end() {
 		this.proc.signal("SIGTERM", false);
-		const { code } = await this.proc.wait(180000);
+		const { code } = await this.proc.wait(END_MS);
 		return code === 0 ? "" : `fleet: ${this.proc.told()}`;
 	}
 }
