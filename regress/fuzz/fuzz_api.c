@@ -27,6 +27,7 @@
  * covers: frontd/json.c frontd/lease.c frontd/list.c frontd/local.c
  * covers: frontd/pending.c frontd/query.c frontd/refusal.c frontd/retry.c
  * covers: frontd/route.c frontd/stream.c frontd/token.c frontd/when.c
+ * world: owners.c
  */
 #include <sys/socket.h>
 

@@ -15,6 +15,7 @@
  * covers: frontd/health.c frontd/host.c frontd/http1.c frontd/http1_head.c
  * covers: frontd/http2.c frontd/http2_out.c frontd/query.c frontd/request.c
  * covers: frontd/respond.c frontd/route.c frontd/ws.c
+ * world: tls_world.c
  */
 #include <sys/socket.h>
 

@@ -14,6 +14,7 @@
  *	13	runnerd reads all that waits (0), reads nothing more and so many MiB
  *		wait for it (1 to 10), is dead until 9 (14); the server stops (15)
  * covers: frontd/grpc_runner.c frontd/grpc.c
+ * world: owners.c
  */
 #include <sys/socket.h>
 
