@@ -92,6 +92,8 @@ int	 credential_page_may(const struct request *);
 #define P_LATER	3		/* also, asked then when it is away already */
 typedef void (*pending_done)(struct request *, enum msg_type, const void *,
 	    void *);
+/* For an answer: owners say after ten seconds that they cannot say. */
+#define PENDING_MS	15000
 struct expect {
 	enum msg_type	 want;		/* MSG_NONE: MSG_DOCUMENT */
 	int		 flags;
@@ -112,11 +114,8 @@ void	 pending_janitor(void);
 size_t	 pending_count(void);
 uint64_t ref_new(void);
 
-/*
- * A stream's head waits so long for its owner's first word: a browser told 503
- * asks no more, and storaged says after nine seconds that it cannot say.
- */
-#define HEAD_WAIT_MS	10000
+/* A stream waits so long for an owner that is away: who is told 503 is gone. */
+#define AWAY_MS	10000
 /*
  * retry.c: 1 when its row's function will be called again instead of the
  * answer that it is not to be had now.

@@ -161,7 +161,7 @@ follow_new(struct request *req, const struct identity *who,
 	f->kind = kind;
 	f->ref = ref_new();
 	f->request = req->id;
-	f->begin_at = worker_mono_ms() + HEAD_WAIT_MS;
+	f->begin_at = worker_mono_ms() + PENDING_MS;
 	lease_begin(&f->lease, who, follow_lease_over);
 	RB_INSERT(follows, &follows, f);
 	nfollows++;
@@ -307,7 +307,7 @@ follow_resume(struct follow *f)
 	f->lost = 0;
 	f->away = 0;
 	f->owed = 0;
-	f->begin_at = worker_mono_ms() + HEAD_WAIT_MS;
+	f->begin_at = worker_mono_ms() + PENDING_MS;
 	/* Who was told nothing yet misses nothing. */
 	if (!f->begun || f->kind->resumable(f))
 		f->kind->start(f);
@@ -330,7 +330,7 @@ follow_wait(struct follow *f)
 {
 	f->away = 1;
 	f->lost = 1;
-	f->begin_at = worker_mono_ms() + HEAD_WAIT_MS;
+	f->begin_at = worker_mono_ms() + AWAY_MS;
 }
 
 void

@@ -18,8 +18,6 @@
 #include "log.h"
 #include "worker.h"
 
-#define PENDING_MS	15000
-
 struct pending {
 	RB_ENTRY(pending)	 entry;
 	uint64_t		 ref;

@@ -1,7 +1,7 @@
 /*
  * retry.c - streams that could not be had just now.  A browser does not ask
  * again for one that was answered 503, so that it is asked for anew here, once
- * a second, until it is there, refused for good, or HEAD_WAIT_MS old.
+ * a second, until it is there, refused for good, or AWAY_MS old.
  */
 #include <string.h>
 
@@ -17,7 +17,7 @@ int
 request_retry(struct request *req)
 {
 	if ((req->route->flags & R_WEBSOCKET) == 0 || worker_draining() ||
-	    worker_mono_ms() >= req->started + HEAD_WAIT_MS ||
+	    worker_mono_ms() >= req->started + AWAY_MS ||
 	    nwaiting == RETRY_MAX)
 		return (0);
 	waiting[nwaiting++] = req->id;
