@@ -87,20 +87,6 @@ spool_make(const char *run_id, int flags)
 	return (s);
 }
 
-/* What is not found after a power cut is not known to be lost. */
-static int
-spool_named(void)
-{
-	int	 fd, rv;
-
-	fd = openat(env->state_fd, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1)
-		return (-1);
-	rv = fsync(fd);
-	close(fd);
-	return (rv);
-}
-
 struct spool *
 spool_new(const char *run_id)
 {
@@ -108,7 +94,8 @@ spool_new(const char *run_id)
 	int		 save;
 
 	s = spool_make(run_id, O_CREAT | O_TRUNC);
-	if (s != NULL && spool_named() == 0)
+	/* What is not found after a power cut is not known to be lost. */
+	if (s != NULL && dir_sync(env->state_fd, "spool") == 0)
 		return (s);
 	save = errno;
 	log_warn("spool %s", run_id);

@@ -35,18 +35,15 @@ static int
 named_mkdir(const char *path, mode_t mode)
 {
 	char	*parent;
-	int	 fd, rv;
+	int	 rv;
 
 	if (mkdir(path, mode) == -1)
 		return (errno == EEXIST ? 0 : -1);
 	parent = xasprintf("%s/..", path);
-	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rv = dir_sync(AT_FDCWD, parent);
 	free(parent);
-	if (fd == -1)		/* one may write where one may not read */
-		return (errno == EACCES ? 0 : -1);
-	rv = fsync(fd);
-	close(fd);
-	return (rv);
+	/* One may write where one may not read. */
+	return (rv == -1 && errno == EACCES ? 0 : rv);
 }
 
 /* Each missing directory of the path, ours only. */

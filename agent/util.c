@@ -178,3 +178,18 @@ file_write(int dirfd, const char *name, const void *buf, size_t len, int mode)
 	close(fd);
 	return (fsync(dirfd));
 }
+
+int
+dir_sync(int dirfd, const char *name)
+{
+	int	 fd, rv, save;
+
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return (-1);
+	rv = fsync(fd);
+	save = errno;
+	close(fd);
+	errno = save;
+	return (rv);
+}

@@ -37,5 +37,7 @@ char	*file_read(const char *path, size_t max, size_t *len);
 /* Whole, durable, or not at all: write, fsync, rename, fsync dir. */
 int	 file_write(int dirfd, const char *name, const void *, size_t, int mode);
 int	 write_all(int fd, const void *, size_t);
+/* The names in a directory are on the disk: 0, or -1 with errno. */
+int	 dir_sync(int dirfd, const char *name);
 
 #endif

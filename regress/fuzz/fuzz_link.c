@@ -11,6 +11,7 @@
  *	7	the agent sends as many bytes (two of length) on Connect, Logs
  *	+16	more comes before the agent reads
  * covers: agent/command.c agent/grpc_client.c agent/h2.c agent/link.c
+ * world: tls_world.c
  */
 #include <sys/socket.h>
 
