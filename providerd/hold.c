@@ -1,8 +1,9 @@
 /*
  * hold.c - BYOK keys in the vault, by key_ref.  frontd brings them, sessiond
  * claims them for a session and drops them; nobody ever gets one back in
- * plain.  A hold that is not claimed within a minute is wiped.  From half of
- * the vault on, a tenant that has a quarter of it gets no more.
+ * plain.  A hold that is not claimed within a minute is wiped.  A tenant that
+ * has half of what is left of the vault gets no more: keys stay for weeks, and
+ * so some room is left however many have taken all that they may.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,19 +65,17 @@ hold_count(void)
 	return (count);
 }
 
-/* One tenant alone does not take what all are to have. */
+/* No few tenants take what all are to have. */
 static int
 share_is_taken(const char *tenant)
 {
 	struct hold	*h;
 	size_t		 own = 0;
 
-	if (vault_used() < VAULT_SIZE / 2)
-		return (0);
 	RB_FOREACH(h, holds, &holds)
 		if (strcmp(h->tenant, tenant) == 0)
 			own += vault_cost(h->key_len);
-	return (own >= VAULT_SIZE / 4);
+	return (own >= (VAULT_SIZE - vault_used()) / 2);
 }
 
 /* A sentence when it cannot be held, and its code. */
@@ -98,9 +97,9 @@ hold_new(const struct ticket *t, const struct msg_key_hold *m,
 		return ("this key_ref is held already");
 	*code = "unavailable";
 	if (share_is_taken(t->tenant))
-		return ("this tenant has its quarter of the 4 MB for keys of "
-		    "sessions, and half of all is taken; terminate sessions "
-		    "that have keys of their own");
+		return ("the keys of this tenant's sessions take half as much "
+		    "as is left of the 4 MB for all; terminate sessions that "
+		    "have keys of their own");
 	if ((h = calloc(1, sizeof(*h))) == NULL)
 		fatal("hold");
 	if ((h->key = vault_take(m->key_len)) == NULL) {
