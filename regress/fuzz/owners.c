@@ -349,7 +349,7 @@ check_fields(const struct msg_desc *d, const void *m)
 		memcpy(&n, (const char *)m + f->len_off, sizeof(n));
 		if (n == 0 || (s[0] != '{' && s[0] != '['))
 			continue;
-		if (strstr(f->name, "_hash") != NULL)
+		if (strstr(f->name, "hash") != NULL)
 			continue;
 		j = json_loadb(s, n, JSON_REJECT_DUPLICATES, NULL);
 		CLAIM(j != NULL);
