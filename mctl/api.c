@@ -119,6 +119,7 @@ api_try(struct mctl *m, const struct request *q, struct reply *r)
 		reply_clear(r);
 		sleep((unsigned int)pause);
 	}
+	m->settled = sent == 0 && r->status != 429 && r->status < 500;
 	if (sent == 0)
 		return (0);
 	http_unreachable(m, q->admin, r->why);

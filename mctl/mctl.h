@@ -85,6 +85,7 @@ struct mctl {
 	const struct cmd_entry	*cmd;
 	struct endpoint		 ep;
 	int			 rc;		/* why the last call failed */
+	int			 settled;	/* it had a yes or a no */
 };
 
 struct reply {

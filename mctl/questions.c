@@ -1,6 +1,7 @@
 /*
  * The agent's questions in `mctl run': found by asking the server, because a
- * line of the log may tell of one and may not; each is answered once.
+ * line of the log may tell of one and may not; each is answered once, which is
+ * when the server has taken the answer or refused it for good.
  */
 
 #include <stdlib.h>
@@ -32,12 +33,13 @@ answer_send(struct job *j, json_t *perm, int yes, const char *reason)
 		json_object_set_new(body, "reason", json_string(reason));
 	path = api_path(j->m, "/api/v1/permissions/", id,
 	    yes ? "/approve" : "/deny");
+	j->m->settled = 1;
 	if (path != NULL)
 		doc = api_send(j->m, "POST", path, body, NULL);
 	free(path);
 	json_decref(body);
-	if (doc == NULL && j->m->rc == EX_UNREACHED)
-		return;
+	if (!j->m->settled)
+		return;		/* It stands; it is asked again. */
 	if (doc != NULL && !yes)
 		j->denied = 1;
 	slot = j->answered[j->nanswered++ % ANSWERED_MAX];

@@ -121,6 +121,16 @@ test('no terminal: denied, and said; --yes: approved, and said', async () => {
 	assert.equal(fake.asked('POST', `${P}/approve`).length, 2);
 });
 
+test('an answer that could not be taken for now is given again', async () => {
+	ask();
+	fake.fail = Array.from({ length: 6 }, () => ({ method: 'POST',
+	    path: `${P}/approve`, status: 503, headers: { 'retry-after': '1' },
+	    body: { code: 'unavailable', message: 'later', request_id: 'r' } }));
+	const r = await mctl(['run', 'claude', 'do it', '-y'], { env });
+	assert.equal(r.code, 0, r.err);
+	assert.equal(fake.asked('POST', `${P}/approve`).length, 7);
+});
+
 test('a question that no line told of is found by asking', async () => {
 	fake.perm = permission();
 	const r = await mctl(['run', 'claude', 'do it', '-y'], { env });
