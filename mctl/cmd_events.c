@@ -39,7 +39,7 @@ on_event(void *arg, const char *type, const char *data, size_t len)
 		str_free(&s);
 	}
 	json_decref(doc);
-	return (0);
+	return (out_check(m) != 0);
 }
 
 static int
@@ -67,7 +67,7 @@ do_follow(struct mctl *m, const struct args *a)
 	str_free(&path);
 	str_free(&st.last);
 	str_free(&st.body);
-	return (i == -1 ? m->rc : EX_DONE);
+	return (i == -1 || out_check(m) != 0 ? m->rc : EX_DONE);
 }
 
 const struct cmd_entry cmd_events[] = {

@@ -107,7 +107,7 @@ do_logs(struct mctl *m, const struct args *a)
 		do {
 			got = page_print(m, &f, a, tail, &more);
 			tail = 0;
-		} while (got == 0 && more);
+		} while (got == 0 && more && out_check(m) == 0);
 		if (got == -1)
 			rc = m->rc;
 		else if (!live)

@@ -73,6 +73,7 @@ void	 out_one(struct mctl *, json_t *);
 void	 out_record(struct mctl *, json_t *, const struct col *);
 void	 out_line(struct mctl *, json_t *);
 void	 out_json(FILE *, json_t *, size_t);
+int	 out_check(struct mctl *);
 void	 yaml_print(FILE *, json_t *);
 void	 table_print(FILE *, json_t *, const struct col *, int);
 

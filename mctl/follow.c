@@ -135,7 +135,10 @@ on_event(void *arg, const char *type, const char *data, size_t len)
 	} else if (json_is_object(doc))
 		follow_line(f, doc);
 	json_decref(doc);
-	return (end);
+	/* Who does more than print goes on without being read. */
+	if (!end && f->tick == NULL && out_check(f->m) != 0)
+		f->stopped = 1;
+	return (end || f->stopped);
 }
 
 static int
@@ -158,8 +161,9 @@ on_tick(void *arg)
 }
 
 /*
- * To the end: 0 and f->end; 1 if the tick said stop; -1 and m->rc.  The
- * position to start after is in f->stream.last, or it is empty.
+ * To the end: 0 and f->end; 1 if the tick said stop, or nobody reads what is
+ * printed (m->rc); -1 and m->rc.  The position to start after is in
+ * f->stream.last, or it is empty.
  */
 int
 follow_run(struct follow *f)

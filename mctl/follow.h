@@ -30,7 +30,7 @@ struct follow {
 	char		 run[64];	/* whose sequence that is */
 	char		 shown[128];	/* the last state told */
 	int		 silent;	/* print no lines */
-	int		 stopped;	/* by the tick */
+	int		 stopped;	/* by the tick, or nobody reads */
 	int		 asked;		/* a permission line came */
 };
 

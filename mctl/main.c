@@ -64,7 +64,7 @@ main(int argc, char **argv)
 	rc = cmd_run(&m, argc - i, argv + i);
 	secret_free(m.ep.key);
 	curl_global_cleanup();
-	if (fflush(stdout) != 0 && rc == EX_DONE)
+	if (out_check(&m) != 0 && rc == EX_DONE)
 		rc = EX_ERROR;
 	return (rc);
 }

@@ -150,3 +150,18 @@ out_line(struct mctl *m, json_t *doc)
 		out_json(stdout, doc, JSON_COMPACT);
 	fflush(stdout);
 }
+
+/* 0, or -1 when something printed is lost: told once, and m->rc is set. */
+int
+out_check(struct mctl *m)
+{
+	static int	 told;
+
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return (0);
+	if (!told)
+		fputs("mctl: what it prints could not be written\n", stderr);
+	told = 1;
+	m->rc = EX_ERROR;
+	return (-1);
+}

@@ -215,6 +215,30 @@ test('an answer without end, an event without end', async () => {
 	assert.equal(r.code, 5);
 });
 
+test('nobody reads any more: whoever follows ends', async () => {
+	const sh = '{ timeout 20 "$@"; echo "code $?" >&2; } | head -1';
+	let r = await run('events follow', { sh });
+	assert.match(r.err, /could not be written\ncode 1\n/);
+	fake.lines = Array.from({ length: 9000 }, (_, i) => line(i + 1));
+	fake.task = task({ status: 'running' });
+	r = await run(`tasks logs ${ID.task} -f`, { sh });
+	assert.match(r.err, /could not be written\ncode 1\n/);
+});
+
+test('a full disk: the log has a gap, and that is no success', async () => {
+	const sh = '"$@" >/dev/full';
+	fake.lines = [line(1)];
+	fake.task = task({ status: 'completed', result: 'r' });
+	for (const what of [`tasks logs ${ID.task}`, `tasks logs ${ID.task} -f`,
+	    create + ' -f', 'run claude p']) {
+		const r = await run(what, { sh });
+		assert.equal(r.code, 1, what);
+		assert.match(r.err, /could not be written/);
+	}
+	assert.equal(fake.asked('POST', `/api/v1/sessions/${ID.session}` +
+	    '/terminate').length, 1);
+});
+
 test('events, across cuts', async () => {
 	const r = await run('events follow --type task.* --type run.*',
 	    { kill: /(task\.running[^]*){4}/ });

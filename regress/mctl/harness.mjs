@@ -33,10 +33,14 @@ function gather(stream, on) {
 	return out;
 }
 
-// {code, out, err}; opts: env, input, kill (a pattern on which SIGINT), fds.
+// {code, out, err}; opts: env, input, kill (a pattern on which SIGINT), fds, sh
+// (a script that has it as "$@").
 export function mctl(args, opts = {}) {
+	const [program, ...words] = opts.sh ? ['sh', '-c', opts.sh, 'sh', MCTL,
+	    ...args] : [MCTL, ...args];
+
 	return new Promise((ok, no) => {
-		const p = spawn(MCTL, args, { env: environment(opts.env),
+		const p = spawn(program, words, { env: environment(opts.env),
 		    stdio: ['pipe', 'pipe', 'pipe', ...(opts.fds ?? [])] });
 		const out = gather(p.stdout, opts.kill &&
 		    [opts.kill, () => p.kill('SIGINT')]);
