@@ -103,7 +103,7 @@ pause_for(const struct request *q, const struct reply *r, int sent, int try)
 static int
 api_try(struct mctl *m, const struct request *q, struct reply *r)
 {
-	int64_t	 until = when_now() + PATIENCE * 1000;
+	int64_t	 until = when_ticks() + PATIENCE * 1000;
 	long	 pause;
 	int	 try, sent;
 
@@ -111,7 +111,7 @@ api_try(struct mctl *m, const struct request *q, struct reply *r)
 		sent = http_do(m, q, r);
 		pause = pause_for(q, r, sent, try);
 		if (pause == -1 || try + 1 == TRIES ||
-		    when_now() + pause * 1000 > until)
+		    when_ticks() + pause * 1000 > until)
 			break;
 		if (m->progress)
 			fprintf(stderr, "mctl: the server is busy; trying "

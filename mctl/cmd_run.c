@@ -155,7 +155,7 @@ on_tick(struct follow *f)
 		return (1);
 	if (interrupts == 1 && !j->canceled)
 		cancel(j);
-	if (!f->asked && when_now() - j->polled < POLL_MS)
+	if (!f->asked && when_ticks() - j->polled < POLL_MS)
 		return (0);
 	f->asked = 0;
 	return (questions(j, was_interrupted));

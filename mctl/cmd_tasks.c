@@ -158,12 +158,12 @@ create_wait(struct mctl *m, const char *id)
 	f.silent = 1;
 	path = xasprintf("/api/v1/tasks/%s?wait=20", id);
 	for (;;) {
-		asked = when_now();
+		asked = when_ticks();
 		json_decref(doc);
 		if ((doc = api_get(m, path)) == NULL || task_ended(doc))
 			break;
 		follow_state(&f, doc);
-		if (when_now() - asked < 1000)
+		if (when_ticks() - asked < 1000)
 			sleep(1);
 	}
 	free(path);

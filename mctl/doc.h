@@ -52,6 +52,7 @@ void	 text_clip(struct str *, size_t);
 
 /* when.c */
 int64_t	 when_now(void);
+int64_t	 when_ticks(void);
 int	 when_parse(const char *, int64_t *);
 void	 when_age(int64_t, char *, size_t);
 void	 when_format(int64_t, char *, size_t);

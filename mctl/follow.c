@@ -151,12 +151,12 @@ on_tick(void *arg)
 		f->stopped = 1;
 		return (1);
 	}
-	if (!f->m->progress || when_now() - f->polled < POLL_MS)
+	if (!f->m->progress || when_ticks() - f->polled < POLL_MS)
 		return (0);
 	if ((task = task_peek(f->m, f->task)) != NULL)
 		follow_state(f, task);
 	json_decref(task);
-	f->polled = when_now();
+	f->polled = when_ticks();
 	return (0);
 }
 

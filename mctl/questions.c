@@ -116,7 +116,7 @@ questions(struct job *j, int (*interrupted)(void))
 	size_t		 i;
 	int		 left = 0;
 
-	j->polled = when_now();
+	j->polled = when_ticks();
 	if (http_do(j->m, &q, &r) == 0 && r.status == 200)
 		json_array_foreach(doc_items(r.doc), i, perm)
 			if (!left && !interrupted() &&

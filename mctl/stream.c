@@ -1,8 +1,8 @@
 /*
  * One stream of events over as many connections as it takes.  After a cut it
  * asks for what comes after the last event it has seen whole, waiting longer
- * each time nothing came; it gives up when the server was silent for
- * PATIENCE.  The first connection must succeed.
+ * each time nothing came; it gives up when PATIENCE is over since the cut.  The
+ * first connection must succeed.
  */
 
 #include <stdlib.h>
@@ -32,7 +32,6 @@ on_data(char *p, size_t size, size_t n, void *arg)
 		str_add(&s->body, p, n);
 		return (n);
 	}
-	s->heard = when_now();
 	s->failures = 0;
 	rc = sse_feed(&s->sse, p, n, s->on_event, s->arg, &s->last);
 	if (rc != 0)
@@ -53,10 +52,10 @@ drive(struct stream *s, CURLM *multi)
 		if (curl_multi_perform(multi, &running) != CURLM_OK)
 			return (CURLE_RECV_ERROR);
 		if (!s->stop && s->on_tick != NULL &&
-		    when_now() - ticked >= TICK) {
+		    when_ticks() - ticked >= TICK) {
 			if (s->on_tick(s->arg) != 0)
 				s->stop = 1;
-			ticked = when_now();
+			ticked = when_ticks();
 		}
 		if (running && !s->stop)
 			curl_multi_poll(multi, NULL, 0, TICK, NULL);
@@ -133,8 +132,8 @@ pause_for(struct mctl *m, struct stream *s)
 	if (m->progress && s->failures > 0)
 		fprintf(stderr, "mctl: the connection is lost; trying again "
 		    "in %ld.%lds\n", ms / 1000, ms / 100 % 10);
-	until = when_now() + ms;
-	while (when_now() < until) {
+	until = when_ticks() + ms;
+	while (when_ticks() < until) {
 		if (s->on_tick != NULL && s->on_tick(s->arg) != 0)
 			return (1);
 		usleep(TICK / 5 * 1000);
@@ -149,10 +148,11 @@ stream_run(struct mctl *m, struct stream *s)
 	long		 status;
 	int		 first = 1;
 
-	s->heard = when_now();
 	for (;;) {
 		s->body.len = 0;
 		rc = connect_once(m, s, &status);
+		if (s->failures == 0)
+			s->lost = when_ticks();
 		if (s->broken) {
 			fputs("mctl: the server sent an event without end\n",
 			    stderr);
@@ -166,7 +166,7 @@ stream_run(struct mctl *m, struct stream *s)
 		if (!is_passing(status))
 			return (refuse(m, s, status));
 		if ((first && status == 0) ||
-		    when_now() - s->heard > PATIENCE) {
+		    when_ticks() - s->lost > PATIENCE) {
 			http_unreachable(m, 0, curl_easy_strerror(rc));
 			return (-1);
 		}

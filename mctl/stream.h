@@ -31,8 +31,8 @@ struct stream {
 	int		(*on_tick)(void *);	/* four times a second */
 	void		*arg;
 	void		*curl;
-	int64_t		 heard;		/* when anything came last */
-	int		 failures;	/* since then */
+	int64_t		 lost;		/* when the last cut was */
+	int		 failures;	/* since anything came */
 	int		 stop;
 	int		 broken;	/* what came is no stream */
 };

@@ -1,6 +1,6 @@
 /*
  * Times: RFC 3339 in, ages for people out, spans such as 90m on the command
- * line.  Milliseconds since 1970, UTC.
+ * line.  Milliseconds since 1970, UTC, but for when_ticks().
  */
 
 #include <stdlib.h>
@@ -15,6 +15,16 @@ when_now(void)
 	struct timespec	 ts;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
+	return ((int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
+}
+
+/* For what lasts: no clock that somebody sets, nor that goes on in sleep. */
+int64_t
+when_ticks(void)
+{
+	struct timespec	 ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ((int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
 }
 

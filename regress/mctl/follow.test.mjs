@@ -1,12 +1,14 @@
 // Tasks: creating with retries, waiting, logs, following across cuts, events.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { after, beforeEach, test } from 'node:test';
 
 import { Fake, ID, line, task } from './fake.mjs';
-import { mctl, terminal } from './harness.mjs';
+import { Clock, mctl, scratch, terminal } from './harness.mjs';
 
 let fake, env;
+const dir = scratch();
 
 beforeEach(async () => {
 	await fake?.stop();
@@ -14,6 +16,7 @@ beforeEach(async () => {
 	env = { MARIONETTE_API_URL: fake.url, MARIONETTE_API_KEY: 'mk_test' };
 });
 after(() => fake.stop());
+after(() => fs.rmSync(dir, { recursive: true }));
 
 const run = (args, opts = {}) => mctl(args.split(' '),
     { ...opts, env: { ...env, ...opts.env } });
@@ -119,6 +122,23 @@ test('logs -f: cut in the middle, nothing lost, nothing twice', async () => {
 	assert.equal(asks.length, 2);
 	assert.equal(asks[0].headers['last-event-id'], undefined);
 	assert.equal(asks[1].headers['last-event-id'], '1.17');
+});
+
+test('logs -f: a line that was quiet for long, or a clock set forward, and then ' +
+    'a cut', async () => {
+	const clock = new Clock(dir);
+
+	fake.lines = [line(1)];
+	fake.task = task({ status: 'running' });
+	const r = await run(`tasks logs ${ID.task} -f`, { env: clock.env,
+	    on: [/line 1/, () => {
+		clock.step(400);
+		fake.server.closeAllConnections();
+		fake.lines.push(line(2));
+		fake.task = task({ status: 'completed' });
+	}] });
+	assert.equal(r.code, 0, r.err);
+	assert.equal(r.out, 'line 1\nline 2\n');
 });
 
 test('logs -f: a server that repeats itself, one that goes away', async () => {

@@ -33,8 +33,26 @@ function gather(stream, on) {
 	return out;
 }
 
-// {code, out, err}; opts: env, input, kill (a pattern on which SIGINT), fds, sh
-// (a script that has it as "$@").
+// Its clock, which a test may set (regress/chaos/step.c): env is for mctl.
+export class Clock {
+	constructor(dir) {
+		this.file = path.join(dir, 'step');
+		this.env = { STEP: this.file, LD_PRELOAD: path.join(
+		    path.dirname(MCTL), 'regress/step.so') };
+		fs.writeFileSync(this.file, Buffer.alloc(8));
+	}
+
+	// So many seconds off; in place, for it is mapped.
+	step(seconds) {
+		const ns = Buffer.alloc(8);
+
+		ns.writeBigInt64LE(BigInt(seconds) * 1000000000n);
+		fs.writeFileSync(this.file, ns, { flag: 'r+' });
+	}
+}
+
+// {code, out, err}; opts: env, input, kill (a pattern on which SIGINT), on
+// (a pattern, and what to do then), fds, sh (a script that has it as "$@").
 export function mctl(args, opts = {}) {
 	const [program, ...words] = opts.sh ? ['sh', '-c', opts.sh, 'sh', MCTL,
 	    ...args] : [MCTL, ...args];
@@ -42,8 +60,8 @@ export function mctl(args, opts = {}) {
 	return new Promise((ok, no) => {
 		const p = spawn(program, words, { env: environment(opts.env),
 		    stdio: ['pipe', 'pipe', 'pipe', ...(opts.fds ?? [])] });
-		const out = gather(p.stdout, opts.kill &&
-		    [opts.kill, () => p.kill('SIGINT')]);
+		const out = gather(p.stdout, opts.kill ? [opts.kill,
+		    () => p.kill('SIGINT')] : opts.on);
 		const err = gather(p.stderr);
 		const timer = setTimeout(() => p.kill('SIGKILL'), LONG_MS);
 		p.on('error', no);

@@ -1,12 +1,14 @@
 // mctl run: the whole of it, with and without a person.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { after, beforeEach, test } from 'node:test';
 
 import { Fake, ID, line, permission, task } from './fake.mjs';
-import { mctl, terminal } from './harness.mjs';
+import { Clock, mctl, scratch, terminal } from './harness.mjs';
 
 let fake, env;
+const dir = scratch();
 const S = `/api/v1/sessions/${ID.session}`;
 const P = `/api/v1/permissions/${ID.perm}`;
 const Q = '[q]uit: ';
@@ -24,6 +26,7 @@ beforeEach(async () => {
 	};
 });
 after(() => fake.stop());
+after(() => fs.rmSync(dir, { recursive: true }));
 
 function ask(over) {
 	fake.perm = permission(over);
@@ -119,6 +122,17 @@ test('no terminal: denied, and said; --yes: approved, and said', async () => {
 	    MARIONETTE_YES: '1' } });
 	assert.equal(r.out, 'the result\n');
 	assert.equal(fake.asked('POST', `${P}/approve`).length, 2);
+});
+
+test('a clock that is set back: questions are found all the same', async () => {
+	const clock = new Clock(dir);
+	const r = await mctl(['run', 'claude', 'do it', '-y'], { env: { ...env,
+	    ...clock.env }, on: [/working/, () => {
+		clock.step(-3600);
+		fake.perm = permission();
+	}] });
+	assert.equal(r.code, 0, r.err);
+	assert.equal(fake.asked('POST', `${P}/approve`).length, 1);
 });
 
 test('an answer that could not be taken for now is given again', async () => {
