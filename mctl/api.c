@@ -79,12 +79,18 @@ api_refused(struct mctl *m, const struct reply *r)
 	return (m->rc);
 }
 
-/* Seconds to wait before another try; -1: the answer stands. */
+/*
+ * Seconds to wait before another try; -1: the answer stands.  Where nobody is
+ * and nobody was, nobody is waited for.
+ */
 static long
-pause_for(const struct request *q, const struct reply *r, int sent, int try)
+pause_for(struct mctl *m, const struct request *q, const struct reply *r,
+    int sent, int try)
 {
 	long	 pause = 1L << (try > 3 ? 3 : try);
 
+	if (sent == -1 && m->met)
+		return (pause);
 	if (sent != 0)		/* nobody answered */
 		return (sent == 1 && (q->idem != NULL ||
 		    strcmp(q->method, "GET") == 0) ? pause : -1);
@@ -103,19 +109,21 @@ pause_for(const struct request *q, const struct reply *r, int sent, int try)
 static int
 api_try(struct mctl *m, const struct request *q, struct reply *r)
 {
-	int64_t	 until = when_ticks() + PATIENCE * 1000;
+	int64_t	 until = when_ticks() + 1000 *
+		    (q->patience == 0 ? PATIENCE : q->patience);
 	long	 pause;
 	int	 try, sent;
 
 	for (try = 0;; try++) {
 		sent = http_do(m, q, r);
-		pause = pause_for(q, r, sent, try);
-		if (pause == -1 || try + 1 == TRIES ||
+		pause = pause_for(m, q, r, sent, try);
+		if (pause == -1 || (q->patience == 0 && try + 1 == TRIES) ||
 		    when_ticks() + pause * 1000 > until)
 			break;
 		if (m->progress)
-			fprintf(stderr, "mctl: the server is busy; trying "
-			    "again in %lds\n", pause);
+			fprintf(stderr, "mctl: the server is %s; trying "
+			    "again in %lds\n", sent == 0 ? "busy" : "away",
+			    pause);
 		reply_clear(r);
 		sleep((unsigned int)pause);
 	}
@@ -164,7 +172,17 @@ json_t *
 api_get(struct mctl *m, const char *path)
 {
 	struct request	 q = { "GET", path, NULL, NULL, CALL_SECONDS,
-	    is_admin(path) };
+	    is_admin(path), 0 };
+
+	return (api_call(m, &q));
+}
+
+/* The same for what is waited for: across a restart, as a follower does. */
+json_t *
+api_wait(struct mctl *m, const char *path)
+{
+	struct request	 q = { "GET", path, NULL, NULL, CALL_SECONDS,
+	    is_admin(path), FOLLOW_PATIENCE };
 
 	return (api_call(m, &q));
 }
@@ -191,7 +209,7 @@ api_send(struct mctl *m, const char *method, const char *path, json_t *body,
     const char *idem)
 {
 	struct request	 q = { method, path, idem, NULL, CALL_SECONDS,
-	    is_admin(path) };
+	    is_admin(path), 0 };
 	json_t		*doc;
 	char		 key[64], *text = NULL;
 

@@ -203,8 +203,7 @@ leave(struct job *j, int ended)
 		return;
 	}
 	if (!ended && j->task != NULL)
-		fprintf(stderr, "mctl: task %s is left at work; `mctl tasks "
-		    "logs -f %s' shows it\n", j->task, j->task);
+		task_left(j->task);
 	fprintf(stderr, "mctl: session %s stays; `mctl run --session %s AGENT "
 	    "PROMPT' goes on, `mctl sessions terminate %s' ends it\n",
 	    j->session, j->session, j->session);

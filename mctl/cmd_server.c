@@ -68,7 +68,7 @@ do_status(struct mctl *m, const struct args *a)
 static int
 health_ask(struct mctl *m, const char *check, json_t *items)
 {
-	struct request	 q = { "GET", NULL, NULL, NULL, 10, 0 };
+	struct request	 q = { "GET", NULL, NULL, NULL, 10, 0, 0 };
 	struct reply	 r;
 	json_t		*row;
 	char		*path;

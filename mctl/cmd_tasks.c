@@ -130,6 +130,7 @@ create_follow(struct mctl *m, const char *id)
 	f.task = id;
 	f.silent = m->quiet;
 	if (follow_run(&f) != 0) {
+		task_left(id);
 		follow_free(&f);
 		return (m->rc);
 	}
@@ -160,15 +161,17 @@ create_wait(struct mctl *m, const char *id)
 	for (;;) {
 		asked = when_ticks();
 		json_decref(doc);
-		if ((doc = api_get(m, path)) == NULL || task_ended(doc))
+		if ((doc = api_wait(m, path)) == NULL || task_ended(doc))
 			break;
 		follow_state(&f, doc);
 		if (when_ticks() - asked < 1000)
 			sleep(1);
 	}
 	free(path);
-	if (doc == NULL)
+	if (doc == NULL) {
+		task_left(id);
 		return (m->rc);
+	}
 	if (m->output == OUT_TABLE && !m->quiet && *doc_str(doc, "result") != 0)
 		text_put(stdout, doc_str(doc, "result"),
 		    strlen(doc_str(doc, "result")), TEXT_LINES);
@@ -203,8 +206,9 @@ do_create(struct mctl *m, const struct args *a)
 	json_decref(body);
 	if (doc == NULL)
 		return (m->rc);
-	id = xstrdup(doc_str(doc, "id"));
-	if (args_has(a, "follow"))
+	if ((id = api_path(m, "", doc_str(doc, "id"), "")) == NULL)
+		rc = EX_ERROR;
+	else if (args_has(a, "follow"))
 		rc = create_follow(m, id);
 	else if (args_has(a, "wait"))
 		rc = create_wait(m, id);

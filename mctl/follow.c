@@ -50,11 +50,19 @@ task_tell(struct mctl *m, json_t *task)
 	fputc('\n', stderr);
 }
 
+/* It goes on, and we do not. */
+void
+task_left(const char *id)
+{
+	fprintf(stderr, "mctl: task %s is left at work; `mctl tasks logs -f "
+	    "%s' shows it\n", id, id);
+}
+
 /* The task as it is now, or NULL and not a word. */
 json_t *
 task_peek(struct mctl *m, const char *id)
 {
-	struct request	 q = { "GET", NULL, NULL, NULL, PEEK_SECONDS, 0 };
+	struct request	 q = { "GET", NULL, NULL, NULL, PEEK_SECONDS, 0, 0 };
 	struct reply	 r;
 	json_t		*doc = NULL;
 	char		*path;

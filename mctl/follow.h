@@ -45,6 +45,7 @@ void	 follow_state(struct follow *, json_t *);
 int	 task_ended(json_t *);
 int	 task_code(json_t *);
 void	 task_tell(struct mctl *, json_t *);
+void	 task_left(const char *);
 json_t	*task_peek(struct mctl *, const char *);
 
 #endif

@@ -175,9 +175,9 @@ reply_clear(struct reply *r)
 }
 
 /*
- * 0: there is an answer.  1: nobody knows whether it was done.  -1: nor would
- * trying again help, it was not sent or is not to be understood.  r->why says
- * why.
+ * 0: there is an answer.  1: nobody knows whether it was done.  -1: it was not
+ * sent.  -2: trying again would not help, the answer is not to be understood.
+ * r->why says why.
  */
 int
 http_do(struct mctl *m, const struct request *q, struct reply *r)
@@ -216,10 +216,13 @@ http_do(struct mctl *m, const struct request *q, struct reply *r)
 	if (g.body.data != NULL)
 		explicit_bzero(g.body.data, g.body.len);
 	str_free(&g.body);
+	m->met |= sent > 0;
 	if (rc == CURLE_OK)
 		return (0);
-	if (rc == CURLE_WRITE_ERROR)
+	if (rc == CURLE_WRITE_ERROR) {
 		snprintf(r->why, sizeof(r->why), "its answer is larger than "
 		    "%lu MiB", MAX_BODY >> 20);
-	return (sent > 0 && rc != CURLE_WRITE_ERROR ? 1 : -1);
+		return (-2);
+	}
+	return (sent > 0 ? 1 : -1);
 }

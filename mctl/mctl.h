@@ -28,6 +28,7 @@
 #define MAX_BODY	(64UL << 20)	/* of an answer */
 #define MAX_TEXT	(1UL << 20)	/* a prompt, or a file of JSON */
 #define PAGE		500	/* the server's largest page */
+#define FOLLOW_PATIENCE	300L	/* seconds, with a server that is away */
 
 enum output { OUT_TABLE, OUT_WIDE, OUT_JSON, OUT_YAML };
 
@@ -86,6 +87,7 @@ struct mctl {
 	struct endpoint		 ep;
 	int			 rc;		/* why the last call failed */
 	int			 settled;	/* it had a yes or a no */
+	int			 met;		/* somebody is there, or was */
 };
 
 struct reply {
@@ -103,6 +105,7 @@ struct request {
 	const char	*body;		/* or NULL */
 	long		 timeout;	/* seconds */
 	int		 admin;
+	long		 patience;	/* seconds of trying, or 0: PATIENCE */
 };
 
 /* args.c */
@@ -136,6 +139,7 @@ int	 endpoint_find(struct mctl *);
 int	 http_do(struct mctl *, const struct request *, struct reply *);
 void	 reply_clear(struct reply *);
 json_t	*api_get(struct mctl *, const char *);
+json_t	*api_wait(struct mctl *, const char *);
 json_t	*api_get_of(struct mctl *, const char *, const char *, const char *);
 json_t	*api_send(struct mctl *, const char *, const char *, json_t *,
 	    const char *);

@@ -50,7 +50,7 @@ answer_send(struct job *j, json_t *perm, int yes, const char *reason)
 static int
 still_stands(struct mctl *m, const char *id)
 {
-	struct request	 q = { "GET", NULL, NULL, NULL, 10, 0 };
+	struct request	 q = { "GET", NULL, NULL, NULL, 10, 0, 0 };
 	struct reply	 r;
 	char		*path;
 	int		 stands = 1;
@@ -110,7 +110,7 @@ question(struct job *j, json_t *perm, int (*interrupted)(void))
 int
 questions(struct job *j, int (*interrupted)(void))
 {
-	struct request	 q = { "GET", j->pending, NULL, NULL, 10, 0 };
+	struct request	 q = { "GET", j->pending, NULL, NULL, 10, 0, 0 };
 	struct reply	 r;
 	json_t		*perm;
 	size_t		 i;

@@ -1,8 +1,8 @@
 /*
  * One stream of events over as many connections as it takes.  After a cut it
  * asks for what comes after the last event it has seen whole, waiting longer
- * each time nothing came; it gives up when PATIENCE is over since the cut.  The
- * first connection must succeed.
+ * each time nothing came; it gives up FOLLOW_PATIENCE after the cut.  Somebody
+ * must be there at first.
  */
 
 #include <stdlib.h>
@@ -12,7 +12,6 @@
 #include "http.h"
 #include "stream.h"
 
-#define PATIENCE	(300 * 1000)	/* ms */
 #define TICK		250
 #define DEAF_SECONDS	90L	/* the server says something every 30 */
 #define REFUSAL_MAX	65536
@@ -146,7 +145,6 @@ stream_run(struct mctl *m, struct stream *s)
 {
 	CURLcode	 rc;
 	long		 status;
-	int		 first = 1;
 
 	for (;;) {
 		s->body.len = 0;
@@ -165,12 +163,12 @@ stream_run(struct mctl *m, struct stream *s)
 			return (1);
 		if (!is_passing(status))
 			return (refuse(m, s, status));
-		if ((first && status == 0) ||
-		    when_ticks() - s->lost > PATIENCE) {
+		if ((!m->met && status == 0) ||
+		    when_ticks() - s->lost > FOLLOW_PATIENCE * 1000) {
 			http_unreachable(m, 0, curl_easy_strerror(rc));
 			return (-1);
 		}
-		first = 0;
+		m->met = 1;
 		if (pause_for(m, s) != 0)
 			return (0);
 		s->failures++;

@@ -66,10 +66,10 @@ export class Fake {
 		};
 	}
 
-	async start(path) {
+	async start(path, port = 0) {
 		this.server = http.createServer((q, r) => this.handle(q, r));
 		await new Promise(ok => path ? this.server.listen(path, ok) :
-		    this.server.listen(0, '127.0.0.1', ok));
+		    this.server.listen(port, '127.0.0.1', ok));
 		if (!path)
 			this.url = `http://127.0.0.1:${this.server.address().port}`;
 		return this;
@@ -78,6 +78,15 @@ export class Fake {
 	stop() {
 		this.server.closeAllConnections();
 		return new Promise(ok => this.server.close(ok));
+	}
+
+	// Away for so long, and at the same port again.
+	async away(ms) {
+		const { port } = this.server.address();
+
+		await this.stop();
+		await new Promise(ok => setTimeout(ok, ms));
+		await this.start(undefined, port);
 	}
 
 	asked(method, path) {
@@ -98,6 +107,7 @@ export class Fake {
 			    f.path === rec.path && f.method === rec.method);
 			if (first !== -1) {
 				const [f] = this.fail.splice(first, 1);
+				f.then?.();
 				if (f.cut)
 					return q.socket.destroy();
 				return this.send(r, f.status, f.body, f.headers);

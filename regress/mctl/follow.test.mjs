@@ -53,6 +53,37 @@ test('503, unknown outcomes and cuts are tried again with one key', async () => 
 	assert.match(keys[0], /^mctl-[0-9a-f]{32}$/);
 });
 
+test('cut, and then nobody is there for a while: tried again with one key',
+    async () => {
+	fake.fail = [{ method: 'POST', path: '/api/v1/tasks', cut: true,
+	    then: () => fake.away(4000) }];
+	const r = await run(create + ' -q');
+	assert.equal(r.code, 0, r.err);
+	const keys = fake.asked('POST', '/api/v1/tasks').map(q =>
+	    q.headers['idempotency-key']);
+	assert.equal(keys.length, 2);
+	assert.equal(keys[0], keys[1]);
+});
+
+test('--wait: the server is restarted; the last word names the task', async () => {
+	const T = `/api/v1/tasks/${ID.task}`;
+
+	fake.fail = [{ method: 'GET', path: T, cut: true, then: () => {
+		fake.task = task({ status: 'completed', result: 'done' });
+		return fake.away(4000);
+	} }];
+	let r = await run(create + ' --wait');
+	assert.equal(r.code, 0, r.err);
+	assert.equal(r.out, 'done\n');
+	for (const [how, path] of [['--wait', T], ['-f', `${T}/logs/stream`]]) {
+		fake.fail = [{ method: 'GET', path, status: 403, body: { code:
+		    'forbidden', message: 'no', request_id: 'r' } }];
+		r = await run(`${create} ${how}`);
+		assert.equal(r.code, 4);
+		assert.match(r.err, new RegExp(`task ${ID.task} is left`));
+	}
+});
+
 test('what makes no sense to repeat is not repeated', async () => {
 	fake.fail = [busy(502, 'upstream_unreachable')];
 	let r = await run(create);
