@@ -114,23 +114,31 @@ api_try(struct mctl *m, const struct request *q, struct reply *r)
 	long	 pause;
 	int	 try, sent;
 
+	m->unknown = 0;
 	for (try = 0;; try++) {
 		sent = http_do(m, q, r);
+		m->unknown |= sent == 1 || r->status == 504;
 		pause = pause_for(m, q, r, sent, try);
 		if (pause == -1 || (q->patience == 0 && try + 1 == TRIES) ||
-		    when_ticks() + pause * 1000 > until)
+		    when_ticks() + pause * 1000 > until || http_left(m))
 			break;
 		if (m->progress)
 			fprintf(stderr, "mctl: the server is %s; trying "
 			    "again in %lds\n", sent == 0 ? "busy" : "away",
 			    pause);
-		reply_clear(r);
 		sleep((unsigned int)pause);
+		if (http_left(m))
+			break;
+		reply_clear(r);
 	}
 	m->settled = sent == 0 && r->status != 429 && r->status < 500;
 	if (sent == 0)
 		return (0);
-	http_unreachable(m, q->admin, r->why);
+	if (http_left(m)) {
+		fputs("mctl: interrupted\n", stderr);
+		m->rc = EX_ERROR;
+	} else
+		http_unreachable(m, q->admin, r->why);
 	return (-1);
 }
 
@@ -151,8 +159,7 @@ api_call(struct mctl *m, const struct request *q)
 		else
 			doc = json_incref(r.doc);
 	}
-	if (doc == NULL && q->idem != NULL &&
-	    (m->rc == EX_UNREACHED || r.status == 504)) {
+	if (doc == NULL && q->idem != NULL && m->unknown) {
 		fputs("It may have been done. To repeat it safely: "
 		    "Idempotency-Key ", stderr);
 		text_puts(stderr, q->idem);

@@ -43,8 +43,15 @@ was_interrupted(void)
 	return (interrupts != 0);
 }
 
+/* The second one ends whatever is waited for. */
+static int
+has_left(void)
+{
+	return (interrupts > 1);
+}
+
 static void
-interrupts_catch(void)
+interrupts_catch(struct mctl *m)
 {
 	struct sigaction	 sa;
 
@@ -52,6 +59,7 @@ interrupts_catch(void)
 	sa.sa_handler = on_interrupt;
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGINT, &sa, NULL);
+	m->left = has_left;
 }
 
 /* claude and a key in the environment: that key, and its address. */
@@ -151,7 +159,7 @@ on_tick(struct follow *f)
 {
 	struct job	*j = f->arg;
 
-	if (interrupts > 1)
+	if (has_left())
 		return (1);
 	if (interrupts == 1 && !j->canceled)
 		cancel(j);
@@ -257,7 +265,7 @@ do_run(struct mctl *m, const struct args *a)
 		free(prompt);
 		return (usage_error(m, "the prompt is empty"));
 	}
-	interrupts_catch();
+	interrupts_catch(m);
 	if ((s = args_str(a, "session")) == NULL)
 		rc = session_make(&j, a->operand[0]);
 	else if ((j.session = api_path(m, "", s, "")) == NULL)

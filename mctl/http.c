@@ -64,6 +64,24 @@ on_header(char *p, size_t size, size_t n, void *arg)
 	return (size * n);
 }
 
+/* Does the person at the terminal want no more of it? */
+int
+http_left(struct mctl *m)
+{
+	return (m->left != NULL && m->left());
+}
+
+static int
+on_progress(void *arg, curl_off_t down, curl_off_t downed, curl_off_t up,
+    curl_off_t upped)
+{
+	(void)down;
+	(void)downed;
+	(void)up;
+	(void)upped;
+	return (http_left(arg));
+}
+
 struct curl_slist *
 http_header(struct curl_slist *list, const char *name, const char *value)
 {
@@ -203,6 +221,9 @@ http_do(struct mctl *m, const struct request *q, struct reply *r)
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, &g);
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, r->why);
+	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(c, CURLOPT_XFERINFODATA, m);
 	rc = curl_easy_perform(c);
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &r->status);
 	curl_easy_getinfo(c, CURLINFO_REQUEST_SIZE, &sent);

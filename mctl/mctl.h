@@ -88,6 +88,8 @@ struct mctl {
 	int			 rc;		/* why the last call failed */
 	int			 settled;	/* it had a yes or a no */
 	int			 met;		/* somebody is there, or was */
+	int			 unknown;	/* it may have been done */
+	int			(*left)(void);	/* NULL, or: wait no more? */
 };
 
 struct reply {
@@ -138,6 +140,7 @@ int	 endpoint_find(struct mctl *);
 /* http.c, api.c */
 int	 http_do(struct mctl *, const struct request *, struct reply *);
 void	 reply_clear(struct reply *);
+int	 http_left(struct mctl *);
 json_t	*api_get(struct mctl *, const char *);
 json_t	*api_wait(struct mctl *, const char *);
 json_t	*api_get_of(struct mctl *, const char *, const char *, const char *);

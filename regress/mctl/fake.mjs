@@ -110,6 +110,8 @@ export class Fake {
 				f.then?.();
 				if (f.cut)
 					return q.socket.destroy();
+				if (f.dumb)
+					return undefined;
 				return this.send(r, f.status, f.body, f.headers);
 			}
 			const type = q.headers['content-type'];

@@ -200,6 +200,24 @@ test('Ctrl-C at the question; twice leaves', async () => {
 	assert.equal(fake.asked('POST', `${S}/terminate`).length, 0);
 });
 
+test('Ctrl-C twice leaves, whatever the server does', async () => {
+	const left = [`/api/v1/tasks/${ID.task}/cancel`, '/api/v1/sessions'];
+
+	fake.fail = [{ method: 'POST', path: left[0], dumb: true }];
+	let t = await terminal(['run', 'claude', 'do it'],
+	    [['working', '\x03'], ['leaves it', '\x03']], { env });
+	assert.equal(t.code, 1, t.out);
+	assert.match(t.out, /is left at work/);
+	fake.fail = Array.from({ length: 9 }, () => ({ method: 'POST',
+	    path: left[1], status: 503, headers: { 'retry-after': '9' },
+	    body: { code: 'unavailable', message: 'later',
+	    request_id: 'r' } }));
+	t = await terminal(['run', 'claude', 'do it'],
+	    [['is busy', '\x03'], ['is busy', '\x03']], { env });
+	assert.equal(t.code, 1, t.out);
+	assert.match(t.out, /unavailable: later/);
+});
+
 test('json is the task at its end', async () => {
 	fake.task = task({ status: 'completed', result: 'r' });
 	const r = await mctl(['-o', 'json', 'run', 'claude', '-'],
