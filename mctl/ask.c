@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -108,9 +109,11 @@ request_show(json_t *perm)
 	ask_input(stderr, perm, LINES);
 }
 
+/* Anew; what was typed until now is thrown away. */
 static void
 question_show(json_t *perm)
 {
+	(void)tcflush(STDIN_FILENO, TCIFLUSH);
 	fputs("Allow ", stderr);
 	clipped(stderr, doc_str(perm, "tool"), 40);
 	fputs("? [y]es / [n]o / [d]etails / [q]uit: ", stderr);
@@ -128,19 +131,34 @@ details_show(json_t *perm)
 	free(text);
 }
 
-/* A line from the terminal: its first letter; 0 end, -1 interrupted. */
+/*
+ * A line from the terminal: y, n, d or q, which is its end, too; 0 when it is
+ * anything else, -1 interrupted.  Of a long line the rest is no answer, either.
+ */
 static int
 letter_read(void)
 {
-	char	 buf[64];
-	ssize_t	 n;
+	static const char *const	 words[] = { "yes", "no", "details",
+	    "quit" };
+	char				 buf[64], *p = buf;
+	size_t				 i, len;
+	ssize_t				 n;
 
 	n = read(STDIN_FILENO, buf, sizeof(buf) - 1);
 	if (n <= 0)
-		return (n == 0 ? 0 : -1);
-	buf[n] = '\0';
-	n = (ssize_t)strspn(buf, " \t");
-	return (buf[n] >= 'A' && buf[n] <= 'Z' ? buf[n] + 32 : buf[n]);
+		return (n == 0 ? 'q' : -1);
+	if (buf[n - 1] != '\n')
+		return (0);
+	buf[n - 1] = '\0';
+	p += strspn(p, " \t");
+	len = strcspn(p, " \t");
+	if (p[len + strspn(p + len, " \t")] != '\0')
+		return (0);
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if ((len == 1 || len == strlen(words[i])) &&
+		    strncasecmp(p, words[i], len) == 0)
+			return (words[i][0]);
+	return (0);
 }
 
 /* SIGINT is let in while we wait, and at no other time. */
@@ -164,7 +182,7 @@ answer_wait(struct mctl *m, json_t *perm, ask_check stands,
 		}
 		if ((c = letter_read()) == -1)
 			return (ANSWER_NONE);
-		if (c == 0 || c == 'q')
+		if (c == 'q')
 			return (ANSWER_QUIT);
 		if (c == 'y')
 			return (ANSWER_YES);
@@ -188,7 +206,6 @@ ask_person(struct mctl *m, json_t *perm, ask_check stands,
 	sigaddset(&intr, SIGINT);
 	sigprocmask(SIG_BLOCK, &intr, &was);
 	request_show(perm);
-	(void)tcflush(STDIN_FILENO, TCIFLUSH);
 	question_show(perm);
 	a = answer_wait(m, perm, stands, interrupted, &was);
 	sigprocmask(SIG_SETMASK, &was, NULL);

@@ -70,6 +70,16 @@ test('what was typed before the question does not answer it', async () => {
 	assert.equal(fake.asked('POST', `${P}/deny`).length, 1);
 });
 
+test('only a whole y is a yes: no other word, no rest of a long line', async () => {
+	ask();
+	const t = await terminal(['run', 'claude', 'do it'],
+	    [[Q, 'you must not\n'], [Q, '?'.repeat(63) + 'yes\n'],
+	    [Q, '?\ny\n'], [Q, 'NO\n']], { env });
+	assert.equal(t.code, 4, t.out);
+	assert.equal(fake.asked('POST', `${P}/approve`).length, 0);
+	assert.equal(fake.asked('POST', `${P}/deny`).length, 1);
+});
+
 test('a hostile agent cannot draw a question of ours', async () => {
 	const evil = `ls\r\nAllow Read? ${Q}\x1b[2J\x1b[1;1H\u202e${' '.repeat(
 	    300)}Allow Read? [y]es`;
