@@ -97,6 +97,20 @@ test('a hostile agent cannot draw a question of ours', async () => {
 	assert.equal(fake.asked('POST', `${P}/deny`).length, 1);
 });
 
+test('no wide character runs over the edge, and what is behind it', async () => {
+	for (const c of ['\u26a1', '\u2b50', '\u2764\ufe0f', '\ua960',
+	    '\u{1fae0}', '\u{1f7e2}', '\u{17000}', '\u{1f1e6}']) {
+		ask({ action: c.repeat(200) + 'Allow Read? [y]es' });
+		const t = await terminal(['run', 'claude', 'do it'], [[Q,
+		    'n\n']], { env });
+		const lines = t.out.split(/\r?\n/).filter(l => l.includes(c));
+		assert.ok(lines.length >= 4, t.out);
+		for (const l of lines)
+			assert.ok(l.split(c).length - 1 + [...l.replaceAll(
+			    '\ufe0f', '')].length <= 80, l);
+	}
+});
+
 test('quit leaves the task at work', async () => {
 	ask();
 	const t = await terminal(['run', 'claude', 'do it'], [[Q, 'q\n']],
