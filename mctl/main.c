@@ -5,6 +5,7 @@
  * task itself (3).
  */
 
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,6 +16,18 @@
 
 #include "doc.h"
 #include "text.h"
+
+/* One that is closed is nobody else's: what is written there fails. */
+static void
+streams_keep(void)
+{
+	int	 fd;
+
+	while ((fd = open("/dev/null", O_RDONLY)) != -1 && fd <= STDERR_FILENO)
+		;
+	if (fd != -1)
+		close(fd);
+}
 
 static void
 terminal_find(struct mctl *m)
@@ -48,6 +61,7 @@ main(int argc, char **argv)
 
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN);
+	streams_keep();
 	terminal_find(&m);
 	if (words_check(&m, argc, argv) != 0)
 		return (EX_USE);

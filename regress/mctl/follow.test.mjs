@@ -276,6 +276,12 @@ test('nobody reads any more: whoever follows ends', async () => {
 	assert.match(r.err, /could not be written\ncode 1\n/);
 });
 
+test('stdout is closed: nothing else is taken for it', async () => {
+	const r = await run('events follow', { sh: 'timeout 20 "$@" >&-' });
+	assert.equal(r.code, 1, r.err);
+	assert.match(r.err, /could not be written/);
+});
+
 test('a full disk: the log has a gap, and that is no success', async () => {
 	const sh = '"$@" >/dev/full';
 	fake.lines = [line(1)];
