@@ -206,6 +206,7 @@ endpoint_find(struct mctl *m)
 {
 	struct endpoint	*ep = &m->ep;
 	const char	*s;
+	int		 context;
 
 	if ((s = args_str(&m->global, "socket")) != NULL)
 		ep->socket = xstrdup(s);
@@ -216,12 +217,13 @@ endpoint_find(struct mctl *m)
 		return (-1);
 	else
 		s = NULL;
+	context = ep->origin != NULL;
 	if (s != NULL)
 		ep->origin = "an option";
 	if (key_find(m) != 0)
 		return (-1);
-	if ((s = args_str(&m->global, "admin-url")) == NULL &&
-	    ep->admin_url == NULL)
+	/* A context has a server of its own, and a key for no other. */
+	if ((s = args_str(&m->global, "admin-url")) == NULL && !context)
 		s = env_get("MARIONETTE_ADMIN_URL");
 	if (s != NULL && url_set(m, &ep->admin_url, s) != 0)
 		return (-1);

@@ -320,6 +320,14 @@ test('contexts', async () => {
 	// a context's key does not go to another server
 	r = await run(`me --server ${fake.url}`, { env: none });
 	assert.equal(fake.requests.at(-1).headers.authorization, undefined);
+	// nor to another's admin listener
+	const other = await new Fake().start();
+	r = await run('admin keys list --context b', { env: { ...none,
+	    MARIONETTE_ADMIN_URL: other.url, MARIONETTE_API_KEY: 'mk_env' } });
+	r = await run('admin keys list --context a', { env: { ...none,
+	    MARIONETTE_ADMIN_URL: other.url } });
+	await other.stop();
+	assert.deepEqual(other.requests, []);
 	fs.writeFileSync(file, '{');
 	r = await run('me', { env: none });
 	assert.equal(r.code, 1);
