@@ -48,9 +48,12 @@ function runs(book, db, wrong) {
 	const worked = index(db.runs.filter((r) => r.status === "completed"),
 	    (r) => r.task_id);
 
-	for (const [run, list] of index(book.execute, (e) => e.run))
+	for (const [run, list] of index(book.execute, (e) => e.run)) {
 		if (list.length > 1)
 			wrong("run-twice")(`${run}: ${list.length} times`);
+		if (!by_id.has(run))
+			wrong("run-lost")(`${run} was begun and is not there`);
+	}
 	// Asked again, after it has ended, an agent says the same again.
 	for (const [run, list] of index(book.complete, (c) => c.run))
 		if (new Set(list.map((c) => `${c.status} ${c.lines} ${c.result}`))
@@ -68,14 +71,22 @@ function runs(book, db, wrong) {
 		if (r?.status !== c.status)
 			wrong("result-lost")(`${run}: ${c.status} was ` +
 			    `acknowledged, and it is ${r?.status}`);
-		else if (task_of.get(r.task_id).run_id === run &&
-		    c.status === "completed" &&
-		    task_of.get(r.task_id).result !== result_of(c))
-			wrong("result-lost")(`${run}: another result`);
+		else if (c.status === "completed")
+			result(task_of.get(r.task_id), run, result_of(c),
+			    wrong);
 	}
 	for (const r of db.runs)
 		if (r.status === "completed" && !done.has(r.id))
 			wrong("result-invented")(r.id);
+}
+
+// Whose run has done it is done, and says what that run said.
+function result(task, run, said, wrong) {
+	if (task?.status !== "completed" || task.run_id !== run)
+		wrong("result-lost")(`${task?.id} is ${task?.status} by ` +
+		    `${task?.run_id}, and ${run} has done it`);
+	else if (task.result !== said)
+		wrong("result-lost")(`${run}: another result`);
 }
 
 // The book has MARK/RUN of `done MARK RUN'.
@@ -174,8 +185,9 @@ function permissions(book, db, wrong) {
 	}
 	for (const t of book.told)
 		invented(t, decided, same, wrong);
-	for (const [key, list] of index(book.ask, (a) => `${a.run} ${a.request}`))
-		if ((stored.get(key)?.length ?? 0) > list.length)
+	const asked = index(book.ask, (a) => `${a.run} ${a.request}`);
+	for (const [key, list] of stored)
+		if (list.length > (asked.get(key)?.length ?? 0))
 			wrong("question-twice")(key);
 }
 
@@ -197,9 +209,16 @@ function align(list, all) {
 	return best;
 }
 
-// Every follower has every event from its first on, once and in order.
+const TASK_END = /^task\.(completed|failed|canceled) /;
+
+// Every follower has every event from its first on, once and in order, as far
+// as the last end of a task that the fleet has posted, which it waits for.
 function events(book, db, wrong) {
 	const all = db.events.map((e) => event_name(e.type, e.resource_id));
+	const ours = new Set(book.answer.filter((a) => a.mark.startsWith(
+	    `${book.begin[0].process}-`)).map((a) => a.task));
+	const last = all.findLastIndex((name) => TASK_END.test(name) &&
+	    ours.has(name.split(" ")[1]));
 
 	for (const [follower, list] of index(book.event, (e) => e.follower)) {
 		const names = list.map((e) => event_name(e.type, e.resource));
@@ -210,17 +229,37 @@ function events(book, db, wrong) {
 			wrong("event-lost")(`follower ${follower}: ${names[n]} ` +
 			    `after ${n} events, where ${all[at + n]} was ` +
 			    "expected");
+		else if (at + n <= last)
+			wrong("event-lost")(`follower ${follower}: nothing ` +
+			    `after ${n} events, where ${all[at + n]} was ` +
+			    "expected");
 	}
 }
+
+const ONCE = new RegExp("^((run|permission)\\.|session\\.(created|terminated)|" +
+    "task\\.(created|completed|failed|canceled))");
+
+// What the database says of each that it became, and when it began.
+const became = (db) => [
+	...db.tasks.flatMap((t) => [["task.created", t.id],
+	    ENDED.includes(t.status) && [`task.${t.status}`, t.id]]),
+	...db.runs.map((r) => !["pending", "assigned", "running"]
+	    .includes(r.status) && ["run.ended", r.id]),
+	...db.permissions.flatMap((p) => [["permission.requested", p.id],
+	    p.status !== "pending" && [`permission.${p.status}`, p.id]]),
+	...db.sessions.map((s) => ["session.created", s.id])
+].filter(Boolean).map(([type, id]) => event_name(type, id));
 
 // What happens once in a life is told once; each attachment has its epoch.
 function lives(book, db, wrong) {
 	const told = index(db.events, (e) => event_name(e.type, e.resource_id));
 
 	for (const [name, list] of told)
-		if (/^(run\.|session\.(created|terminated)|task\.created)/
-		    .test(name) && list.length > 1)
+		if (ONCE.test(name) && list.length > 1)
 			wrong("event-twice")(`${name}: ${list.length} times`);
+	for (const name of became(db))
+		if (!told.has(name))
+			wrong("event-lost")(`${name} is no event`);
 	for (const s of db.sessions) {
 		const n = told.get(event_name("session.active", s.id))?.length;
 		if ((n ?? 0) !== s.epoch)

@@ -134,6 +134,11 @@ faults() {
 		git apply --check "$f" 2>&1
 	done
 }
+# Each claim of the chaos room breaks when it should, and only then.
+books() {
+	told=$(node --test --test-reporter=tap \
+	    regress/chaos/compare.test.mjs 2>&1) || printf '%s\n' "$told"
+}
 names() {
 	git grep -nE '/work/|\.library|farm-(bench|studio)' -- . \
 	    ':!regress/house/run.sh' 2>/dev/null
@@ -145,6 +150,7 @@ check words words
 check manuals manuals
 check shell shell
 check faults faults
+check books books
 check "nothing of the workplace" names
 # The sanitizers' run time imports what it likes.
 case $(nm -D "$O/taskd" 2>/dev/null) in

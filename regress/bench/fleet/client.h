@@ -100,6 +100,8 @@ void	 events_close(void);
 /* All of them have seen the same. */
 void	 events_check(void);
 void	 log_follow(size_t task, struct hist *);
+/* Until all of them have seen the end. */
+void	 logs_check(void);
 /* How many have begun, have ended; lines of all. */
 size_t	*logs_ready(void), *logs_ended(void);
 uint64_t logs_lines(void);

@@ -36,6 +36,13 @@ logs_ended(void)
 	return (&ended);
 }
 
+/* Whoever follows a log sees its end. */
+void
+logs_check(void)
+{
+	wait_until(&ended, &nreaders, "followers of logs to see the end");
+}
+
 uint64_t
 logs_lines(void)
 {
@@ -152,6 +159,10 @@ reader_ended(struct sse *s, int status, void *arg)
 	if (status != 200 && status != 204)
 		wrong("log of %s: its stream ended with status %d",
 		    task_get(r->task)->id, status);
+	else if (status == 204 && r->line != task_get(r->task)->lines)
+		wrong("log of %s: %" PRIu64 " of %u lines, and nothing comes "
+		    "any more", task_get(r->task)->id, r->line,
+		    task_get(r->task)->lines);
 	ended++;
 	free(r);
 }

@@ -195,8 +195,10 @@ main(int argc, char *argv[])
 		sessions_create();
 	if (command_run(argv[optind]) == -1)
 		usage();
-	if (!f.unread && tasks_count() > 0)
+	if (!f.unread && tasks_count() > 0) {
+		logs_check();
 		f.wrong += verify();
+	}
 	if (f.nsessions > 0)
 		sessions_end();
 	book("end %zu", f.wrong);
