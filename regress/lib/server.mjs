@@ -23,7 +23,10 @@ export const is_root = process.getuid() === 0;
 // What no log of a healthy server or agent holds, whatever was killed.
 const BAD = new RegExp([/^\S+ \S+ fatal:/, /forbidden system call/,
     /broke the protocol/, /AddressSanitizer/, /LeakSanitizer/,
+    // A worker that crashed; SIGKILL and SIGTERM are for tests.
+    /\(pid \d+\) was killed by signal (4|6|7|8|11|31)\b/,
     /runtime error:/, /Assertion/].map((r) => r.source).join("|"), "m");
+const CRASHES = ["SIGILL", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGSYS"];
 const ENDED = ["completed", "failed", "canceled"];
 
 const program = (name) => path.join(O, name);
@@ -434,11 +437,17 @@ export class Server {
 		    "");
 	}
 
-	// Whatever must not be in a log and is.
+	// Whatever must not be in a log and is, and agents that crashed.
 	bad() {
-		return [this.log(), ...this.runners.map((r) => r.log())]
+		const crashes = this.runners.flatMap((r) => r.procs
+		    .filter((p) => CRASHES.includes(p.status?.signal))
+		    .map((p) => `${r.name}: ${p.status.signal}`));
+		const lines = [this.log(), ...this.runners.map((r) => r.log())]
 		    .flatMap((text) => text.split("\n"))
-		    .filter((l) => BAD.test(l) && !this.o.expected?.test(l));
+		    .filter((l) => BAD.test(l));
+
+		return [...lines, ...crashes]
+		    .filter((l) => !this.o.expected?.test(l));
 	}
 
 	tails() {

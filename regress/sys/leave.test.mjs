@@ -87,4 +87,12 @@ test("runnerd dies between the end of the run and its log", async (t) => {
 	await server.terminate(s);
 });
 
+test("a crash of the agent is what the end of every test complains of", async () => {
+	runner.proc.signal("SIGSEGV", false);
+	await runner.proc.wait();
+
+	assert.deepEqual(server.bad(), [`${runner.name}: SIGSEGV`]);
+	server.o.expected = /: SIGSEGV$/;
+});
+
 ends_well(server);

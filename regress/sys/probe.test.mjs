@@ -21,7 +21,8 @@ const DIALS = { socket: "ALLOWED", connect: "EBADF" };
 const PROGRAMS = { api: "frontd", admin: "frontd", runner: "frontd" };
 const SIGRTMIN = 34;
 
-const server = await start_server({ expected: /forbidden system call/ });
+const server = await start_server({ expected:
+    /forbidden system call|tunneld .* by signal 11/ });
 const test = tests(server);
 
 test("the workers that ship have no probe in them", async () => {
@@ -73,6 +74,20 @@ for (const call of CALLS)
 			assert.equal(what, want, `${call} in ${name}`);
 		}
 	});
+
+test("a worker's crash is what the end of every test complains of", async () => {
+	const { tunneld } = await server.processes();
+	const { expected } = server.o;
+	const r = await run(["kill", "-s", "SEGV", String(tunneld.pid)]);
+	assert.equal(r.code, 0, r.err);
+	await server.proc.says(`tunneld (pid ${tunneld.pid}) was killed by ` +
+	    "signal 11");
+
+	server.o.expected = undefined;
+	const bad = server.bad();
+	server.o.expected = expected;
+	assert.match(bad.join("\n"), /tunneld .* by signal 11/);
+});
 
 test("afterwards the server works as before", async () => {
 	const s = await server.session({ agent: "custom:nobody" });
