@@ -187,9 +187,11 @@ export class World {
 		}, ms, 100);
 	}
 
-	// Descriptors and KB of each worker.
+	// Descriptors and KB of each worker, and of the parent.
 	weigh() {
-		return Object.fromEntries(Object.entries(this.pids())
+		const all = { ...this.pids(), parent: this.server.proc.pid };
+
+		return Object.fromEntries(Object.entries(all)
 		    .map(([name, pid]) => [name, {
 			fds: fs.readdirSync(`/proc/${pid}/fd`).length,
 			kb: Number(/^VmRSS:\s+(\d+)/m.exec(fs.readFileSync(
