@@ -40,6 +40,7 @@ key_set(struct mctl *m, const struct args *a, json_t *c)
 {
 	const char	*file = args_str(a, "api-key-file");
 	char		*key = NULL, *full;
+	int		 rc = 0;
 
 	if (secret_read(m, a, &key) != 0)
 		return (EX_USE);
@@ -52,9 +53,11 @@ key_set(struct mctl *m, const struct args *a, json_t *c)
 	else if ((full = realpath(file, NULL)) != NULL) {
 		field_set(c, "api_key_file", full);
 		free(full);
-	}
+	} else
+		rc = usage_error(m, "--api-key-file %s: it has no name to be "
+		    "kept; --api-key-fd keeps the key", file);
 	secret_free(key);
-	return (0);
+	return (rc);
 }
 
 static int

@@ -317,6 +317,12 @@ test('contexts', async () => {
 	assert.equal(r.code, 0, r.err);
 	r = await run('me', { env: { ...none, MARIONETTE_CONTEXT: 'a' } });
 	assert.equal(r.code, 0, r.err);
+	// a key that has no name to be kept by is not dropped without a word
+	r = await run('config set-context a --api-key-file /dev/stdin',
+	    { env: none, sh: 'echo mk_new | "$@"' });
+	assert.equal(r.code, 2, r.err);
+	r = await run('me --context a', { env: none });
+	assert.equal(fake.requests.at(-1).headers.authorization, 'Bearer mk_ctx');
 	// a context's key does not go to another server
 	r = await run(`me --server ${fake.url}`, { env: none });
 	assert.equal(fake.requests.at(-1).headers.authorization, undefined);
