@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "job.h"
+#include "text.h"
 
 #define POLL_MS		2000
 
@@ -112,18 +113,15 @@ session_make(struct job *j, const char *agent)
 static int
 task_make(struct job *j, const char *prompt)
 {
-	long long	 timeout = -1;
-	json_t		*body, *doc;
+	json_t	*body, *doc;
 
-	if (args_num(j->m, j->args, "timeout", 1, 31536000, &timeout) != 0)
-		return (EX_USE);
 	body = json_pack("{s:s, s:s}", "session_id", j->session, "prompt",
 	    prompt);
 	if (body == NULL)
 		return (usage_error(j->m, "the prompt is not UTF-8"));
-	if (timeout != -1)
+	if (j->timeout != -1)
 		json_object_set_new(body, "timeout_seconds",
-		    json_integer(timeout));
+		    json_integer(j->timeout));
 	doc = api_send(j->m, "POST", "/api/v1/tasks", body, NULL);
 	json_decref(body);
 	if (doc == NULL)
@@ -257,13 +255,18 @@ do_run(struct mctl *m, const struct args *a)
 	j.args = a;
 	j.yes = args_has(a, "yes") || (s != NULL && strcmp(s, "1") == 0);
 	j.person = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+	j.timeout = -1;
+	if (args_num(m, a, "timeout", 1, 31536000, &j.timeout) != 0)
+		return (EX_USE);
 	if (strcmp(a->operand[1], "-") != 0)
 		prompt = xstrdup(a->operand[1]);
 	else if (args_file(m, "-", &prompt) != 0)
 		return (EX_USE);
-	if (*prompt == '\0') {
+	if (*prompt == '\0' || !text_is_utf8(prompt, strlen(prompt))) {
+		rc = usage_error(m, *prompt == '\0' ? "the prompt is empty" :
+		    "the prompt is not UTF-8");
 		free(prompt);
-		return (usage_error(m, "the prompt is empty"));
+		return (rc);
 	}
 	interrupts_catch(m);
 	if ((s = args_str(a, "session")) == NULL)

@@ -18,6 +18,7 @@ struct job {
 	char		*pending;	/* the path that lists questions */
 	char		 answered[ANSWERED_MAX][64];
 	int64_t		 polled;
+	long long	 timeout;	/* of the task, or -1 */
 	unsigned int	 nanswered;
 	int		 made;		/* the session is ours */
 	int		 yes;

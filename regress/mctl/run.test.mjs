@@ -177,6 +177,15 @@ test('a question that no line told of is found by asking', async () => {
 	    'task_id'), ID.task);
 });
 
+test('a wrong command line asks nothing of the server', async () => {
+	for (const [args, input] of [[['x', '--timeout', '0'], ''],
+	    [['-'], Buffer.from([0x61, 0xff])]]) {
+		const r = await mctl(['run', 'claude', ...args], { env, input });
+		assert.equal(r.code, 2, r.err);
+		assert.deepEqual(fake.requests, []);
+	}
+});
+
 test('a failed task is 3; a given session is not ended', async () => {
 	fake.task = task({ status: 'failed', error: { message: 'no luck' } });
 	const r = await mctl(['run', 'claude', 'x', '--session', ID.session],
