@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "http.h"
@@ -17,6 +18,24 @@
 #define REFUSAL_MAX	65536
 
 static size_t
+on_header(char *p, size_t size, size_t n, void *arg)
+{
+	static const char	 name[] = "content-type:";
+	static const char	 type[] = "text/event-stream";
+	struct stream		*s = arg;
+	size_t			 at = sizeof(name) - 1;
+
+	n *= size;
+	if (n < at || strncasecmp(p, name, at) != 0)
+		return (n);
+	while (at < n && p[at] == ' ')
+		at++;
+	s->streams = n - at >= sizeof(type) - 1 &&
+	    strncasecmp(p + at, type, sizeof(type) - 1) == 0;
+	return (n);
+}
+
+static size_t
 on_data(char *p, size_t size, size_t n, void *arg)
 {
 	struct stream	*s = arg;
@@ -25,7 +44,7 @@ on_data(char *p, size_t size, size_t n, void *arg)
 
 	n *= size;
 	curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status != 200) {
+	if (status != 200 || !s->streams) {
 		if (s->body.len + n > REFUSAL_MAX)
 			return (0);
 		str_add(&s->body, p, n);
@@ -79,6 +98,9 @@ connect_once(struct mctl *m, struct stream *s, long *status)
 	if (s->last.len > 0)
 		headers = http_header(headers, "Last-Event-ID", s->last.data);
 	curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, headers);
+	s->streams = 0;
+	curl_easy_setopt(s->curl, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(s->curl, CURLOPT_HEADERDATA, s);
 	curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(s->curl, CURLOPT_WRITEDATA, s);
 	curl_easy_setopt(s->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -161,7 +183,8 @@ stream_run(struct mctl *m, struct stream *s)
 			return (0);
 		if (status == 204)
 			return (1);
-		if (!is_passing(status))
+		if (!is_passing(status) ||
+		    (status == 200 && !s->streams && !m->met))
 			return (refuse(m, s, status));
 		if ((!m->met && status == 0) ||
 		    when_ticks() - s->lost > FOLLOW_PATIENCE * 1000) {

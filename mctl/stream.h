@@ -34,7 +34,8 @@ struct stream {
 	int64_t		 lost;		/* when the last cut was */
 	int		 failures;	/* since anything came */
 	int		 stop;
-	int		 broken;	/* what came is no stream */
+	int		 broken;	/* an event has no end */
+	int		 streams;	/* this answer is a stream of events */
 };
 
 int	 sse_feed(struct sse *, const char *, size_t, sse_fn, void *,

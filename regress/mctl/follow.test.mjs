@@ -276,6 +276,22 @@ test('nobody reads any more: whoever follows ends', async () => {
 	assert.match(r.err, /could not be written\ncode 1\n/);
 });
 
+test('what is no stream is no server of ours, or a cut like any other', async () => {
+	const page = path => ({ method: 'GET', path, status: 200, headers: {
+	    'content-type': 'text/html' }, body: '<p>Welcome!</p>\n\n' });
+
+	fake.fail = [page('/api/v1/events')];
+	let r = await run('events follow', { sh: 'timeout 20 "$@"' });
+	assert.equal(r.code, 1, r.err);
+	assert.match(r.err, /answered 200 and no/);
+	fake.lines = [line(1), line(2)];
+	fake.task = task({ status: 'completed' });
+	fake.fail = [page(`/api/v1/tasks/${ID.task}/logs/stream`)];
+	r = await run(`tasks logs ${ID.task} -f --tail 1`);
+	assert.equal(r.code, 0, r.err);
+	assert.equal(r.out, 'line 2\n');
+});
+
 test('stdout is closed: nothing else is taken for it', async () => {
 	const r = await run('events follow', { sh: 'timeout 20 "$@" >&-' });
 	assert.equal(r.code, 1, r.err);
