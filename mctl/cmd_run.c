@@ -141,12 +141,12 @@ cancel(struct job *j)
 	json_t	*body, *doc;
 	char	*path;
 
-	j->canceled = 1;
 	fputs("\nmctl: asking the task to stop; Ctrl-C again leaves it\n",
 	    stderr);
 	path = xasprintf("/api/v1/tasks/%s/cancel", j->task);
 	body = json_pack("{s:s}", "reason", "interrupted");
 	doc = api_send(j->m, "POST", path, body, NULL);
+	j->canceled = j->m->settled;
 	json_decref(doc);
 	json_decref(body);
 	free(path);

@@ -223,6 +223,18 @@ test('Ctrl-C asks the task to stop', async () => {
 	assert.equal(fake.asked('POST', `${S}/terminate`).length, 1);
 });
 
+test('a Ctrl-C that could not be told for now is told later', async () => {
+	fake.fail = Array.from({ length: 6 }, () => ({ method: 'POST',
+	    path: `/api/v1/tasks/${ID.task}/cancel`, status: 503, headers: {
+	    'retry-after': '1' }, body: { code: 'unavailable', message: 'later',
+	    request_id: 'r' } }));
+	const t = await terminal(['run', 'claude', 'do it'],
+	    [['working', '\x03']], { env });
+	assert.equal(t.code, 3, t.out);
+	assert.equal(fake.asked('POST', `/api/v1/tasks/${ID.task}/cancel`)
+	    .length, 7);
+});
+
 test('Ctrl-C at the question; twice leaves', async () => {
 	fake.onCancel = () => {};
 	ask();
