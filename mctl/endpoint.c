@@ -190,13 +190,13 @@ url_is_loopback(const char *url)
 }
 
 static void
-plaintext_warn(const struct endpoint *ep)
+plaintext_warn(const struct endpoint *ep, const char *url)
 {
-	if (ep->key == NULL || strncmp(ep->url, "http://", 7) != 0 ||
-	    url_is_loopback(ep->url))
+	if (ep->key == NULL || strncmp(url, "http://", 7) != 0 ||
+	    url_is_loopback(url))
 		return;
 	fputs("mctl: warning: the API key travels unencrypted to ", stderr);
-	text_puts(stderr, ep->url);
+	text_puts(stderr, url);
 	fputc('\n', stderr);
 }
 
@@ -237,6 +237,6 @@ endpoint_find(struct mctl *m)
 		return (0);
 	if (ep->admin_url == NULL)
 		ep->admin_url = admin_of(ep->url);
-	plaintext_warn(ep);
+	plaintext_warn(ep, m->cmd->flags & CMD_ADMIN ? ep->admin_url : ep->url);
 	return (0);
 }

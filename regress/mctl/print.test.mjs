@@ -154,6 +154,15 @@ test('errors: envelope, request id, exit codes', async () => {
 	assert.match(r.err, /\/nonexistent\/x.sock/);
 });
 
+test('a key that travels unencrypted is warned of, on either surface', async () => {
+	const at = '--server http://a.invalid --admin-url http://b.invalid';
+	for (const [args, where] of [['me', 'a'], ['admin keys list', 'b']]) {
+		const r = await run(`${args} ${at}`);
+		assert.match(r.err, new RegExp(`unencrypted to http://${where}`));
+		assert.equal(r.err.match(/warning/g).length, 1, r.err);
+	}
+});
+
 test('usage errors are 2, with a suggestion', async () => {
 	for (const [args, says] of [['sesions list', /did you mean `sessions'/],
 	    ['sessions lst', /did you mean `list'/],
