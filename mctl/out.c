@@ -3,6 +3,7 @@
  * objects, and streams of objects, one a line.
  */
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -151,7 +152,16 @@ out_line(struct mctl *m, json_t *doc)
 	fflush(stdout);
 }
 
-/* 0, or -1 when something printed is lost: told once, and m->rc is set. */
+/* As of `mctl ... | head': that is no news to who has ended the reader. */
+static int
+nobody_reads(void)
+{
+	struct pollfd	 p = { STDOUT_FILENO, POLLOUT, 0 };
+
+	return (poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0);
+}
+
+/* 0, or -1 when something printed is lost: m->rc is set, and it is told once. */
 int
 out_check(struct mctl *m)
 {
@@ -159,7 +169,7 @@ out_check(struct mctl *m)
 
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return (0);
-	if (!told)
+	if (!told && !nobody_reads())
 		fputs("mctl: what it prints could not be written\n", stderr);
 	told = 1;
 	m->rc = EX_ERROR;
