@@ -35,5 +35,7 @@ void	 upward_resend(void);		/* taskd knows its runs again */
 void	 upward_turn(void);
 void	 upward_log_committed(const char *run);
 int	 upward_has_completion(const struct runner *, const char *run);
+/* The same; its log, which may never come, is waited for no more. */
+int	 upward_end(struct runner *, const char *run);
 void	 upward_unsent(void);		/* taskd is down */
 #endif

@@ -3,8 +3,8 @@
  * at once and kept until taskd has noted it; the agent is acknowledged
  * cumulatively, at the end of the turn, up to the last number without a gap
  * before it.  A RunCompleted waits until the run's last line is committed
- * (promise 10).  What a runner says of another's run is acknowledged and goes
- * nowhere.  A dead taskd gets everything again.
+ * (promise 10), or its runner is lost.  What a runner says of another's run is
+ * acknowledged and goes nowhere.  A dead taskd gets everything again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -408,6 +408,21 @@ void
 upward_log_committed(const char *run)
 {
 	waiting_look(run);
+}
+
+int
+upward_end(struct runner *r, const char *run)
+{
+	struct fact	*f;
+
+	TAILQ_FOREACH(f, &r->facts, entry)
+		if (f->type == MSG_RUN_COMPLETED && strcmp(f->run, run) == 0)
+			break;
+	if (f == NULL)
+		return (0);
+	f->log_last = 0;
+	waiting_look(run);
+	return (1);
 }
 
 void
