@@ -274,8 +274,9 @@ on_stream_open(struct peer *p, uint64_t ref, const struct msg_stream_open *m)
 static void
 verified(struct ask *a, const struct answer *ans)
 {
-	struct stream	*s, *old;
-	struct runner	*r;
+	Marionette__V1__RunnerMessage	*hello;
+	struct stream			*s, *old;
+	struct runner			*r;
 
 	if (ask_client(a) == NULL || (s = stream_find(a->client_ref)) == NULL)
 		return;
@@ -297,12 +298,11 @@ verified(struct ask *a, const struct answer *ans)
 		}
 		s->stage = STAGE_READY;
 		TAILQ_REMOVE(&unready, s, unready);
-		runner_hello(r, s, s->hello->hello);
-		/* Welcome may have found the channel full. */
-		if ((s = stream_find(a->client_ref)) == NULL)
-			return;
-		wire_free(&s->hello->base);
+		/* Whatever answers it may find the channel full, and s ends. */
+		hello = s->hello;
 		s->hello = NULL;
+		runner_hello(r, s, hello->hello);
+		wire_free(&hello->base);
 	}
 }
 

@@ -3,7 +3,8 @@
  * What there was no room to ask is asked later: a runner that came back while
  * the database stood still is not offline there for ever, and one that cannot
  * be claimed does not keep a session from the others; that a session cannot be is
- * held against no runner.  And a runner that is away takes no room.
+ * held against no runner.  And a runner that is away takes no room, nor does what
+ * it said when there was none to answer.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@
 #define R1	"rnr_00000000000000000000000001"
 #define R2	"rnr_00000000000000000000000002"
 #define R3	"rnr_00000000000000000000000003"
+#define RUN	"run_00000000000000000000000000"
 #define LINE	60000		/* fits a frame that far.c reads */
 
 union far_message {
@@ -78,11 +80,14 @@ hello(const char *id, uint8_t n)
 {
 	Marionette__V1__RunnerMessage	 m;
 	Marionette__V1__Hello		 h;
+	Marionette__V1__RunState	 run, *runs = &run;
 	uint8_t				 hash[32] = { n }, key[32] = { 0 };
 	struct msg_stream_open		 o = { .method = "Connect",
 		.cert_hash = hash, .cert_hash_len = 32, .address = "x" };
 	char				 name[ID_SIZE], version[] = "1",
-					 claude[] = "claude", *agents = claude;
+					 claude[] = "claude", *agents = claude,
+					 run_id[] = RUN, session[] = S,
+					 running[] = "running";
 
 	marionette__v1__runner_message__init(&m);
 	marionette__v1__hello__init(&h);
@@ -91,6 +96,12 @@ hello(const char *id, uint8_t n)
 	h.version = version;
 	h.agents = &agents;
 	h.n_agents = 1;
+	marionette__v1__run_state__init(&run);
+	run.run_id = run_id;
+	run.session_id = session;
+	run.state = running;
+	h.runs = &runs;
+	h.n_runs = 1;
 	h.sealing_key.data = h.signature.data = key;
 	h.sealing_key.len = h.signature.len = sizeof(key);
 	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_HELLO;
@@ -107,7 +118,7 @@ fill(uint64_t *first, uint64_t *last)
 {
 	static uint8_t		 lines[LINE];
 	struct msg_log_append	 m = { .tenant = "t",
-		.run = "run_00000000000000000000000000",
+		.run = RUN,
 		.task = "task_00000000000000000000000000", .attempt = 1,
 		.first = 1, .count = 1, .lines = lines, .lines_len = LINE };
 	struct ask		*a;
@@ -257,6 +268,26 @@ test_away(void **state)
 	assert_string_equal(r->kept[0], S);
 }
 
+/*
+ * frontd does not read, and no Welcome can be said: the stream ends with that, and
+ * its Hello is read to the end all the same.
+ */
+static void
+test_welcome(void **state)
+{
+	static uint8_t			 body[1 << 20];
+	struct msg_stream_message	 m = { body, sizeof(body) };
+	uint64_t			 ref;
+
+	(void)state;
+	stream_end_ref(3, GRPC_OK, "");
+	ref = hello(R3, 3);
+	while (send_stream_message(peer_of(PROC_RUNNER), 0, &m) == 0)
+		continue;
+	verified(ref, R3);
+	assert_null(runner_find(R3)->stream);
+}
+
 static int
 begin(void **state)
 {
@@ -284,6 +315,7 @@ main(void)
 		cmocka_unit_test(test_verify),
 		cmocka_unit_test(test_claim),
 		cmocka_unit_test(test_away),
+		cmocka_unit_test(test_welcome),
 	};
 
 	far_init(PROC_RUNNERD);
