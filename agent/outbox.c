@@ -11,6 +11,7 @@
 #include "agent.h"
 #include "log.h"
 #include "run.h"
+#include "spool.h"
 #include "util.h"
 
 #define OUTBOX_AHEAD	1024	/* of the 4096 that a server takes */
@@ -23,6 +24,7 @@ struct letter {
 	size_t			 len;
 	int			 sent;
 	char			*run_id;	/* whose end it is, or NULL */
+	uint64_t		 log_last;	/* and its last line */
 	char			*unwound;	/* which run was not begun, or NULL */
 	uint8_t			 data[];
 };
@@ -42,9 +44,10 @@ outbox_add(const Marionette__V1__RunnerMessage *m, const uint8_t *data,
 	l->number = m->number;
 	l->run_id = l->unwound = NULL;
 	if (m->body_case ==
-	    MARIONETTE__V1__RUNNER_MESSAGE__BODY_RUN_COMPLETED)
+	    MARIONETTE__V1__RUNNER_MESSAGE__BODY_RUN_COMPLETED) {
 		l->run_id = xstrdup(m->run_completed->run_id);
-	else if (m->body_case ==
+		l->log_last = m->run_completed->log_last;
+	} else if (m->body_case ==
 	    MARIONETTE__V1__RUNNER_MESSAGE__BODY_RUN_UNWOUND)
 		l->unwound = xstrdup(m->run_unwound->run_id);
 	l->len = len;
@@ -158,6 +161,8 @@ outbox_flush(void)
 			if (link_send(l->data, l->len) == -1)
 				return;
 			l->sent = 1;
+			if (l->run_id != NULL)
+				spool_passed(l->run_id, l->log_last);
 		}
 	}
 }

@@ -28,6 +28,8 @@ void	 spool_ack(const char *run_id, uint64_t up_to);
 void	 spool_rewind(void);
 int	 spool_write_all(void);
 void	 spool_send_all(void);
+/* The end of this run, with this last line, goes up. */
+void	 spool_passed(const char *run_id, uint64_t last);
 void	 spool_puts(void);
 void	 spool_punch(void);		/* after journal_sync() */
 uint64_t spool_queued(void);

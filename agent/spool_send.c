@@ -199,6 +199,25 @@ spool_send_all(void)
 		}
 }
 
+/*
+ * Without a spool a server had all of it once.  One whose database was put back, or
+ * that forgot that some is lost, would wait for lines that nobody has any more:
+ * a batch that begins behind them tells it so.
+ */
+void
+spool_passed(const char *run_id, uint64_t last)
+{
+	Marionette__V1__LogBatch	 b;
+	union { const char *c; char *v; } u = { run_id };
+
+	if (last == 0 || spool_holds(run_id))
+		return;
+	marionette__v1__log_batch__init(&b);
+	b.run_id = u.v;
+	b.first = last + 1;
+	batch_send(&b);
+}
+
 uint64_t
 spool_queued(void)
 {

@@ -52,7 +52,7 @@ struct journal {			/* while lines come, and a while after */
 	uint64_t	 used;		/* monotonic ms */
 	unsigned int	 asked:1;	/* the first chunk is under way */
 	unsigned int	 found:1;	/* RUN_FOUND came */
-	unsigned int	 unheard:1;	/* and no line since */
+	unsigned int	 unheard:1;	/* no line, since it is known here */
 	unsigned int	*finds;		/* FINDING: those of who asked */
 	struct chunks	 chunks;
 	struct receipts	 receipts;
@@ -199,6 +199,7 @@ journal_fresh(const char *run, const char *task, const char *tenant,
 		strlcpy(j->tenant, tenant, sizeof(j->tenant));
 		j->attempt = attempt;
 		j->next = 1;
+		j->unheard = 1;
 	}
 	strlcpy(j->runner, runner, sizeof(j->runner));
 }
@@ -420,9 +421,9 @@ add_loss(struct journal *j, const char *what)
 }
 
 /*
- * The first that is heard of a run since it was looked up begins behind what is
- * stored: its runner was told that there is more, so the database is one that was
- * put back.  The runner has those lines no more, and refused it would say the
+ * The first that is heard of a run since it was looked up, or begun, begins behind
+ * what is stored: its runner was told that there is more, so the database is one
+ * that was put back.  The runner has those lines no more, and refused it would say the
  * same for ever, before all others.
  */
 static void

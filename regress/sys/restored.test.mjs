@@ -88,4 +88,26 @@ test("a backup is put back: a run that went on meanwhile ends, its log says what
 	await server.terminate(s);
 });
 
+test("a task that was done since then ends again, and its log says what is missing",
+    async () => {
+	const runner = await server.runner({ agents: { "custom:twice": counts } });
+	const s = await server.session({ agent: "custom:twice" });
+	const first = await server.task(s, "count");
+	const then = await server.task(s, "count");
+	const go = (word) => fs.writeFileSync(runner.at(s, "workspace", word), "");
+
+	await until("5 lines", async () => (await server.lines(first)).length === 5);
+	await back_up(state, backup);
+	go("one");
+	go("two");
+	await server.ended(then);
+	assert.equal((await server.lines(then)).length, 20);
+	await back_up(backup, state);
+	assert.equal((await server.ended(then)).status, "completed");
+	const lines = await server.lines(then);
+	assert.equal(lines.length, 1);
+	assert.match(lines[0].content, /lines from 1 on are not in the database/);
+	await server.terminate(s);
+});
+
 ends_well(server);

@@ -59,6 +59,16 @@ link_send(const uint8_t *data, size_t len)
 	return (0);
 }
 
+static int	 passed;	/* ends that went up */
+
+void
+spool_passed(const char *id, uint64_t last)
+{
+	assert_string_equal(id, "run_1");
+	assert_int_equal(last, 7);
+	passed++;
+}
+
 static void
 test_ahead(void **state)
 {
@@ -98,6 +108,33 @@ test_again(void **state)
 	assert_int_equal(heard, LETTERS + 3);
 	outbox_flush();
 	outbox_ack(LETTERS + 3);
+}
+
+/* With the end of a run it is said, each time, that no line of it will come. */
+static void
+test_end(void **state)
+{
+	Marionette__V1__RunnerMessage	 m;
+	Marionette__V1__RunCompleted	 b;
+	static char			 id[] = "run_1";
+	uint64_t			 n = heard;
+
+	(void)state;
+	marionette__v1__runner_message__init(&m);
+	marionette__v1__run_completed__init(&b);
+	m.body_case = MARIONETTE__V1__RUNNER_MESSAGE__BODY_RUN_COMPLETED;
+	m.run_completed = &b;
+	b.run_id = id;
+	b.log_last = 7;
+	outbox_put(&m);
+	outbox_flush();
+	outbox_flush();
+	assert_int_equal(passed, 1);
+	outbox_rewind();
+	heard = n;
+	outbox_flush();
+	assert_int_equal(passed, 2);
+	outbox_ack(heard);
 }
 
 /* What waits has an end: what it comes from is not read until there is room. */
@@ -144,6 +181,7 @@ main(void)
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_ahead),
 		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_full),
 	};
 

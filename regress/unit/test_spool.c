@@ -192,6 +192,29 @@ test_named(void **state)
 	assert_false(spool_holds("run_4"));
 }
 
+/* Of a run whose lines are gone the server hears where they would go on. */
+static void
+test_passed(void **state)
+{
+	struct spool	*s;
+
+	(void)state;
+	s = spool_new("run_6");
+	assert_non_null(s);
+	put(s, "one", "");
+	assert_int_equal(spool_write_all(), 0);
+	spool_finish("run_6", 1);
+	first = 0;
+	spool_passed("run_6", 1);
+	assert_int_equal(first, 0);
+	spool_send_all();
+	spool_ack("run_6", 1);
+	sent[0] = '\0';
+	spool_passed("run_6", 1);
+	assert_int_equal(first, 2);
+	assert_string_equal(sent, "");
+}
+
 static void
 no_more_files(void)
 {
@@ -302,6 +325,7 @@ main(void)
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_named),
+		cmocka_unit_test(test_passed),
 		cmocka_unit_test(test_unread_meanwhile),
 		cmocka_unit_test(test_unread),
 	};
