@@ -27,7 +27,7 @@ int	 spool_holds(const char *run_id);
 void	 spool_ack(const char *run_id, uint64_t up_to);
 void	 spool_rewind(void);
 int	 spool_write_all(void);
-void	 spool_send_all(void);
+int	 spool_send_all(void);		/* -1: again in a second */
 /* The end of this run, with this last line, goes up. */
 void	 spool_passed(const char *run_id, uint64_t last);
 void	 spool_puts(void);

@@ -35,6 +35,8 @@ struct spool {
 	off_t				 sent_off;
 	off_t				 noted_off;	/* in the journal */
 	off_t				 punched_off;	/* free up to here */
+	uint64_t			 unread;	/* since, now_mono; 0 */
+	uint64_t			 unread_next;	/* when it is tried */
 	int				 fd;
 	int				 finished;
 	int				 failing;

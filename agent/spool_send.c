@@ -18,6 +18,8 @@
 #define BATCH_LINES	512
 #define BATCH_BYTES	(62 * 1024)	/* a gRPC message up is 64 KiB */
 #define BATCH_AHEAD	(256 * 1024)
+#define UNREAD_MS	60000	/* a disk may come back so long */
+#define UNREAD_AGAIN_MS	1000
 
 void
 spool_rewind(void)
@@ -33,6 +35,7 @@ spool_rewind(void)
 		s->sent = s->acked;
 		s->sent_off = s->acked_off;
 		s->told_lost = 0;
+		s->unread = 0;
 	}
 }
 
@@ -51,8 +54,8 @@ batch_send(Marionette__V1__LogBatch *b)
 	return (rv);
 }
 
-/* As many whole records as fit; returns how many, and their bytes on disk. */
-static size_t
+/* As many whole records as fit: how many, and their bytes on disk; -1: unread. */
+static ssize_t
 batch_read(struct spool *s, uint8_t *buf, Marionette__V1__LogLine **lines,
     size_t *used)
 {
@@ -64,9 +67,11 @@ batch_read(struct spool *s, uint8_t *buf, Marionette__V1__LogLine **lines,
 	if (size > SPOOL_RECORD_MAX + sizeof(len))
 		size = SPOOL_RECORD_MAX + sizeof(len);
 	if ((got = pread(s->fd, buf, size, s->sent_off)) == -1) {
-		log_warn("spool of %s", s->run_id);
-		return (0);
+		if (s->unread == 0)
+			log_warn("spool of %s: not read", s->run_id);
+		return (-1);
 	}
+	s->unread = 0;
 	while (n < BATCH_LINES && off + sizeof(len) <= (size_t)got) {
 		memcpy(&len, buf + off, sizeof(len));
 		if (off + sizeof(len) + len > (size_t)got ||
@@ -87,7 +92,7 @@ batch_read(struct spool *s, uint8_t *buf, Marionette__V1__LogLine **lines,
 		off += sizeof(len) + len;
 	}
 	*used = off;
-	return (n);
+	return ((ssize_t)n);
 }
 
 /* What was promised and is not on the disk any more. */
@@ -108,8 +113,8 @@ batch_lost(struct spool *s)
 
 /*
  * What is in the file behind the lines that were sent cannot be told apart, or
- * not be read at all.  Another line comes for each: the server may have some of
- * them, so none may take another's number.
+ * not be read at all, nor a minute later.  Another line comes for each: the
+ * server may have some of them, so none may take another's number.
  */
 static void
 spool_damaged(struct spool *s)
@@ -144,6 +149,23 @@ spool_damaged(struct spool *s)
 	s->last = last;
 }
 
+/* A disk that is away for a moment, on a network perhaps, has lost nothing. */
+static int
+spool_unread(struct spool *s)
+{
+	uint64_t	 now = now_mono();
+
+	if (s->unread == 0)
+		s->unread = now;
+	if (now - s->unread < UNREAD_MS) {
+		s->unread_next = now + UNREAD_AGAIN_MS;
+		return (-1);
+	}
+	spool_damaged(s);
+	s->unread = 0;
+	return (0);
+}
+
 /* 1 when a batch went, 0 when there is none to send, -1 later. */
 static int
 batch_next(struct spool *s)
@@ -152,15 +174,20 @@ batch_next(struct spool *s)
 	Marionette__V1__LogLine		*lines[BATCH_LINES];
 	Marionette__V1__LogBatch	 b;
 	struct spool_mark		*m;
+	ssize_t				 got;
 	size_t				 i, n, used;
 	int				 rv;
 
+	if (s->unread != 0 && now_mono() < s->unread_next)
+		return (-1);
 	if (s->sent_off >= s->end) {
 		if (s->finished && s->want > s->last && !s->told_lost)
 			batch_lost(s);
 		return (0);
 	}
-	if ((n = batch_read(s, buf, lines, &used)) == 0) {
+	if ((got = batch_read(s, buf, lines, &used)) == -1)
+		return (spool_unread(s));
+	if ((n = (size_t)got) == 0) {
 		spool_damaged(s);
 		return (0);
 	}
@@ -183,20 +210,23 @@ batch_next(struct spool *s)
 	return (1);
 }
 
-void
+int
 spool_send_all(void)
 {
 	struct spool	*s;
+	int		 rv = 0;
 
 	if (!link_is_up())
-		return;
-	TAILQ_FOREACH(s, &spools, entry)
-		for (;;) {
+		return (0);
+	TAILQ_FOREACH(s, &spools, entry) {
+		do {
 			if (link_logs_queued() > BATCH_AHEAD)
-				return;
-			if (batch_next(s) != 1)
-				break;
-		}
+				return (rv);
+		} while (batch_next(s) == 1);
+		if (s->unread != 0)
+			rv = -1;
+	}
+	return (rv);
 }
 
 /*

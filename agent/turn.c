@@ -41,7 +41,8 @@ turn_end(int fd, short what, void *arg)
 		evtimer_add(turn_later, &second);
 	run_go();
 	outbox_flush();
-	spool_send_all();
+	if (spool_send_all() == -1)
+		evtimer_add(turn_later, &second);
 	journal_compact(turn_puts, !ok);
 }
 

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -41,6 +42,17 @@ pread(int fd, void *p, size_t n, off_t at)
 		return (-1);
 	}
 	return (syscall(SYS_pread64, fd, p, n, at));
+}
+
+static time_t		 passed;	/* seconds that did, for the clocks */
+
+int
+clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	int	 rv = (int)syscall(SYS_clock_gettime, clock, ts);
+
+	ts->tv_sec += passed;
+	return (rv);
 }
 
 static int		 unlisted;	/* it does not name its files */
@@ -266,7 +278,31 @@ test_unread(void **state)
 
 #define GONE	"A line that the runner's disk does not give back./|"
 
-/* What cannot be read back is said to be missing, under its own numbers. */
+/* A disk that does not answer for a moment has lost nothing. */
+static void
+test_unread_once(void **state)
+{
+	(void)state;
+	sent[0] = '\0';
+	put(spool_new("run_7"), "one", "");
+	assert_int_equal(spool_write_all(), 0);
+	unread = -1;
+	assert_int_equal(spool_send_all(), -1);
+	passed += 30;
+	assert_int_equal(spool_send_all(), -1);
+	unread = 0;
+	passed += 2;
+	assert_int_equal(spool_send_all(), 0);
+	assert_string_equal(sent, "one/|");
+	spool_ack("run_7", 1);
+	spool_finish("run_7", 1);
+	assert_false(spool_holds("run_7"));
+}
+
+/*
+ * What cannot be read back for a minute is said to be missing, under its own
+ * numbers.
+ */
 static void
 test_unread_meanwhile(void **state)
 {
@@ -286,7 +322,9 @@ test_unread_meanwhile(void **state)
 	assert_int_equal(spool_write_all(), 0);
 	put(s, "four", "");
 	unread = st.st_size;
-	spool_send_all();
+	assert_int_equal(spool_send_all(), -1);
+	passed += 61;
+	assert_int_equal(spool_send_all(), 0);
 	unread = 0;
 	assert_string_equal(sent, "one/|");
 	assert_int_equal(spool_write_all(), 0);
@@ -326,6 +364,7 @@ main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_named),
 		cmocka_unit_test(test_passed),
+		cmocka_unit_test(test_unread_once),
 		cmocka_unit_test(test_unread_meanwhile),
 		cmocka_unit_test(test_unread),
 	};
