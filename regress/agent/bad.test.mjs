@@ -90,7 +90,8 @@ test("a wrong token", async (t) => {
 	assert.match(p.err, /unknown runner token.*not revoked/);
 });
 
-// A token of one use is spent then: only the same request can be answered.
+// A token of one use is spent then: only the same request can be answered.  Its
+// container was made anew, perhaps, and has another name.
 test("killed before the answer to its enrolment: asks the same again",
     async (t) => {
 	const s = await scene(t, { enrol: false,
@@ -100,9 +101,10 @@ test("killed before the answer to its enrolment: asks the same again",
 	await until("the enrolment", () => s.server.enrolled.length === 1);
 	await p.stop("SIGKILL");
 	s.server.o.lose_enrolment = false;
-	s.start();
+	s.start(["--name", "another"]);
 	await s.server.connected(1);
 	assert.equal(s.server.enrolled.length, 2);
+	assert.equal(s.server.enrolled[1].name, "another");
 	assert.deepEqual(s.server.enrolled[0].csr_der,
 	    s.server.enrolled[1].csr_der);
 });
