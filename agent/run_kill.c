@@ -1,8 +1,10 @@
 /*
  * run_kill.c - the clock of a run, which counts execution and not waiting for
  * people, and its ends: by time, by command, by too long without a server.  A
- * kill asks the program first, then sends SIGTERM, then kills all of it.
+ * kill asks the program first, then sends SIGTERM, then kills all of it, and at
+ * last what holds it.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +18,7 @@
 #define GRACE_MAX	60
 #define LOST_MARGIN	60
 #define RESULT_WAIT	10
+#define HOLDER_WAIT	15
 
 static uint64_t	 looked;	/* offline_check(): when it did last */
 
@@ -64,23 +67,35 @@ run_clock_stop(struct run *r)
 		evtimer_del(r->ev_clock);
 }
 
-/* Steps: asked; SIGTERM at the half; all of it killed at the end. */
+/*
+ * Steps: asked; SIGTERM at the half; all of it killed at the end; and its holder,
+ * when that does not say so: it stands still, or waits for what cannot be killed.
+ */
 static void
 kill_step(int fd, short what, void *arg)
 {
-	struct timeval	 tv = { 0, 0 };
+	struct timeval	 tv = { HOLDER_WAIT, 0 };
 	struct run	*r = arg;
 
 	(void)fd;
 	(void)what;
 	if (r->exited)
 		return;
-	if (r->kill_step++ == 0 && r->grace_s > 0) {
+	switch (r->kill_step++) {
+	case 0:
 		run_ctl(r, 'T');
 		tv.tv_sec = (time_t)((r->grace_s + 1) / 2);
-		evtimer_add(r->ev_kill, &tv);
-	} else
+		break;
+	case 1:
 		run_ctl(r, 'K');
+		break;
+	default:
+		log_warnx("run %s: its holder does not answer: killed",
+		    run_id(r));
+		kill(r->rec->pid, SIGKILL);
+		return;
+	}
+	evtimer_add(r->ev_kill, &tv);
 }
 
 void
@@ -98,7 +113,8 @@ run_kill(struct run *r, const char *status, uint32_t grace)
 	if (r->ev_kill == NULL)
 		r->ev_kill = evtimer_new(env->base, kill_step, r);
 	if (r->fd_spec != -1) {		/* Not even let start. */
-		run_ctl(r, 'K');
+		r->kill_step = 1;
+		kill_step(-1, 0, r);
 		return;
 	}
 	log_info("run %s: %s, stopping it", run_id(r), status);

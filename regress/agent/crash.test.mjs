@@ -176,22 +176,35 @@ for (const what of ["a permission pending", "a command running"]) {
 	});
 }
 
-test("kill -9 of the holder", async (t) => {
-	const s = await scene(t, { enrol: false });
-	const at = program(s.dir, "p", "#!/bin/sh\nsetsid sleep 5436 &\n" +
-	    "exec sleep 5436\n");
-	s.start(["--agent", `custom:p=${at}`]);
+// A run of two processes, who holds it, and how it ends.
+async function held(t, seconds) {
+	const s = await scene(t, { enrol: false }), sleep = `sleep ${seconds}`;
+	s.start(["--agent", `custom:p=${program(s.dir, "p",
+	    `#!/bin/sh\nsetsid ${sleep} &\nexec ${sleep}\n`)}`]);
 	await s.server.connected(1);
 	await s.server.attach("sess_a", "custom:p");
 	s.server.execute("run_1", "sess_a", "x");
-	await until("it to run", () => processes("sleep 5436").length === 2);
-	const children = fs.readFileSync(`/proc/${s.agent.pid}/task/` +
-	    `${s.agent.pid}/children`, "utf8").trim().split(" ");
-	assert.equal(children.length, 1);
-	process.kill(Number(children[0]), "SIGKILL");
-	const d = await s.server.message_of("run_completed", "run_1");
-	assert.equal(d.status, "failed");
-	assert.deepEqual(processes("sleep 5436"), []);
+	await until("it to run", () => processes(sleep).length === 2);
+	const [holder] = fs.readFileSync(`/proc/${s.agent.pid}/task/` +
+	    `${s.agent.pid}/children`, "utf8").trim().split(" ").map(Number);
+	return { server: s.server, holder, ends: async (status) => {
+		const d = await s.server.message_of("run_completed", "run_1");
+		assert.equal(d.status, status);
+		assert.deepEqual(processes(sleep), []);
+	} };
+}
+
+test("kill -9 of the holder", async (t) => {
+	const { holder, ends } = await held(t, 5436);
+	process.kill(holder, "SIGKILL");
+	await ends("failed");
+});
+
+test("a kill where the holder stands still", async (t) => {
+	const { server, holder, ends } = await held(t, 5444);
+	process.kill(holder, "SIGSTOP");
+	server.send({ kill_run: { run_id: "run_1", reason: "canceled" } });
+	await ends("canceled");
 });
 
 test("too long without a server: it stops by itself", async (t) => {
