@@ -284,7 +284,10 @@ committed(struct journal *j)
 	upward_log_committed(j->run);
 }
 
-/* The database is elsewhere: what it has already is cut; 0, or -1. */
+/*
+ * The database is elsewhere: what it has already is cut; 0, or -1.  What an earlier
+ * life of ours had under way may have come in place of what was said to be lost.
+ */
 static int
 cut(struct journal *j, struct chunk *c, uint64_t present)
 {
@@ -292,7 +295,7 @@ cut(struct journal *j, struct chunk *c, uint64_t present)
 	uint64_t	 n;
 	size_t		 left;
 
-	if (present + 1 < c->first)
+	if (present + 1 < c->first || (j->lost != 0 && present > j->lost))
 		return (-1);
 	n = present + 1 - c->first;
 	if (n >= c->count)
@@ -338,7 +341,7 @@ appended(struct ask *a, const struct answer *ans)
 		rc = cut(j, c, strtoull(number, NULL, 10));
 	}
 	if (rc == -1) {
-		log_warnx("run %s: storage is behind line %llu", j->run,
+		log_warnx("run %s: storage is not at line %llu", j->run,
 		    (unsigned long long)c->first);
 		journal_free(j);
 		return;

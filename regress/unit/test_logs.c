@@ -148,13 +148,13 @@ say_runs(void)
 }
 
 static void
-found(const char *run, unsigned int n)
+found(const char *run, unsigned int n, uint64_t last)
 {
 	char			 id[ID_SIZE];
 	struct msg_run_found	 m = { .tenant = "t", .run = run,
 		.task = "task_00000000000000000000000001",
 		.session = "sess_00000000000000000000000001", .runner = id,
-		.attempt = 1, .status = "running" };
+		.attempt = 1, .status = "running", .log_last = last };
 	unsigned int		 i;
 
 	snprintf(id, sizeof(id), "rnr_%026u", n);
@@ -183,7 +183,7 @@ test_nobodys(void **state)
 	batch(GOOD, good, 1, 1);
 	batch(GOOD, good, 2, 1);
 	hear();
-	found(good, 2);
+	found(good, 2, 0);
 	hear();
 	assert_int_equal(appends, 1);
 	while (nfinds > 0) {
@@ -234,7 +234,7 @@ test_lost(void **state)
 	opened(400, 2);
 	batch(400, run, 1, -1);
 	hear();
-	found(run, 2);
+	found(run, 2, 0);
 	expect(PROC_STORAGED, MSG_LOG_APPEND);
 	stored(got_ref, "internal_error");
 	expect(PROC_RUNNER, MSG_LOGS_CLOSE);
@@ -249,6 +249,31 @@ test_lost(void **state)
 	assert_non_null(a);
 	assert_int_equal(a->up_to, WIRE_NUMBER_MAX);
 	marionette__v1__log_ack__free_unpacked(a, NULL);
+}
+
+/* They had been on their way in an earlier life of ours, and are there now. */
+static void
+test_not_lost(void **state)
+{
+	static const char	 run[] = "run_7xxxxxxxxxxxxxxxxxxxxxxxxx";
+	struct msg_stored	 there = { .code = "", .text = "",
+		.doc = (const uint8_t *)"5", .doc_len = 1 };
+
+	(void)state;
+	opened(500, 2);
+	batch(500, run, 1, -1);
+	hear();
+	found(run, 2, 0);
+	expect(PROC_STORAGED, MSG_LOG_APPEND);
+	on_stored(peer_of(PROC_STORAGED), got_ref, &there);
+	expect(PROC_RUNNER, MSG_LOGS_CLOSE);
+	opened(501, 2);
+	batch(501, run, 1, -1);
+	hear();
+	found(run, 2, 5);
+	expect(PROC_STORAGED, MSG_LOG_APPEND);
+	assert_int_equal(got.append.first, 6);
+	stored(got_ref, "");
 }
 
 static int
@@ -274,6 +299,7 @@ main(void)
 		cmocka_unit_test(test_nobodys),
 		cmocka_unit_test(test_again_and_again),
 		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_not_lost),
 	};
 
 	far_init(PROC_RUNNERD);
