@@ -296,6 +296,15 @@ follow_lines(const char *task, uint32_t attempt, uint64_t first, uint32_t n,
 	}
 }
 
+/* Its task has ended, or may have: storage knows. */
+static void
+look_again(struct follower *f)
+{
+	f->again = 1;
+	if (f->stage == FOLLOW_LIVE)
+		go_on(f);
+}
+
 void
 on_task_ended(struct peer *p, uint64_t ref, const struct msg_task_ended *m)
 {
@@ -306,11 +315,17 @@ on_task_ended(struct peer *p, uint64_t ref, const struct msg_task_ended *m)
 	(void)ref;
 	if ((w = watch_find(m->task)) == NULL)
 		return;
-	TAILQ_FOREACH(f, &w->followers, watching) {
-		f->again = 1;
-		if (f->stage == FOLLOW_LIVE)
-			go_on(f);
-	}
+	TAILQ_FOREACH(f, &w->followers, watching)
+		look_again(f);
+}
+
+void
+followers_again(void)
+{
+	struct follower	*f;
+
+	RB_FOREACH(f, followers, &followers)
+		look_again(f);
 }
 
 void

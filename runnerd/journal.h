@@ -62,6 +62,8 @@ void	 logs_drop(void), logs_janitor(void);
 /* follow.c: these lines of a task are committed. */
 void	 follow_lines(const char *task, uint32_t attempt, uint64_t first,
 	    uint32_t count, const uint8_t *, size_t);
+/* Another taskd is there: that a task has ended may have been told to nobody. */
+void	 followers_again(void);
 void	 followers_janitor(void);
 struct peer;
 void	 followers_drop(const struct peer *);

@@ -432,6 +432,7 @@ on_runs_done(struct peer *p, uint64_t ref, const struct msg_runs_done *m)
 			runs_lost(r);
 	}
 	upward_resend();
+	followers_again();
 }
 
 /* taskd is down: it will name its runs again. */

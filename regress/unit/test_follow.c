@@ -353,6 +353,8 @@ one_life(unsigned int seed)
 			break;
 		case 7:
 			followers_janitor();
+			if (rand() % 4 == 0)
+				followers_again();
 			if (attempts < ATTEMPTS && rand() % 20 == 0)
 				attempts++;
 			break;

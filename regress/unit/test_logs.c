@@ -2,7 +2,8 @@
 /*
  * Logs streams whose batches name runs that nobody has: each costs a question,
  * which everybody who reads waits behind, so a runner has few of them under
- * way, and what is found to be nobody's leaves nothing behind.
+ * way, and what is found to be nobody's leaves nothing behind.  And who follows a
+ * log hears of its end from whoever is there to tell.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -276,6 +277,49 @@ test_not_lost(void **state)
 	stored(got_ref, "");
 }
 
+/* The answer to the follower's question, which is its: whether there is more. */
+static void
+reads(int ended)
+{
+	struct msg_log_row	 m = { .attempt = 1, .first = 0,
+		.ended = (uint8_t)ended };
+	uint64_t		 ref;
+
+	expect(PROC_STORAGED, MSG_LOG_READ);
+	ref = got_ref;
+	on_log_row(peer_of(PROC_STORAGED), ref, &m);
+	stored(ref, "");
+}
+
+/* taskd dies when the end of a task is stored, and its followers are not told. */
+static void
+test_untold_end(void **state)
+{
+	struct ticket		 who = { .tenant = "t", .expires = 1,
+		.scopes = SCOPE_R(SCOPE_TASKS) };
+	struct msg_log_follow	 follow = { .task =
+		"task_00000000000000000000000001", .after = "", .credit = 1 };
+	struct msg_runs_done	 done = { 0 };
+	uint8_t			 key[TICKET_KEY_SIZE] = { 1 },
+				 ticket[TICKET_MAX];
+
+	(void)state;
+	settings_secret("ticket", key, sizeof(key));
+	far_up(PROC_API, peers_up);
+	far_up(PROC_TASKD, peers_up);
+	on_runs_done(peer_of(PROC_TASKD), 0, &done);
+	follow.ticket = ticket;
+	follow.ticket_len = ticket_make(ticket, &who, key);
+	on_log_follow(peer_of(PROC_API), 7, &follow);
+	reads(0);
+	refuses(PROC_API, MSG_LOG_END);
+	peers_down(peer_of(PROC_TASKD));
+	far_up(PROC_TASKD, peers_up);
+	on_runs_done(peer_of(PROC_TASKD), 0, &done);
+	reads(1);
+	expect(PROC_API, MSG_LOG_END);
+}
+
 static int
 begin(void **state)
 {
@@ -300,6 +344,7 @@ main(void)
 		cmocka_unit_test(test_again_and_again),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_not_lost),
+		cmocka_unit_test(test_untold_end),
 	};
 
 	far_init(PROC_RUNNERD);
