@@ -156,7 +156,8 @@ offline_check(int fd, short what, void *arg)
 	looked = now;
 	if (r == NULL)
 		return;
-	limit = env->lost_after_s > LOST_MARGIN + 1 ?
+	/* Where the margin would be most of it, half: servers restart. */
+	limit = env->lost_after_s > 2 * LOST_MARGIN ?
 	    env->lost_after_s - LOST_MARGIN : env->lost_after_s / 2 + 1;
 	limit *= 1000;
 	if (still >= limit) {

@@ -45,7 +45,7 @@ while [ $i -lt 60 ]; do echo "line $i"; i=$((i + 1)); sleep 0.05; done
 
 test("a run ends while the server is away: told later", async (t) => {
 	const s = await scene(t, { enrol: false, server: { ack: false,
-	    log_ack: false } });
+	    log_ack: false, lost_after: 62 } });	// not to be lost after 2
 	const at = program(s.dir, "p", COUNT);
 	const { server } = s;
 	s.start(["--agent", `custom:p=${at}`]);
