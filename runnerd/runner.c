@@ -177,6 +177,7 @@ runner_new(const struct msg_runner_row *m)
 	 * a restart of ours is no reason to call anybody offline.
 	 */
 	r->heard = worker_mono_ms();
+	r->heartbeat = settings.heartbeat;
 	r->state = strcmp(m->status, "offline") == 0 ? RUNNER_OFFLINE :
 	    r->session[0] != '\0' ? RUNNER_BUSY : RUNNER_IDLE;
 	RB_INSERT(runners, &runners, r);
@@ -264,7 +265,7 @@ welcome(struct runner *r)
 
 	marionette__v1__server_command__init(&c);
 	marionette__v1__welcome__init(&w);
-	w.heartbeat_seconds = settings.heartbeat;
+	w.heartbeat_seconds = r->heartbeat = settings.heartbeat;
 	w.lost_after_seconds = settings.lost_after;
 	w.up_to = r->acked;
 	c.body_case = MARIONETTE__V1__SERVER_COMMAND__BODY_WELCOME;
@@ -365,7 +366,7 @@ runner_look(struct runner *r, uint64_t now)
 
 	if (r->state_dirty)
 		runner_save(r);
-	silent = quiet > MISSED * 1000ULL * settings.heartbeat;
+	silent = quiet > MISSED * 1000ULL * r->heartbeat;
 	if (r->stream != NULL) {
 		/*
 		 * Credit that we hold back also holds back its heartbeats, and

@@ -69,6 +69,7 @@ struct runner {				/* as long as runnerd lives */
 	uint64_t	 freed;		/* monotonic ms, for taking turns */
 	uint64_t	 refused;	/* the same: a claim, 0 none since */
 	uint64_t	 heard;		/* monotonic ms */
+	unsigned int	 heartbeat;	/* seconds, as it was told */
 	unsigned int	 away;		/* seconds offline while we listened */
 	unsigned int	 claiming:1, beat:1, lost:1, kept_asked:1;
 	unsigned int	 state_asked:1, state_dirty:1;

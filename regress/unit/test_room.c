@@ -4,7 +4,7 @@
  * the database stood still is not offline there for ever, and one that cannot
  * be claimed does not keep a session from the others; that a session cannot be is
  * held against no runner.  And a runner that is away takes no room, nor does what
- * it said when there was none to answer.
+ * it said when there was none to answer; one that is here stays so on a reload.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -190,6 +190,22 @@ test_verify(void **state)
 	assert_non_null(runner_find(R1)->stream);
 }
 
+/* Who was told to be heard of every 15 seconds is not to be heard of sooner. */
+static void
+test_beat(void **state)
+{
+	struct runner	*r = runner_find(R1);
+
+	(void)state;
+	r->heard = mono_ms;
+	settings_option("heartbeat-seconds", "1");
+	time_passes(40000);
+	peers_janitor();
+	assert_non_null(r->stream);
+	r->heard = mono_ms;
+	settings_option("heartbeat-seconds", "15");
+}
+
 static uint64_t
 place(void)
 {
@@ -313,6 +329,7 @@ main(void)
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(test_state),
 		cmocka_unit_test(test_verify),
+		cmocka_unit_test(test_beat),
 		cmocka_unit_test(test_claim),
 		cmocka_unit_test(test_away),
 		cmocka_unit_test(test_welcome),
