@@ -39,15 +39,18 @@ new_uuid(char uuid[UUID_SIZE])
 	    b[15]);
 }
 
-/* A small file of the session's directory, or NULL. */
+/* A small file of the session's directory, or NULL with errno. */
 static char *
 recall(const struct session *s, const char *name)
 {
 	char	*path, *text;
+	int	 save;
 
 	path = xasprintf("%s/%s", s->dir, name);
 	text = file_read(path, 128, NULL);
+	save = errno;
 	free(path);
+	errno = save;
 	return (text);
 }
 
@@ -235,6 +238,9 @@ conversation_open(const struct run *r, struct conversation *c)
 
 	memset(c, 0, sizeof(*c));
 	have = recall(s, "conversation");
+	/* Another in its place would be the session's from then on. */
+	if (have == NULL && errno != ENOENT && errno != EFBIG)
+		return (-1);
 	if (have != NULL && strlen(have) == UUID_SIZE - 1) {
 		strlcpy(c->uuid, have, sizeof(c->uuid));
 		fd = transcript_open(s, c->uuid, &odd);

@@ -20,7 +20,7 @@ struct conversation {
 /*
  * The conversation in which a run's prompt is said, or is gone on with when an
  * earlier run of its task was interrupted.  A new one where there was none, or none
- * that can be resumed.  -1 with errno: its name could not be stored.
+ * that can be resumed.  -1 with errno: its name could not be read, or stored.
  */
 int	 conversation_open(const struct run *, struct conversation *);
 

@@ -7,11 +7,13 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,6 +26,16 @@
 static char			 id[] = "sess_00000000000000000000000001";
 static struct session		 session = { .id = id };
 static struct conversation	 now;
+static int			 unread;	/* the disk does not read */
+
+ssize_t
+read(int fd, void *p, size_t n)
+{
+	if (!unread)
+		return (syscall(SYS_read, fd, p, n));
+	errno = EIO;
+	return (-1);
+}
 
 void
 place_random(uint8_t *p, size_t n)
@@ -339,6 +351,26 @@ test_no_file(void **state)
 	free(to);
 }
 
+/* A conversation whose name cannot be read is not one that is not there. */
+static void
+test_unread(void **state)
+{
+	struct run	 run = { .session = &session, .task_id = id,
+			    .prompt = id };
+	char		 was[UUID_SIZE];
+
+	(void)state;
+	opens("hello", 0);
+	hears("hello");
+	memcpy(was, now.uuid, UUID_SIZE);
+	unread = 1;
+	assert_int_equal(conversation_open(&run, &now), -1);
+	unread = 0;
+	opens("again", 0);
+	assert_true(now.resumed);
+	assert_string_equal(now.uuid, was);
+}
+
 int
 main(void)
 {
@@ -354,7 +386,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_of_an_older_agent, begin,
 		    end),
 		cmocka_unit_test_setup_teardown(test_long_lines, begin, end),
-		cmocka_unit_test_setup_teardown(test_no_file, begin, end)
+		cmocka_unit_test_setup_teardown(test_no_file, begin, end),
+		cmocka_unit_test_setup_teardown(test_unread, begin, end)
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
