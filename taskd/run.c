@@ -30,12 +30,20 @@ run_noted(uint64_t ref, uint32_t life)
 		send_run_noted(peer_of(PROC_RUNNERD), ref, &m);
 }
 
+/*
+ * A prompt may be a megabyte, and a runnerd that came up is told of every run at
+ * once: what its queue has no room for goes with a later tick.
+ */
 void
-run_start(const struct task *t, int fresh)
+run_start(struct task *t, int fresh)
 {
 	struct msg_run_start	 m;
+	struct peer		*p = peer_of(PROC_RUNNERD);
 
-	if (t->run.prompt == NULL || !peer_is_up(peer_of(PROC_RUNNERD)))
+	if (t->run.prompt == NULL || !peer_is_up(p))
+		return;
+	t->run.fresh |= fresh != 0;
+	if ((t->run.owed = peer_is_full(p) != 0))
 		return;
 	m.tenant = t->tenant;
 	m.run = t->run.id;
@@ -46,9 +54,10 @@ run_start(const struct task *t, int fresh)
 	m.epoch = t->run.epoch;
 	m.timeout = t->timeout;
 	m.interrupted = t->run.interrupted;
-	m.fresh = fresh != 0;
+	m.fresh = t->run.fresh;
 	m.prompt = t->run.prompt;
-	send_run_start(peer_of(PROC_RUNNERD), 0, &m);
+	t->run.fresh = 0;
+	send_run_start(p, 0, &m);
 }
 
 static void
@@ -138,6 +147,15 @@ run_overdue(struct task *t)
 		run_event(t, EV_KILL, &k);
 }
 
+/* A kill meanwhile found nothing there. */
+static void
+start_owed(struct task *t)
+{
+	run_start(t, 0);
+	if (!t->run.owed && t->run.kill != KILL_NONE)
+		run_kill(t, t->run.kill);
+}
+
 void
 run_janitor(void)
 {
@@ -150,6 +168,8 @@ run_janitor(void)
 			t->run.unprompted = 0;
 			store_assign(t);
 		}
+		if (t->run.state == RUN_ASSIGNED && t->run.owed)
+			start_owed(t);
 		if (t->run.state == RUN_RUNNING ||
 		    t->run.state == RUN_ASSIGNED)
 			run_overdue(t);

@@ -70,6 +70,7 @@ struct run {
 	unsigned int	 started:1;	/* RUN_BEGIN is asked */
 	unsigned int	 last:1;	/* RUN_ENDING: so will the task */
 	unsigned int	 unprompted:1;	/* its prompt is to be asked for again */
+	unsigned int	 owed:1, fresh:1; /* RUN_START, for want of room; the first */
 	char		*prompt;	/* until it has started */
 };
 
@@ -103,8 +104,7 @@ struct task {
 
 struct taskd {
 	uint32_t	 suspend_after, max_queued, lost_attempts;
-	int		 loaded;	/* tasks and permissions are known */
-	int		 told;		/* and so are the sessions */
+	int		 loaded, told;	/* what is stored is known; sessions are */
 	uint32_t	 life;		/* generation of runnerd's channel */
 };
 extern struct taskd	*env;
@@ -123,7 +123,7 @@ void	 run_expect_all(void);
 void	 run_janitor(void);
 void	 run_kill(struct task *, enum kill);
 void	 run_noted(uint64_t, uint32_t);
-void	 run_start(const struct task *, int fresh);
+void	 run_start(struct task *, int fresh);
 struct session *session_find(const char *);
 struct session *session_get(const char *);
 int	 session_is_over(const struct session *);	/* or is about to be */

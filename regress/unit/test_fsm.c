@@ -421,6 +421,85 @@ again(void **state)
 	finish();
 }
 
+#define PROMPTS	1150		/* of them is more than a channel holds */
+
+static void
+session_of(unsigned int n, const char *status, uint64_t epoch)
+{
+	char			 id[ID_SIZE];
+	struct msg_session_state m = { .tenant = "t", .session = id,
+	    .agent = "claude", .status = status, .runner = RNR,
+	    .epoch = epoch, .credential = 1, .reason = "" };
+
+	snprintf(id, sizeof(id), "sess_1%025u", n);
+	on_session_state(peer_of(PROC_SESSIOND), 0, &m);
+}
+
+/* A task in a session of its own, whose run is assigned as it is made. */
+static void
+prompted(unsigned int n, const char *prompt)
+{
+	struct ticket		 who = { .tenant = "t", .name = "n",
+	    .scopes = SCOPE_W(SCOPE_TASKS), .expires = UINT64_MAX };
+	uint8_t			 ticket[TICKET_MAX];
+	char			 id[ID_SIZE], session[ID_SIZE];
+	struct msg_task_create	 m = { .ticket = ticket, .request_id = "r",
+	    .idem_key = "", .task = id, .session = session,
+	    .prompt = prompt, .continue_from = "" };
+	struct msg_task_row	 row = { .tenant = "t", .task = id,
+	    .session = session, .run = run, .status = "pending",
+	    .attempt = 1, .run_status = "assigned", .runner = RNR,
+	    .epoch = 4, .code = "", .text = "" };
+
+	session_of(n, "active", 4);
+	snprintf(session, sizeof(session), "sess_1%025u", n);
+	id_make(id, "task");
+	m.ticket_len = ticket_make(ticket, &who, ticket_key);
+	on_task_create(peer_of(PROC_API), ++client_ref, &m);
+	expect(PROC_STORAGED, MSG_TASK_PUT);
+	strlcpy(run, got.task_put.run, sizeof(run));
+	on_task_row(peer_of(PROC_STORAGED), got_ref, &row);
+	stored(got_ref, "");
+}
+
+/*
+ * Large prompts of runs that have not begun: runnerd is told of them as it reads,
+ * and so is the next one that comes up, and neither is taken for one that does not.
+ */
+static void
+many_prompts(void **state)
+{
+	static char	 prompt[60 * 1024];
+	unsigned int	 i, n, tick, fresh = 0;
+
+	(void)state;
+	memset(prompt, 'x', sizeof(prompt) - 1);
+	for (i = 0; i < PROMPTS; i++)
+		prompted(i, prompt);
+	assert_true(peer_queued(peer_of(PROC_RUNNERD)) <
+	    PEER_QUEUE_SOFT + 2 * sizeof(prompt));
+	up(PROC_RUNNERD);
+	expect(PROC_RUNNERD, MSG_RUNS_DONE);
+	for (n = tick = 0; n < PROMPTS; tick++) {
+		assert_true(tick < 100);
+		while (far_next(PROC_RUNNERD) == MSG_RUN_START) {
+			fresh += got.run_start.fresh;
+			n++;
+		}
+		taskd_janitor();
+	}
+	refuses(PROC_RUNNERD, MSG_RUN_START);
+	/* What the one before was never told is told for the first time. */
+	assert_in_range(fresh, PROMPTS - 150, PROMPTS - 130);
+	for (i = 0; i < PROMPTS; i++)
+		session_of(i, "terminated", 5);
+	while (task_count() > 0) {
+		assert_int_not_equal(far_next(PROC_STORAGED), MSG_NONE);
+		stored(got_ref, "");
+	}
+	hush();
+}
+
 int
 main(void)
 {
@@ -438,6 +517,7 @@ main(void)
 		cmocka_unit_test(many_answers),
 		cmocka_unit_test(lives),
 		cmocka_unit_test(again),
+		cmocka_unit_test(many_prompts),
 	};
 
 	begin();
