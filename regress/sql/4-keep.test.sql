@@ -10,8 +10,8 @@ ALTER TABLE mn_data.log ATTACH PARTITION mn_data.log_20200101
     FOR VALUES FROM ('2020-01-01') TO ('2020-01-02');
 INSERT INTO mn_data.idempotency VALUES ('k', 'old', '', 'x',
     now() - interval '25 hours'), ('k', 'new', '', 'x', now());
-INSERT INTO mn_data.event (id, tenant_id, items, created_at) VALUES ('e1', 'k',
-    ARRAY[mn.event_item('t', 'r', 'i', NULL, NULL, '{}', '{}')],
+INSERT INTO mn_data.event (xid, id, tenant_id, items, created_at) VALUES (1,
+    'e1', 'k', ARRAY[mn.event_item('t', 'r', 'i', NULL, NULL, '{}', '{}')],
     now() - interval '40 days') RETURNING xid AS old \gset
 INSERT INTO mn_data.event (id, tenant_id, items) VALUES ('e2', 'k',
     ARRAY[mn.event_item('t', 'r', 'i', NULL, NULL, '{}', '{}')])
@@ -61,6 +61,26 @@ SELECT pg_temp.ok(mn.janitor(30), 'there is more to do');
 SELECT pg_temp.ok(NOT mn.janitor(30), 'and then there is not');
 SELECT pg_temp.ok(count(*) = 0, 'all old keys are gone')
     FROM mn_data.idempotency WHERE key LIKE 'old%';
+-- A clock that was wrong for a while makes no event older than it is.
+INSERT INTO mn_data.event (id, tenant_id, items, created_at) VALUES ('e3', 'k',
+    ARRAY[mn.event_item('t', 'r', 'i', NULL, NULL, '{}', '{}')],
+    now() - interval '10 years');
+SELECT pg_temp.ok(NOT mn.janitor(30), 'an event of a clock that was slow');
+SET mn.tenant = 'k';
+SELECT pg_temp.ok(string_agg(body::json->>'id', ' ') = 'e2',
+    'takes none away that came before it') FROM mn.event_page('k', '', 1);
+SELECT pg_temp.ok(string_agg(type, ' ') = 'a b c t',
+    'and who has seen those goes on') FROM mn.event_page('k', :'new', 10);
+SET mn.tenant = '*';
+DELETE FROM mn_data.event WHERE id = 'e3';
+INSERT INTO mn_data.event (id, tenant_id, items, created_at) SELECT id, 'f',
+    ARRAY[mn.event_item('t', 'r', 'i', NULL, NULL, '{}', '{}')],
+    now() + age FROM (VALUES ('f1', interval '10 years'),
+    ('f2', interval '-40 days'), ('f3', interval '0')) AS v (id, age);
+DELETE FROM mn_data.event WHERE tenant_id <> 'f';
+SELECT pg_temp.ok(NOT mn.janitor(30), 'an event of a clock that was fast');
+SELECT pg_temp.ok(count(*) = 0, 'keeps none that follows it')
+    FROM mn_data.event WHERE id IN ('f1', 'f2');
 -- Lines that are gone.
 SET mn.tenant = 'a';
 SELECT pg_temp.ok(code = 'validation_error', 'LOG_PAGE, no position')

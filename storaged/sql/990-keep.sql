@@ -2,11 +2,13 @@
 
 -- Once a minute, on a connection of its own with the system mark; at once again
 -- when it says that there is more.  Events go in bounded steps, and it is noted up
--- to which transaction.
+-- to which transaction; none that is not old goes with one behind it, which a clock
+-- made that was slow then, and one of the future, of a fast clock, keeps none.
 CREATE FUNCTION mn.janitor(p_log_days integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	v_step	CONSTANT integer := 10000;
+	v_from	timestamptz := now() - make_interval(days => p_log_days);
 	v_xid	bigint;
 	v_more	boolean;
 	n	bigint;
@@ -17,9 +19,11 @@ BEGIN
 	    WHERE created_at < now() - interval '24 hours' LIMIT v_step);
 	GET DIAGNOSTICS n = ROW_COUNT;
 	v_more := n = v_step;
-	SELECT max(xid), count(*) INTO v_xid, n FROM (SELECT xid, created_at
+	SELECT max(xid), count(*) INTO v_xid, n FROM (SELECT xid, created_at,
+	    bool_or(created_at BETWEEN v_from AND clock_timestamp())
+		OVER (ORDER BY xid, seq) AS behind
 	    FROM event ORDER BY xid, seq LIMIT v_step) old
-	WHERE created_at < now() - make_interval(days => p_log_days);
+	WHERE created_at < v_from AND NOT behind;
 	v_more := v_more OR n = v_step;
 	IF v_xid IS NOT NULL THEN
 		DELETE FROM event WHERE xid <= v_xid;
