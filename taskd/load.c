@@ -11,7 +11,21 @@
 #include "permission.h"
 #include "worker.h"
 
-static int	 asked;
+static int	 asked, begun;	/* to load; to tell runnerd */
+
+/*
+ * runnerd is told of the runs when sessiond has told of the sessions: a run that
+ * ends, or takes a question back, may do so because its session leaves.
+ */
+void
+runs_begin(void)
+{
+	if (begun || !env->loaded || !env->told)
+		return;
+	begun = 1;
+	if (peer_is_up(peer_of(PROC_RUNNERD)))
+		run_expect_all();
+}
 
 /* Runs that were assigned before have lost their prompt: ask for it. */
 static void
@@ -32,8 +46,7 @@ loaded(void)
 			run_event(t, EV_KILL, &cancel);
 	}
 	session_loaded();
-	if (peer_is_up(peer_of(PROC_RUNNERD)))
-		run_expect_all();
+	runs_begin();
 	early_replay();
 }
 
@@ -71,7 +84,7 @@ taskd_peer_up(struct peer *p)
 		asked = 1;
 	} else if (p->proc == PROC_SESSIOND)
 		session_wishes();
-	else if (p->proc == PROC_RUNNERD && env->loaded)
+	else if (p->proc == PROC_RUNNERD && begun)
 		run_expect_all();
 }
 

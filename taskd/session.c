@@ -251,6 +251,7 @@ on_session_states_done(struct peer *p, uint64_t ref,
 		if (!s->known)
 			s->unknown_ms = worker_mono_ms();
 	}
+	runs_begin();
 }
 
 /* sessiond came up: it knows nothing of us. */

@@ -58,6 +58,7 @@ int	 kept_get(const struct kept *, void *);
 void	 op_free(struct op *);
 struct op *op_new(const struct task *);
 struct task *op_task(const struct op *);
+void	 runs_begin(void);
 void	 stop_row(const struct msg_task_row *);
 void	 store_ask(enum msg_type, const void *, ask_done, void *);
 void	 store_assign(struct task *);

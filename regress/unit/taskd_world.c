@@ -41,6 +41,14 @@ begin(void)
 }
 
 void
+sessions_are_told(void)
+{
+	struct msg_session_states_done	 m = { 0 };
+
+	on_session_states_done(peer_of(PROC_SESSIOND), 0, &m);
+}
+
+void
 loaded(void)
 {
 	expect(PROC_STORAGED, MSG_TASK_LOAD);
@@ -48,6 +56,7 @@ loaded(void)
 	expect(PROC_STORAGED, MSG_PERMISSION_LOAD);
 	stored(got_ref, "");
 	assert_true(env->loaded);
+	sessions_are_told();
 }
 
 void

@@ -43,6 +43,7 @@ void	 up(enum proc);
 /* What storaged says of a statement; code "" is success. */
 void	 stored(uint64_t ref, const char *code);
 void	 session_is(const char *status, int leaving, uint64_t epoch);
+void	 sessions_are_told(void);
 /* The web asks for a task; or once more for the same, with a key or "". */
 void	 create(uint64_t scopes);
 void	 create_again(uint64_t scopes, const char *key);

@@ -11,8 +11,53 @@
 #include "taskd_world.h"
 
 /*
+ * runnerd says what its runner has to say when it is told of the runs.  The last
+ * fact that it heard to be noted.
+ */
+static uint64_t
+runnerd_hears(void)
+{
+	struct msg_permission_withdrawn	 m = { run, "q" };
+	enum msg_type			 is;
+	uint64_t			 noted = 0;
+
+	while ((is = far_next(PROC_RUNNERD)) != MSG_NONE) {
+		if (is == MSG_RUN_NOTED)
+			noted = got_ref;
+		if (is != MSG_RUNS_DONE)
+			continue;
+		on_permission_withdrawn(peer_of(PROC_RUNNERD), 30, &m);
+		completed(31, "suspended");
+	}
+	return (noted);
+}
+
+/* What is loaded: a task, whose run asks. */
+static void
+asking(uint64_t load, int permission)
+{
+	struct msg_task_row		 t = { .tenant = "t", .session = SESS,
+	    .task = "task_z", .status = "running", .timeout = 3600,
+	    .run = "run_z", .attempt = 1, .run_status = "running",
+	    .runner = RNR, .epoch = 4, .code = "", .text = "",
+	    .created_ms = 1, .wanted_ms = 1 };
+	struct msg_permission_row	 p = { .tenant = "t",
+	    .permission = "perm_z", .session = SESS, .task = "task_z",
+	    .run = "run_z", .request = "q", .status = "pending",
+	    .reason = "", .code = "", .text = "" };
+
+	if (permission)
+		on_permission_row(peer_of(PROC_STORAGED), load, &p);
+	else
+		on_task_row(peer_of(PROC_STORAGED), load, &t);
+	strlcpy(task, t.task, sizeof(task));
+	strlcpy(run, t.run, sizeof(run));
+}
+
+/*
  * A fact that comes before the load waits for it and is no stale one.  A
- * question whose task has ended is withdrawn.
+ * question whose task has ended is withdrawn.  What a run says is understood
+ * when it is known that its session leaves: the question stays.
  */
 static void
 early(void **state)
@@ -28,9 +73,11 @@ early(void **state)
 	on_run_started(peer_of(PROC_RUNNERD), 5, &m);
 	refuses(PROC_RUNNERD, MSG_RUN_NOTED);
 	expect(PROC_STORAGED, MSG_TASK_LOAD);
+	asking(got_ref, 0);
 	stored(got_ref, "");
 	expect(PROC_STORAGED, MSG_PERMISSION_LOAD);
 	load = got_ref;
+	asking(load, 1);
 	on_permission_row(peer_of(PROC_STORAGED), load, &row);
 	expect(PROC_STORAGED, MSG_PERMISSION_CANCEL);
 	assert_string_equal(got.permission_cancel.tenant, "t");
@@ -38,9 +85,21 @@ early(void **state)
 	stored(got_ref, "");
 	stored(load, "");
 	assert_true(env->loaded);
-	expect(PROC_RUNNERD, MSG_RUNS_DONE);
-	expect(PROC_RUNNERD, MSG_RUN_NOTED);
-	assert_int_equal(got_ref, 5);
+	assert_int_equal(runnerd_hears(), 5);
+	refuses(PROC_STORAGED, MSG_PERMISSION_CANCEL);
+	session_is("active", 1, 4);
+	sessions_are_told();
+	assert_int_equal(runnerd_hears(), 30);
+	expect(PROC_STORAGED, MSG_RUN_END);
+	assert_string_equal(got.run_end.status, "suspended");
+	stored(got_ref, "");
+	session_is("suspended", 0, 4);
+	assert_int_equal(permission_count(), 1);
+	refuses(PROC_SESSIOND, MSG_SESSION_WANT);
+	session_is("terminated", 0, 4);
+	expect(PROC_STORAGED, MSG_TASK_STOP);
+	stored(got_ref, "not_found");
+	assert_int_equal(task_count(), 0);
 }
 
 static void

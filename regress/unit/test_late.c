@@ -12,14 +12,6 @@
 #include "own_time.h"
 #include "taskd_world.h"
 
-static void
-told_all(void)
-{
-	struct msg_session_states_done	 m = { 0 };
-
-	on_session_states_done(peer_of(PROC_SESSIOND), 0, &m);
-}
-
 /* A task is stopped, and gone. */
 static void
 is_stopped(void)
@@ -43,11 +35,11 @@ untold(void **state)
 {
 	(void)state;
 	session_is("pending", 0, 3);
-	told_all();
+	sessions_are_told();
 	task_made();
 	up(PROC_SESSIOND);
 	/* It loads the living ones: ours is none of them. */
-	told_all();
+	sessions_are_told();
 	mono_ms += 5000;
 	session_janitor();
 	refuses(PROC_STORAGED, MSG_TASK_STOP);
@@ -59,7 +51,7 @@ untold(void **state)
 	task_made();
 	up(PROC_SESSIOND);
 	session_is("pending", 0, 3);
-	told_all();
+	sessions_are_told();
 	mono_ms += 11000;
 	session_janitor();
 	refuses(PROC_STORAGED, MSG_TASK_STOP);
