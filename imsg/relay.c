@@ -35,7 +35,10 @@ relay_answer(const struct ask *a, const struct answer *ans, uint16_t status)
 static void
 read_done(struct ask *a, const struct answer *ans)
 {
-	relay_answer(a, ans, 200);
+	struct peer	*p = ask_client(a);
+
+	if (p == NULL || !web_is_behind(p, a->client_ref))
+		relay_answer(a, ans, 200);
 }
 
 static int

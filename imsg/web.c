@@ -46,6 +46,16 @@ refuse(struct peer *p, uint64_t ref, const char *code, const char *text)
 	peer_send(p, ref, MSG_REFUSED, &m, -1);
 }
 
+int
+web_is_behind(struct peer *p, uint64_t ref)
+{
+	if (peer_queued(p) <= PEER_QUEUE_HARD / 2)
+		return (0);
+	refuse(p, ref, "unavailable", "too much is on its way to the web; try "
+	    "again");
+	return (1);
+}
+
 void
 refuse_answer(struct peer *p, uint64_t ref, const struct answer *ans)
 {

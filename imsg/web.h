@@ -23,6 +23,11 @@ int	 authorised(struct peer *, uint64_t ref, const uint8_t *ticket,
 /* REFUSED; code is one of surface.md's, text a sentence without its end. */
 void	 refuse(struct peer *, uint64_t ref, const char *code,
 	    const char *text);
+/*
+ * Before a read is answered: 1, and it is refused for now, when the web is far
+ * behind.  What is left of its queue is for answers that cannot be had again.
+ */
+int	 web_is_behind(struct peer *, uint64_t ref);
 /* REFUSED, in the words of who was asked. */
 void	 refuse_answer(struct peer *, uint64_t ref, const struct answer *);
 

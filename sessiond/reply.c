@@ -51,7 +51,7 @@ relay_answer(struct ask *a, const struct answer *ans, uint16_t status)
 {
 	struct peer	*p;
 
-	if ((p = ask_client(a)) == NULL)
+	if ((p = ask_client(a)) == NULL || web_is_behind(p, a->client_ref))
 		return;
 	if (*ans->code != '\0')
 		refuse_answer(p, a->client_ref, ans);

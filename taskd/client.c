@@ -82,7 +82,10 @@ write_for(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
 static void
 relay_done(struct ask *a, const struct answer *ans)
 {
-	(void)reply(a, ans, "", "", NULL, 0);
+	struct peer	*p = ask_client(a);
+
+	if (p == NULL || !web_is_behind(p, a->client_ref))
+		(void)reply(a, ans, "", "", NULL, 0);
 }
 
 /* A read on behalf of a client; its document is the answer. */

@@ -244,6 +244,38 @@ in_order(void **state)
 	finish();
 }
 
+/*
+ * The web stands still while pages come for it: it is not told more than it can be
+ * told, and is none that does not read.
+ */
+static void
+many_reads(void **state)
+{
+	static uint8_t		 doc[60 * 1024];
+	struct ticket		 who = { .tenant = "t", .name = "n",
+	    .scopes = SCOPE_R(SCOPE_TASKS), .expires = UINT64_MAX };
+	uint8_t			 ticket[TICKET_MAX];
+	struct msg_task_list	 m = { .ticket = ticket, .request_id = "" };
+	struct msg_stored	 page = { .rows = 1, .code = "", .text = "",
+	    .doc = doc, .doc_len = sizeof(doc) };
+	unsigned int		 i, n, documents = 0;
+	enum msg_type		 is;
+
+	(void)state;
+	memset(doc, 'x', sizeof(doc));
+	m.ticket_len = ticket_make(ticket, &who, ticket_key);
+	for (i = 0; i < 1150; i++) {
+		on_task_list(peer_of(PROC_API), ++client_ref, &m);
+		expect(PROC_STORAGED, MSG_TASK_PAGE);
+		on_stored(peer_of(PROC_STORAGED), got_ref, &page);
+	}
+	for (n = 0; (is = far_next(PROC_API)) != MSG_NONE; n++)
+		documents += is == MSG_DOCUMENT;
+	assert_int_equal(n, i);
+	assert_in_range(documents, 500, 600);
+	assert_string_equal(got.refused.code, "unavailable");
+}
+
 int
 main(void)
 {
@@ -255,6 +287,7 @@ main(void)
 		cmocka_unit_test(in_order),
 		cmocka_unit_test(long_answers),
 		cmocka_unit_test(refused_after_a_death),
+		cmocka_unit_test(many_reads),
 	};
 
 	begin();
