@@ -29,7 +29,8 @@ session_tell(const struct session *s)
 	m.leaving = s->status == ACTIVE ? (uint8_t)s->wish : 0;
 	m.runner = s->runner;
 	m.epoch = s->epoch;
-	m.credential = *s->key_ref == '\0' || s->credential == CRED_HELD;
+	/* Until providerd has said so no key is lost: a person would be asked for it. */
+	m.credential = s->credential != CRED_MISSING;
 	m.reason = s->reason;
 	m.policy = s->policy;
 	m.policy_len = s->policy_len;
