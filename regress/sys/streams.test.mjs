@@ -102,6 +102,29 @@ test("WebSocket: cut and resumed with ?after=, then 204", async (t) => {
 	assert.equal(four.items.length, got.length + 1);
 });
 
+test("logs: the end comes, though taskd dies before it says so", async (t) => {
+	const s = await server.session({ agent: "custom:nobody" });
+	const task = await server.task(s, "wait");
+	const f = follow_sse("http://localhost:8080/api/v1/tasks/" +
+	    `${task.id}/logs/stream`, { token: api.o.token, types: ["end"] });
+
+	t.after(() => server.terminate(s));
+	await until("it to be followed", () => f.opened === 1);
+	// So that it is canceled when nobody is there any more who hears it.
+	const pid = Number(await sql(server, "SELECT pid FROM pg_stat_activity " +
+	    "WHERE application_name LIKE 'marionette write%'"));
+	process.kill(pid, "SIGSTOP");
+	const canceled = server.cancel(task);
+	await until("storaged to be asked", () =>
+	    server.log().includes("TASK_STOP from taskd"));
+	await server.kill_worker("taskd");
+	process.kill(pid, "SIGCONT");
+	await canceled;
+	await until("the end", () => f.of("end").length > 0);
+	assert.equal(f.of("end")[0].data.status, "canceled");
+	f.close();
+});
+
 // As the janitor leaves it, who drops what is older than it is to be kept.
 test("logs: 410 from a position after which lines are gone, with one to go on from",
     async (t) => {

@@ -363,7 +363,10 @@ one_life(unsigned int seed)
 	if (seed % 2 == 0)
 		caught_up();
 	ended = 1;
-	on_task_ended(&db, 0, &e);
+	if (seed % 5 == 0)
+		followers_again();
+	else
+		on_task_ended(&db, 0, &e);
 	for (i = 0; i < 1000 && ends == 0; i++) {
 		tell();
 		if (asked)
