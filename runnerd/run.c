@@ -204,11 +204,14 @@ sealed_for_run(const char *id, const char *code, const uint8_t *sealed,
 		unwind(run, "credential");
 		return;
 	}
-	/* Meanwhile other things may have happened; the janitor tries again. */
+	/*
+	 * Meanwhile other things may have happened, or many runners have come at
+	 * once, for each of whom there is a megabyte; the janitor tries again.
+	 */
 	r = runner_find(run->runner);
 	if (code[0] != '\0' || run->held || run->started ||
 	    run->prompt == NULL || r == NULL || r->stream == NULL ||
-	    worker_draining())
+	    worker_draining() || peer_is_full(peer_of(PROC_RUNNER)))
 		return;
 	if ((why = misplaced(run, r, session_find(run->session))) != NULL)
 		unwind(run, why);

@@ -4,7 +4,8 @@
  * the database stood still is not offline there for ever, and one that cannot
  * be claimed does not keep a session from the others; that a session cannot be is
  * held against no runner.  And a runner that is away takes no room, nor does what
- * it said when there was none to answer; one that is here stays so on a reload.
+ * it said when there was none to answer; one that is here stays so on a reload.  A
+ * run is sent when there is room for its prompt.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 
 #include "far.h"
 #include "own_time.h"
+#include "run.h"
 #include "session.h"
 #include "runnerd_msg.h"
 
@@ -32,6 +34,7 @@ union far_message {
 	struct msg_hello_verify		 verify;
 	struct msg_session_attach	 attach;
 	struct msg_session_unplaced	 unplaced;
+	struct msg_stream_message	 message;
 };
 
 static void
@@ -284,6 +287,59 @@ test_away(void **state)
 	assert_string_equal(r->kept[0], S);
 }
 
+/* All that frontd(runner) has not read yet: how many ExecuteTasks? */
+static unsigned int
+executed(void)
+{
+	Marionette__V1__ServerCommand	*c;
+	enum msg_type			 is;
+	unsigned int			 n = 0;
+
+	while ((is = far_next(PROC_RUNNER)) != MSG_NONE) {
+		if (is != MSG_STREAM_MESSAGE || got.message.body_len == LINE)
+			continue;
+		c = marionette__v1__server_command__unpack(NULL,
+		    got.message.body_len, got.message.body);
+		assert_non_null(c);
+		n += c->body_case ==
+		    MARIONETTE__V1__SERVER_COMMAND__BODY_EXECUTE_TASK;
+		marionette__v1__server_command__free_unpacked(c, NULL);
+	}
+	return (n);
+}
+
+static void
+test_execute(void **state)
+{
+	static uint8_t			 body[LINE];
+	struct msg_stream_message	 m = { body, sizeof(body) };
+	struct msg_runs_done		 done = { 0 };
+	struct msg_attach_row		 row = { S, R2, 5 };
+	struct msg_run_start		 start = { .tenant = "t",
+	    .run = "run_00000000000000000000000000",
+	    .task = "task_00000000000000000000000000", .session = S,
+	    .runner = R2, .attempt = 1, .epoch = 5, .fresh = 1,
+	    .prompt = "do it" };
+	uint64_t			 ref;
+
+	(void)state;
+	time_passes(300000);
+	on_runs_done(peer_of(PROC_TASKD), 0, &done);
+	ref = place();
+	assert_string_equal(got.attach.runner, R2);
+	on_attach_row(peer_of(PROC_STORAGED), ref, &row);
+	stored(ref, 1);
+	hush();
+	while (!peer_is_full(peer_of(PROC_RUNNER)))
+		send_stream_message(peer_of(PROC_RUNNER), 1, &m);
+	on_run_start(peer_of(PROC_TASKD), 0, &start);
+	assert_int_equal(executed(), 0);
+	runs_janitor();
+	assert_int_equal(executed(), 1);
+	runs_janitor();
+	assert_int_equal(executed(), 0);
+}
+
 /*
  * frontd does not read, and no Welcome can be said: the stream ends with that, and
  * its Hello is read to the end all the same.
@@ -332,6 +388,7 @@ main(void)
 		cmocka_unit_test(test_beat),
 		cmocka_unit_test(test_claim),
 		cmocka_unit_test(test_away),
+		cmocka_unit_test(test_execute),
 		cmocka_unit_test(test_welcome),
 	};
 
