@@ -15,6 +15,46 @@
 #include "parent_msg.h"
 
 #define PEM_MAX	16384
+/* What a worker has room for; beyond it it would not start. */
+#define NAMES_MAX	64	/* frontd: hosts, and origins */
+#define ADMINS_MAX	64	/* sessiond */
+#define HASH_MAX	160
+
+/* The list has at most max words, called so. */
+static int
+check_room(const struct words *list, int max, const char *name,
+    const char *path)
+{
+	const struct word	*w;
+	int			 n = 0;
+
+	TAILQ_FOREACH(w, list, entry)
+		if (++n > max) {
+			fprintf(stderr, "%s:%d: at most %d `%s' are "
+			    "possible\n", path, w->line, max, name);
+			return (1);
+		}
+	return (0);
+}
+
+int
+configure_check(const struct conf *c, const char *path)
+{
+	const struct word	*w;
+	int			 n;
+
+	n = check_room(&c->hosts, NAMES_MAX, "hostname", path) +
+	    check_room(&c->origins, NAMES_MAX, "origin", path) +
+	    check_room(&c->admins, ADMINS_MAX, "admin user", path);
+	TAILQ_FOREACH(w, &c->admins, entry)
+		if (strlen(w->value) > HASH_MAX) {
+			fprintf(stderr, "%s:%d: admin user %s: the hash has "
+			    "more than %d bytes\n", path, w->line, w->name,
+			    HASH_MAX);
+			n++;
+		}
+	return (n);
+}
 
 static void
 option(struct peer *p, const char *name, const char *value)

@@ -295,7 +295,8 @@ master_key_load(const struct conf *c, struct keys *k)
 	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
 		text[--len] = '\0';
 	/* Either the key itself or, as it should be stored, its hash. */
-	if (strncmp((char *)text, "sha256:", 7) == 0 && len == 71)
+	if (strncmp((char *)text, "sha256:", 7) == 0 &&
+	    text_unhex(hash, sizeof(hash), (char *)text + 7) == 0)
 		strlcpy(k->master, (char *)text + 7, sizeof(k->master));
 	else if (strncmp((char *)text, "mk_", 3) == 0 && len >= 40) {
 		crypto_hash_sha256(hash, text, len);

@@ -33,4 +33,18 @@ else
 	echo "not ok - conf long word"
 	rc=1
 fi
+# What a worker has no room for is refused here, not there.
+{
+	cat minimal.in
+	for i in $(seq 65); do
+		printf 'hostname "h%d"\n' "$i"
+	done
+} >"$tmp/many.in"
+if "$O/marionetted" -n -f "$tmp/many.in" 2>&1 |
+    grep -q "many.in:69: at most 64 .hostname' are possible"; then
+	echo "ok - conf many names"
+else
+	echo "not ok - conf many names"
+	rc=1
+fi
 exit $rc

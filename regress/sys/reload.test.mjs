@@ -96,6 +96,49 @@ test("SIGHUP takes a changed password; a broken file changes nothing",
 	assert.equal((await server.api.get("/api/v1/me")).status, 200);
 });
 
+// Nobody is told what he could not take, and would not start with either.
+test("SIGHUP: what has no meaning or no room in a worker changes nothing",
+    async () => {
+	const text = fs.readFileSync(server.conf, "utf8");
+	const file = path.join(server.dir, "master.key");
+	const many = (line) => Array.from({ length: 65 }, (_, i) =>
+	    `${line(i)}\n`).join("");
+	const sha = `sha256:${"0".repeat(64)}`;
+	const before = await server.processes();
+	const refused = async (conf, key, why) => {
+		const at = server.proc.err.length;
+
+		fs.writeFileSync(server.conf, text + conf);
+		fs.writeFileSync(file, key);
+		server.proc.signal("SIGHUP", false);
+		await until(`a refusal: ${why}`, () => server.proc.status ||
+		    /old (configuration|one) stays/.test(
+		    server.proc.err.slice(at)));
+		assert.equal(server.proc.status, null, "it ended");
+		assert.match(server.proc.err.slice(at), why);
+	};
+
+	try {
+		await refused("", `sha256:${"g".repeat(64)}\n`,
+		    /64 hexadecimal digits are expected/);
+		for (const [conf, why] of [
+		    [many((i) => `hostname "h${i}"`), /at most 64 `hostname'/],
+		    [many((i) => `origin "http://h${i}"`), /at most 64 `origin'/],
+		    [many((i) => `admin user "u${i}" password "${sha}"`),
+			/at most 64 `admin user'/],
+		    [`admin user "u" password "$argon2id$${"x".repeat(151)}"\n`,
+			/the hash has more than 160 bytes/]])
+			await refused(conf, `${server.master_key}\n`, why);
+	} finally {
+		fs.writeFileSync(server.conf, text);
+		fs.writeFileSync(file, `${server.master_key}\n`);
+	}
+	assert.equal((await admin(server.admin_password)).status, 200);
+	const now = await server.processes();
+	for (const name of WORKERS)
+		assert.equal(now[name].pid, before[name].pid, name);
+});
+
 // What it opened ends with it: a ticket as well as what is remembered of it.
 test("SIGHUP: what an old password or master key opened is over", async () => {
 	const text = fs.readFileSync(server.conf, "utf8");
