@@ -117,18 +117,24 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
+watch(int sig)
+{
+	struct event	*ev;
+
+	if ((ev = evsignal_new(env->base, sig, on_signal, NULL)) == NULL ||
+	    event_add(ev, NULL) == -1)
+		fatalx("no event");
+}
+
+static void
 loop(void)
 {
-	static const int	 signals[] = { SIGCHLD, SIGHUP, SIGTERM,
-	    SIGINT };
-	struct timeval		 tenth = { 0, 100000 };
-	struct event		*ev;
-	size_t			 i;
+	struct timeval	 tenth = { 0, 100000 };
+	struct event	*ev;
 
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		if ((ev = evsignal_new(env->base, signals[i], on_signal,
-		    NULL)) == NULL || event_add(ev, NULL) == -1)
-			fatalx("no event");
+	watch(SIGCHLD);
+	watch(SIGTERM);
+	watch(SIGINT);
 	if ((ev = event_new(env->base, -1, EV_PERSIST, on_tick, NULL)) ==
 	    NULL || event_add(ev, &tenth) == -1)
 		fatalx("no event");
@@ -148,12 +154,14 @@ start(void)
 
 	arc4random_buf(instance, sizeof(instance));
 	text_hex(env->instance, instance, sizeof(instance));
-	state_open(env->conf);
-	if (files_check(env->conf) == -1)
-		exit(1);
 	if ((env->base = event_base_new()) == NULL)
 		fatalx("event base");
 	signal(SIGPIPE, SIG_IGN);
+	/* Unheard it would end us: what it asks for is done behind the start. */
+	watch(SIGHUP);
+	state_open(env->conf);
+	if (files_check(env->conf) == -1)
+		exit(1);
 	peer_init(env->base, PROC_PARENT, &ops);
 	listeners_open(env->conf);
 	postgres_init(env->conf);

@@ -473,6 +473,18 @@ test("kill -9 of the parent at its first start: half a database is put aside",
 	assert.equal(aside(state).length, 1);
 });
 
+test("SIGHUP while it starts: it starts, and reads its configuration again",
+    async () => {
+	assert.equal((await server.halt()).code, 0);
+	move("early", () => {});
+	const up = server.start();
+	await server.proc.says(/initdb in/);
+	server.proc.signal("SIGHUP", false);
+	await up;
+	await server.proc.says(/reload: /);
+	assert.equal((await admin(server.admin_password)).status, 200);
+});
+
 test("a database that is put back in place of half a one is used", async () => {
 	assert.equal((await server.halt()).code, 0);
 	const state = move("removed", () => {});
