@@ -1,6 +1,7 @@
 /* links: */
 /*
- * Text: what is UTF-8, hexadecimal digits, base64, JSON strings, times.
+ * Text: what is UTF-8, hexadecimal digits, base64, JSON strings, times; lines of
+ * the log.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "log.h"
 #include "text.h"
 
 /* By RFC 3629's table, slowly. */
@@ -157,6 +160,67 @@ u64(void **state)
 	}
 }
 
+/* What is logged of this text, without its newline. */
+static const char *
+logged(const char *text, int json)
+{
+	static char	 line[65536];
+	ssize_t		 n;
+	int		 fds[2], err;
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_not_equal(err = dup(STDERR_FILENO), -1);
+	assert_int_not_equal(dup2(fds[1], STDERR_FILENO), -1);
+	log_init("test", 0, json);
+	log_info("%s", text);
+	assert_int_not_equal(dup2(err, STDERR_FILENO), -1);
+	n = read(fds[0], line, sizeof(line));
+	close(err);
+	close(fds[0]);
+	close(fds[1]);
+	assert_true(n > 0 && line[n - 1] == '\n');
+	line[n - 1] = '\0';
+	assert_int_equal(strlen(line), n - 1);
+	return (line);
+}
+
+/* Whatever a stranger put into it, a line is one, and can be read as what it is. */
+static void
+log_lines(void **state)
+{
+	static const char	 umlaut[] = "\xc3\xbc";
+	static char		 text[4096];
+	const char		*line, *p;
+	size_t			 i, n;
+
+	(void)state;
+	assert_non_null(strstr(logged("\"plain\" text", 0),
+	    " test info: \"plain\" text"));
+	for (i = 1; i < 0x20; i++) {
+		snprintf(text, sizeof(text), "a%cb", (int)i);
+		for (p = logged(text, 0); *p != '\0'; p++)
+			assert_in_range((unsigned char)*p, 0x20, 0x7e);
+	}
+	/* Longer than one may be: cut between two characters. */
+	for (i = 0; i < 2; i++) {
+		text[0] = 'a';
+		for (n = i; n < sizeof(text) - 3; n += 2)
+			memcpy(text + n, umlaut, 2);
+		text[n] = '\0';
+		line = logged(text, 1);
+		assert_true(text_is_utf8(line, strlen(line)));
+	}
+	/* Of what takes most room, with nothing of the last one's behind it. */
+	memset(text, 1, sizeof(text) - 1);
+	memset(text + 680, 'x', 14);
+	text[694] = '\0';
+	logged(text, 1);
+	memset(text, 1, sizeof(text) - 1);
+	assert_non_null(p = strchr(logged(text, 1), '\\'));
+	for (; strcmp(p, "\"}") != 0; p += 6)
+		assert_memory_equal(p, "\\u0001", 6);
+}
+
 int
 main(void)
 {
@@ -167,6 +231,7 @@ main(void)
 		cmocka_unit_test(base64),
 		cmocka_unit_test(json),
 		cmocka_unit_test(times),
+		cmocka_unit_test(log_lines),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
