@@ -177,14 +177,19 @@ static int
 check_read(struct pem *pem, const char *path)
 {
 	FILE	*f;
+	int	 rest;
 
 	if ((f = fopen(path, "r")) == NULL) {
 		log_warn("tls: %s", path);
 		return (-1);
 	}
 	pem->len = fread(pem->data, 1, sizeof(pem->data), f);
+	rest = fgetc(f);
 	fclose(f);
-	return (0);
+	if (pem->len > 0 && rest == EOF)
+		return (0);
+	log_warnx("tls: %s: 1 to %d bytes are expected", path, SECRET_MAX);
+	return (-1);
 }
 
 /*

@@ -47,7 +47,7 @@ files_check(const struct conf *c)
 		log_warn("database password file %s", c->password_file);
 		return (-1);
 	}
-	if (tls_check(c) == -1)
+	if (keys_make(c) == -1 || tls_check(c) == -1)
 		return (-1);
 	return (keys_load(c, &env->keys));
 }

@@ -36,7 +36,7 @@ const char *state_path(const char *name);	/* in the state directory */
 const char *run_path(const char *name);
 /* Of user prefix + name; our own when not root. */
 void	 account_find(const struct conf *, const char *name, struct account *);
-int	 keys_load(const struct conf *, struct keys *);
+int	 keys_load(const struct conf *, struct keys *);	/* behind keys_make() */
 /*
  * Makes those that are missing, or that will expire soon; 1 when the runner
  * listener's certificate is a new one, -1, having said why, when it cannot.
@@ -57,7 +57,8 @@ void	 listeners_send(struct peer *);
 void	 listeners_log(const struct conf *);
 
 /* ---- tls.c ---- */
-/* Can the files that it names be used?  -1, having said what is wrong. */
+/* Can the files that it names be used, some beside those of keys_make()?  -1,
+ * having said what is wrong. */
 int	 tls_check(const struct conf *);
 
 /* ---- renew.c ---- */

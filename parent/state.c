@@ -370,8 +370,6 @@ keys_load(const struct conf *c, struct keys *k)
 {
 	int	 i;
 
-	if (keys_make(c) == -1)
-		return (-1);
 	/* Ticket keys live as long as the parent: tickets live a minute. */
 	for (i = 0; i < PROC_MAX; i++)
 		if (k->ticket[i][0] == 0 && k->ticket[i][1] == 0)

@@ -3,6 +3,7 @@
  * and before a reload takes them.  Only frontd can read them: it is run once
  * for each listener, and says itself what is wrong.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,13 +14,16 @@
 static int
 tls_try(const struct listen_conf *l)
 {
-	char	*argv[6];
+	char	*argv[6], cert[PATH_MAX], key[PATH_MAX];
 	int	 rc;
 
+	/* Beside ours an authority of the operator's is tried. */
+	strlcpy(cert, state_path("keys/runner.crt"), sizeof(cert));
+	strlcpy(key, state_path("keys/runner.key"), sizeof(key));
 	argv[0] = strdup(program_path("frontd"));
 	argv[1] = strdup("-C");
-	argv[2] = l->cert;
-	argv[3] = l->key;
+	argv[2] = l->cert != NULL ? l->cert : cert;
+	argv[3] = l->key != NULL ? l->key : key;
 	argv[4] = l->ca;
 	argv[5] = NULL;
 	rc = run_program(argv, NULL, -1);
@@ -34,17 +38,17 @@ tls_check(const struct conf *c)
 	const struct listen_conf	*l;
 
 	TAILQ_FOREACH(l, &c->listens, entry) {
-		if (l->tls && l->cert != NULL && tls_try(l) == -1) {
+		if (!l->tls || (l->cert == NULL && l->ca == NULL) ||
+		    tls_try(l) == 0)
+			continue;
+		if (l->cert != NULL)
 			log_warnx("%s:%d: the certificate or key cannot be "
 			    "used (see above): %s, %s", env->conf_path,
 			    l->line, l->cert, l->key);
-			return (-1);
-		}
-		if (l->ca != NULL && access(l->ca, R_OK) == -1) {
-			log_warn("%s:%d: client ca %s", env->conf_path,
-			    l->line, l->ca);
-			return (-1);
-		}
+		if (l->ca != NULL)
+			log_warnx("%s:%d: client ca %s cannot be used (see "
+			    "above)", env->conf_path, l->line, l->ca);
+		return (-1);
 	}
 	return (0);
 }

@@ -101,6 +101,7 @@ test("SIGHUP: what has no meaning or no room in a worker changes nothing",
     async () => {
 	const text = fs.readFileSync(server.conf, "utf8");
 	const file = path.join(server.dir, "master.key");
+	const ca = path.join(server.dir, "other-ca.crt");
 	const many = (line) => Array.from({ length: 65 }, (_, i) =>
 	    `${line(i)}\n`).join("");
 	const sha = `sha256:${"0".repeat(64)}`;
@@ -108,7 +109,7 @@ test("SIGHUP: what has no meaning or no room in a worker changes nothing",
 	const refused = async (conf, key, why) => {
 		const at = server.proc.err.length;
 
-		fs.writeFileSync(server.conf, text + conf);
+		fs.writeFileSync(server.conf, conf);
 		fs.writeFileSync(file, key);
 		server.proc.signal("SIGHUP", false);
 		await until(`a refusal: ${why}`, () => server.proc.status ||
@@ -119,8 +120,16 @@ test("SIGHUP: what has no meaning or no room in a worker changes nothing",
 	};
 
 	try {
-		await refused("", `sha256:${"g".repeat(64)}\n`,
+		await refused(text, `sha256:${"g".repeat(64)}\n`,
 		    /64 hexadecimal digits are expected/);
+		const pem = fs.readFileSync(path.join(server.dir,
+		    "s/keys/ca.crt"), "utf8");
+		for (const bad of ["", "no certificate", pem.repeat(40)]) {
+			fs.writeFileSync(ca, bad);
+			await refused(text.replace(/^listen runner.*$/m,
+			    `$& client ca "${ca}"`), `${server.master_key}\n`,
+			    new RegExp(`client ca ${ca} cannot be used`));
+		}
 		for (const [conf, why] of [
 		    [many((i) => `hostname "h${i}"`), /at most 64 `hostname'/],
 		    [many((i) => `origin "http://h${i}"`), /at most 64 `origin'/],
@@ -128,7 +137,8 @@ test("SIGHUP: what has no meaning or no room in a worker changes nothing",
 			/at most 64 `admin user'/],
 		    [`admin user "u" password "$argon2id$${"x".repeat(151)}"\n`,
 			/the hash has more than 160 bytes/]])
-			await refused(conf, `${server.master_key}\n`, why);
+			await refused(text + conf, `${server.master_key}\n`,
+			    why);
 	} finally {
 		fs.writeFileSync(server.conf, text);
 		fs.writeFileSync(file, `${server.master_key}\n`);
