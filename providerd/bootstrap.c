@@ -2,9 +2,10 @@
  * bootstrap.c - `providerd -I DIR -H name[,name]', run once by the parent as
  * root before anything else: makes what is missing in DIR.  The encryption key
  * and the CA are never made twice; the runner listener's certificate is made
- * again when it has less than 30 days left, other names or another CA.  Files
- * are written beside their place, synced and renamed.  Exit 0, or
- * BOOTSTRAP_NEW_LEAF when that certificate was made, or 1 and a line.
+ * again when it has less than 30 days left, is not valid yet, or has other
+ * names or another CA.  Files are written beside their place, synced and
+ * renamed.  Exit 0, or BOOTSTRAP_NEW_LEAF when that certificate was made, or 1
+ * and a line.
  */
 #include <arpa/inet.h>
 #include <sys/stat.h>
@@ -270,8 +271,10 @@ leaf_is_fit(X509 *old, X509 *fresh)
 {
 	time_t	 soon = time(NULL) + LEAF_RENEW;
 
+	/* One that is not valid yet was made by a clock that was ahead. */
 	return (old != NULL && X509_check_private_key(old, leaf_pkey) == 1 &&
 	    X509_verify(old, ca_pkey) == 1 && same_names(old, fresh) &&
+	    X509_cmp_time(X509_get0_notBefore(old), NULL) < 0 &&
 	    X509_cmp_time(X509_get0_notAfter(old), &soon) > 0);
 }
 

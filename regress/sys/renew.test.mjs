@@ -87,6 +87,37 @@ test("the runner listener's certificate is made anew before it expires, and "
 	    .length, 1);
 });
 
+// The same certificate as it is made while the clock is 100 days ahead.
+async function place_ahead() {
+	const at = (name) => path.join(keys, name);
+	const day = (n) => new Date(Date.now() + n * DAY).toISOString()
+	    .replace(/[-T:]|\..*/g, "") + "Z";
+	const conf = path.join(server.dir, "ca.conf");
+
+	fs.writeFileSync(path.join(server.dir, "ca.db"), "");
+	fs.writeFileSync(conf, ["[ca]", "default_ca=x", "[x]",
+	    `database=${server.dir}/ca.db`, `new_certs_dir=${server.dir}`,
+	    "default_md=sha256", "rand_serial=yes", "policy=p",
+	    "copy_extensions=copyall", "[p]", "commonName=supplied", ""]
+	    .join("\n"));
+	const r = await run(["openssl", "ca", "-batch", "-notext", "-config",
+	    conf, "-cert", at("ca.crt"), "-keyfile", at("ca.key"), "-in",
+	    at("test.csr"), "-out", at("test.crt"), "-startdate", day(100),
+	    "-enddate", day(465)]);
+	assert.equal(r.code, 0, r.err);
+	fs.renameSync(at("test.crt"), at("runner.crt"));
+}
+
+test("one that was made while the clock was ahead is made anew", async () => {
+	const made = () => server.proc.err.match(/made anew/g).length;
+	const n = made();
+
+	await place_ahead();
+	await until("a new one", () => made() > n, 10000, 200);
+	await until("it to be shown", async () => await days() === 365,
+	    undefined, 200);
+});
+
 test("a handshake that was begun before a reload goes on behind it", async () => {
 	const reloads = () =>
 	    server.proc.err.match(/runner debug: PROC_CONFIGURED/g)?.length ?? 0;
