@@ -252,6 +252,20 @@ run_program(char *const argv[], const struct account *a, int in)
 	return (WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 }
 
+/* Behind the others, unless it is one of them. */
+static void
+name_add(char *list, size_t size, const char *name)
+{
+	const char	*p;
+	size_t		 n, len = strlen(name);
+
+	for (p = list; *p != '\0'; p += n, p += *p == ',')
+		if ((n = strcspn(p, ",")) == len && memcmp(p, name, n) == 0)
+			return;
+	strlcat(list, ",", size);
+	strlcat(list, name, size);
+}
+
 /* The names that the runner listener's certificate is for. */
 static void
 certificate_names(const struct conf *c, char *out, size_t size)
@@ -261,20 +275,13 @@ certificate_names(const struct conf *c, char *out, size_t size)
 	char				 host[256];
 
 	strlcpy(out, "localhost,127.0.0.1,::1", size);
-	if (gethostname(host, sizeof(host)) == 0 && host[0] != '\0') {
-		strlcat(out, ",", size);
-		strlcat(out, host, size);
-	}
-	TAILQ_FOREACH(w, &c->hosts, entry) {
-		strlcat(out, ",", size);
-		strlcat(out, w->name, size);
-	}
+	if (gethostname(host, sizeof(host)) == 0 && host[0] != '\0')
+		name_add(out, size, host);
+	TAILQ_FOREACH(w, &c->hosts, entry)
+		name_add(out, size, w->name);
 	TAILQ_FOREACH(l, &c->listens, entry)
-		if (l->proc == PROC_RUNNER && strcmp(l->address, "*") != 0 &&
-		    strstr(out, l->address) == NULL) {
-			strlcat(out, ",", size);
-			strlcat(out, l->address, size);
-		}
+		if (l->proc == PROC_RUNNER && strcmp(l->address, "*") != 0)
+			name_add(out, size, l->address);
 }
 
 static int

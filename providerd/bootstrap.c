@@ -217,7 +217,7 @@ make_ca(void)
 	return (write_certificate("ca.crt", ca));
 }
 
-/* "a,10.0.0.1" to "DNS:a,IP:10.0.0.1"; only what a host name may have. */
+/* "a,10.0.0.1" to "DNS:a,IP:10.0.0.1"; only what a host's name may have. */
 static int
 alt_names(char out[NAMES_MAX], const char *hosts)
 {
@@ -231,7 +231,7 @@ alt_names(char out[NAMES_MAX], const char *hosts)
 		n = strcspn(hosts, ",");
 		if (n == 0 || n >= sizeof(name) || strspn(hosts,
 		    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		    "0123456789-.:*") < n)
+		    "0123456789-_.:*") < n)
 			return (failed("runner.crt", "-H: not a list of host "
 			    "names and addresses"));
 		memcpy(name, hosts, n);

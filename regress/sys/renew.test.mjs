@@ -8,7 +8,7 @@ import net from "node:net";
 import path from "node:path";
 import tls from "node:tls";
 import { client_hello } from "../lib/hello.mjs";
-import { top } from "../lib/place.mjs";
+import { free_ports, top } from "../lib/place.mjs";
 import { run } from "../lib/proc.mjs";
 import { until } from "../lib/wait.mjs";
 
@@ -17,16 +17,20 @@ process.env.O = path.join(path.resolve(top, process.env.O ?? "build"),
 const { ends_well, puppet, start_server, tests } =
     await import("../lib/server.mjs");
 
-const server = await start_server({ conf: ["heartbeat 2"] });
+// One address is in another's text, and the host's name is none of a certificate.
+const [port] = await free_ports(1, "127.0.0.2");
+const server = await start_server({ conf: ["heartbeat 2",
+    'hostname "127.0.0.22"', `listen runner on 127.0.0.2 port ${port} tls`],
+    wrap: () => ["unshare", "-u", "sh", "-c", "echo my_host " +
+    '>/proc/sys/kernel/hostname && exec "$@"', "sh"] });
 const test = tests(server);
 const keys = path.join(server.dir, "s/keys");
 const DAY = 86400000;
 
 // Whole days that what the listener shows is good for.
-function days() {
+function days(host = "localhost", port = server.ports.runner) {
 	return new Promise((done, fail) => {
-		const s = tls.connect({ host: "localhost",
-		    port: server.ports.runner, ALPNProtocols: ["h2"],
+		const s = tls.connect({ host, port, ALPNProtocols: ["h2"],
 		    ca: fs.readFileSync(path.join(keys, "ca.crt")) }, () => {
 			const left = new Date(s.getPeerCertificate().valid_to) -
 			    Date.now();
@@ -53,6 +57,9 @@ async function place(n) {
 	    "copyall", "-out", at("test.crt"));
 	fs.renameSync(at("test.crt"), at("runner.crt"));
 }
+
+test("the runner listener's certificate is for each of its addresses", () =>
+    days("127.0.0.2", port));
 
 test("the runner listener's certificate is made anew before it expires, and "
     + "nobody is started for it", async () => {
