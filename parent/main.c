@@ -132,7 +132,6 @@ loop(void)
 	struct timeval	 tenth = { 0, 100000 };
 	struct event	*ev;
 
-	watch(SIGCHLD);
 	watch(SIGTERM);
 	watch(SIGINT);
 	if ((ev = event_new(env->base, -1, EV_PERSIST, on_tick, NULL)) ==
@@ -159,6 +158,8 @@ start(void)
 	signal(SIGPIPE, SIG_IGN);
 	/* Unheard it would end us: what it asks for is done behind the start. */
 	watch(SIGHUP);
+	/* Who dies while others are started is missed behind it, too. */
+	watch(SIGCHLD);
 	state_open(env->conf);
 	if (files_check(env->conf) == -1)
 		exit(1);

@@ -9,6 +9,7 @@ import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { follow_sse } from "../lib/follow.mjs";
+import { run } from "../lib/proc.mjs";
 import { claude_program, ends_well, puppet, start_server, tests }
     from "../lib/server.mjs";
 import { LONG_MS, until, within } from "../lib/wait.mjs";
@@ -17,6 +18,9 @@ import { LONG_MS, until, within } from "../lib/wait.mjs";
 let is_slow = false;
 const SLOW = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=setsid",
     "-e", "inject=setsid:delay_exit=1000000"];
+// Whoever forks goes on when its child has long begun.
+const BUSY = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=clone", "-e",
+    "inject=clone:delay_exit=50000"];
 const server = await start_server({ conf: ["heartbeat 2"],
     wrap: () => is_slow ? SLOW : [] });
 const test = tests(server);
@@ -523,6 +527,26 @@ test("a database that is put back where none could be made is used",
 	await server.start();
 	await is_there();
 	assert.deepEqual(aside(state), []);
+});
+
+test("a worker that dies at once while others are started is not forgotten",
+    async () => {
+	const bin = path.join(server.dir, "broken");
+	const O = path.dirname(server.proc.argv.find((a) =>
+	    a.endsWith("/marionetted")));
+
+	assert.equal((await server.halt()).code, 0);
+	fs.mkdirSync(bin);
+	for (const name of fs.readdirSync(O))
+		if (name !== "marionetted" && name !== "storaged")
+			fs.symlinkSync(path.join(O, name), path.join(bin, name));
+	fs.copyFileSync(path.join(O, "marionetted"),
+	    path.join(bin, "marionetted"));
+	const r = await run([...BUSY, path.join(bin, "marionetted"), "-f",
+	    server.conf]);
+	assert.equal(r.code, 1);
+	assert.match(r.err, /storaged died 5 times before it was ready/);
+	await server.start();
 });
 
 ends_well(server);
