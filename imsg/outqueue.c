@@ -148,7 +148,22 @@ out_empty(struct channel *c)
 	}
 }
 
-/* Not now: when the socket has room, or in a moment (other resources). */
+/* The moment is over; of a successor of this channel, it does no harm. */
+static void
+moment_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct channel	*c = arg;
+
+	(void)fd;
+	(void)what;
+	c->later = 0;
+	channel_flush(c);
+}
+
+/*
+ * Not now: when the socket has room, or in a moment (other resources), one for
+ * all the turns until then.
+ */
 static void
 send_later(struct channel *c, int why)
 {
@@ -158,9 +173,9 @@ send_later(struct channel *c, int why)
 		return;
 	if (why == EAGAIN)
 		event_add(c->ev_write, NULL);
-	else
-		event_base_once(event_get_base(c->ev_write), -1, EV_TIMEOUT,
-		    channel_writable, c, &soon);
+	else if (!c->later)
+		c->later = event_base_once(event_get_base(c->ev_write), -1,
+		    EV_TIMEOUT, moment_over, c, &soon) == 0;
 }
 
 void

@@ -44,6 +44,7 @@ struct channel {
 	unsigned int	 nfds;
 	unsigned int	 secret:1;	/* wipe what was sent */
 	unsigned int	 dead:1;	/* to be closed after the handler */
+	unsigned int	 later:1;	/* sent on in a moment */
 };
 
 struct peer {

@@ -5,6 +5,7 @@
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,6 +28,20 @@ static int			 far;	/* the parent's end, as bytes */
 static unsigned int		 ended, options, listeners;
 static char			 why_ended[64];
 static ino_t			 inodes[LISTENERS];
+
+static int	 no_memory;		/* in the kernel */
+static unsigned int tries;
+
+ssize_t
+sendmsg(int fd, const struct msghdr *mh, int flags)
+{
+	tries++;
+	if (no_memory) {
+		errno = ENOBUFS;
+		return (-1);
+	}
+	return (syscall(SYS_sendmsg, fd, mh, flags));
+}
 
 static void
 closed(struct peer *p, const char *why)
@@ -426,6 +441,35 @@ shrinks(void **state)
 	finish(p);
 }
 
+/* The kernel has no memory for a while: it is tried again now and then. */
+static void
+memory(void **state)
+{
+	struct peer	*p = begin(PROC_PARENT, PROC_API);
+	struct timeval	 half = { 0, 500000 };
+	char		 byte;
+	int		 added;
+
+	(void)state;
+	tries = 0;
+	added = event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED);
+	send_option(p, 1);
+	no_memory = 1;
+	event_base_loopexit(base, &half);
+	while (!event_base_got_exit(base)) {
+		peers_flush();
+		event_base_loop(base, EVLOOP_ONCE);
+	}
+	assert_in_range(tries, 2, 100);
+	assert_in_range(event_base_get_num_events(base,
+	    EVENT_BASE_COUNT_ADDED), added, added + 1);
+	no_memory = 0;
+	while (peer_queued(p) > 0)
+		event_base_loop(base, EVLOOP_ONCE);
+	assert_int_equal(recv(far, &byte, 1, MSG_DONTWAIT), 1);
+	finish(p);
+}
+
 /* Paused, it is not read, but also not taken for dead; nor is its successor. */
 static void
 paused(void **state)
@@ -466,6 +510,7 @@ main(void)
 		cmocka_unit_test(pieces),
 		cmocka_unit_test(limit),
 		cmocka_unit_test(shrinks),
+		cmocka_unit_test(memory),
 		cmocka_unit_test(paused),
 	};
 
