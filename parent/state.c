@@ -319,15 +319,20 @@ master_key_load(const struct conf *c, struct keys *k)
 
 /*
  * The key that hides positions of events must outlive the server, or every
- * follower would have to begin anew after a restart.
+ * follower would have to begin anew after a restart.  It is read once: what a
+ * reload finds in its place has no say.
  */
 static void
 position_key_load(struct keys *k)
 {
-	uint8_t	*text;
-	char	 path[PATH_MAX], hex[66];
-	size_t	 len;
+	static int	 loaded;
+	uint8_t		*text;
+	char		 path[PATH_MAX], hex[66];
+	size_t		 len;
 
+	if (loaded)
+		return;
+	loaded = 1;
 	strlcpy(path, state_path("keys/position-key"), sizeof(path));
 	if ((text = read_file(path, 128, &len)) == NULL) {
 		if (errno != ENOENT)

@@ -147,6 +147,16 @@ test("SIGHUP: what has no meaning or no room in a worker changes nothing",
 		fs.writeFileSync(server.conf, text);
 		fs.writeFileSync(file, `${server.master_key}\n`);
 	}
+	// What is read once is not read again, whatever became of it.
+	const position = path.join(server.dir, "s/keys/position-key");
+	const was = fs.readFileSync(position);
+	fs.writeFileSync(position, "no key");
+	const at = server.proc.err.length;
+	server.proc.signal("SIGHUP", false);
+	await until("all to be told", () => server.proc.status ||
+	    WORKERS.every((name) => server.proc.err.slice(at).includes(
+	    `${name} debug: PROC_CONFIGURED`)));
+	fs.writeFileSync(position, was);
 	assert.equal((await admin(server.admin_password)).status, 200);
 	const now = await server.processes();
 	for (const name of WORKERS)
