@@ -351,12 +351,36 @@ position_key_load(struct keys *k)
 	freezero(text, 129);
 }
 
+/*
+ * What the server began with is not made a second time in its place: with
+ * another encryption key nothing that is stored opens, and the runners know no
+ * other CA.
+ */
+static int
+keys_are_gone(void)
+{
+	static const char *const	 once[] = { "keys/encryption-key",
+	    "keys/ca.key", "keys/ca.crt" };
+	size_t				 i;
+
+	for (i = 0; i < sizeof(once) / sizeof(once[0]); i++)
+		if (access(state_path(once[i]), F_OK) == -1) {
+			log_warnx("%s is gone; put it back",
+			    state_path(once[i]));
+			return (1);
+		}
+	return (0);
+}
+
 int
 keys_make(const struct conf *c)
 {
-	char	 dir[PATH_MAX], names[4096], *argv[6];
-	int	 status;
+	static int	 made;
+	char		 dir[PATH_MAX], names[4096], *argv[6];
+	int		 status;
 
+	if (made && keys_are_gone())
+		return (-1);
 	strlcpy(dir, state_path("keys"), sizeof(dir));
 	certificate_names(c, names, sizeof(names));
 	argv[0] = strdup(program_path("providerd"));
@@ -370,8 +394,10 @@ keys_make(const struct conf *c)
 	free(argv[0]);
 	free(argv[1]);
 	free(argv[3]);
-	if (status == 0 || status == BOOTSTRAP_NEW_LEAF)
+	if (status == 0 || status == BOOTSTRAP_NEW_LEAF) {
+		made = 1;
 		return (status == BOOTSTRAP_NEW_LEAF);
+	}
 	log_warnx("%s: the keys cannot be made, see above", dir);
 	return (-1);
 }

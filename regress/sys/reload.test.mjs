@@ -143,6 +143,19 @@ test("SIGHUP: what has no meaning or no room in a worker changes nothing",
 			/the hash has more than 160 bytes/]])
 			await refused(text + conf, `${server.master_key}\n`,
 			    why);
+		// Another one would open nothing, another CA let no runner in.
+		for (const name of ["encryption-key", "ca.key", "ca.crt"]) {
+			const key = path.join(server.dir, "s/keys", name);
+
+			fs.renameSync(key, `${key}.away`);
+			try {
+				await refused(text, `${server.master_key}\n`,
+				    new RegExp(`${key} is gone`));
+				assert.ok(!fs.existsSync(key));
+			} finally {
+				fs.renameSync(`${key}.away`, key);
+			}
+		}
 	} finally {
 		fs.writeFileSync(server.conf, text);
 		fs.writeFileSync(file, `${server.master_key}\n`);
