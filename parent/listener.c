@@ -221,6 +221,17 @@ listeners_send(struct peer *p)
 	}
 }
 
+/*
+ * The server stops: who comes now is refused by the kernel, and who waits to be
+ * accepted is told that nobody will, when the worker has closed its own, too.
+ */
+void
+listeners_close(void)
+{
+	while (nlisteners > 0)
+		close(listeners[--nlisteners].fd);
+}
+
 void
 listeners_log(const struct conf *c)
 {

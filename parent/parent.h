@@ -54,6 +54,7 @@ const char *program_path(const char *name);
 /* Binds what the configuration says; fatal, by line, when it cannot. */
 void	 listeners_open(const struct conf *);
 void	 listeners_send(struct peer *);
+void	 listeners_close(void);
 void	 listeners_log(const struct conf *);
 
 /* ---- tls.c ---- */

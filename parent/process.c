@@ -480,6 +480,7 @@ stop_tick(void)
 void
 children_stop(void)
 {
+	listeners_close();
 	child_drain(PROC_RUNNERD);
 	child_drain(PROC_API);
 	child_drain(PROC_ADMIN);

@@ -242,6 +242,16 @@ function half(port, head, body) {
 	return { rest: () => s.write(body.slice(10)), got };
 }
 
+const is_refused = (port) => new Promise((done) => {
+	const s = net.connect(port, "127.0.0.1");
+
+	s.on("error", (e) => done(e.code === "ECONNREFUSED"));
+	s.on("connect", () => {
+		s.destroy();
+		done(false);
+	});
+});
+
 test("SIGTERM: what is under way is finished, then everything ends",
     async () => {
 	const s = await server.session({ agent: "custom:puppet" });
@@ -262,6 +272,10 @@ test("SIGTERM: what is under way is finished, then everything ends",
 	const from = Date.now();
 	const halt = server.halt();
 	await server.proc.says(/stopping: requests under way are finished/);
+	// Nobody is let in to wait for the end of it.
+	for (const name of ["api", "admin", "runner"])
+		await until(`${name} to refuse who comes now`, () =>
+		    is_refused(server.ports[name]), 5000);
 	post.rest();
 	const said = await within("the half request", LONG_MS, post.got);
 	assert.match(said, /^HTTP\/1\.1 201 /);

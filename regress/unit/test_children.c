@@ -87,6 +87,11 @@ listeners_send(struct peer *p)
 }
 
 void
+listeners_close(void)
+{
+}
+
+void
 postgres_tick(void)
 {
 }
