@@ -31,7 +31,8 @@ static struct {
 	enum jail_mode	 mode;
 	char		 root[257];
 }				 jail;
-static int			 configured, running, is_ready, draining;
+static int			 started, configured, running, is_ready,
+				 draining;
 static uint64_t			 now_ms, mono_ms;
 
 enum proc
@@ -121,6 +122,7 @@ on_proc_start(struct peer *p, uint64_t ref, const struct msg_proc_start *m)
 	jail.gid = m->gid;
 	jail.mode = (enum jail_mode)m->jail;
 	strlcpy(jail.root, m->root, sizeof(jail.root));
+	started = 1;
 	log_init(proc_names[self], m->verbose, m->json);
 }
 
@@ -183,6 +185,9 @@ on_proc_configured(struct peer *p, uint64_t ref,
 	(void)p;
 	(void)ref;
 	(void)m;
+	/* Nothing is to be done without a jail because nobody named one. */
+	if (!started)
+		fatalx("the parent has not said what this is");
 	if (env->configured != NULL)
 		env->configured(configured);
 	configured = 1;

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "parent.h"
 #include "parent_msg.h"
+#include "text.h"
 
 #define PEM_MAX	16384
 /* What a worker has room for; beyond it it would not start. */
@@ -37,13 +38,34 @@ check_room(const struct words *list, int max, const char *name,
 	return (0);
 }
 
+/* Messages hold UTF-8 alone; NULL is fine. */
+static int
+check_text(const char *value, int line, const char *name, const char *path)
+{
+	if (value == NULL || text_is_utf8(value, strlen(value)))
+		return (0);
+	if (line > 0)
+		fprintf(stderr, "%s:%d: %s: it is no UTF-8\n", path, line, name);
+	else
+		fprintf(stderr, "%s: %s: it is no UTF-8\n", path, name);
+	return (1);
+}
+
 int
 configure_check(const struct conf *c, const char *path)
 {
 	const struct word	*w;
 	int			 n;
 
-	n = check_room(&c->hosts, NAMES_MAX, "hostname", path) +
+	n = check_text(c->run_dir, 0, "run directory", path) +
+	    check_text(c->control, 0, "control socket", path) +
+	    check_text(c->database, 0, "database", path) +
+	    check_text(c->database_owner, 0, "database owner", path);
+	TAILQ_FOREACH(w, &c->hosts, entry)
+		n += check_text(w->name, w->line, "hostname", path);
+	TAILQ_FOREACH(w, &c->origins, entry)
+		n += check_text(w->name, w->line, "origin", path);
+	n += check_room(&c->hosts, NAMES_MAX, "hostname", path) +
 	    check_room(&c->origins, NAMES_MAX, "origin", path) +
 	    check_room(&c->admins, ADMINS_MAX, "admin user", path);
 	TAILQ_FOREACH(w, &c->admins, entry)

@@ -47,4 +47,12 @@ else
 	echo "not ok - conf many names"
 	rc=1
 fi
+{ cat minimal.in; printf 'run directory "/run/\377"\n'; } >"$tmp/bytes.in"
+if "$O/marionetted" -n -f "$tmp/bytes.in" 2>&1 |
+    grep -q 'bytes.in: run directory: it is no UTF-8'; then
+	echo "ok - conf bytes"
+else
+	echo "not ok - conf bytes"
+	rc=1
+fi
 exit $rc

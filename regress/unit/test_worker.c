@@ -52,8 +52,9 @@ proc_dispatch(struct peer *p, uint64_t ref, enum msg_type type, const void *m,
 	return (0);
 }
 
+/* started: it is told what it is before it is told that this was all. */
 static struct peer *
-begin(void)
+begin(int started)
 {
 	static const struct jail	 jail = { "taskd", NULL, 0 };
 	static const struct worker	 taskd = { .title = "taskd",
@@ -79,7 +80,8 @@ begin(void)
 	close(sv[1]);
 	peer_init(NULL, PROC_PARENT, NULL);
 	peer_open(peer_of(PROC_TASKD), 0, sv[0], 1);
-	send_proc_start(peer_of(PROC_TASKD), 0, &start);
+	if (started)
+		send_proc_start(peer_of(PROC_TASKD), 0, &start);
 	send_proc_configured(peer_of(PROC_TASKD), 0, &done);
 	return (peer_of(PROC_TASKD));
 }
@@ -113,7 +115,7 @@ static void
 test_accused(void **state)
 {
 	static const uint8_t	 wrong[FRAME_HEADER];
-	struct peer		*worker = begin();
+	struct peer		*worker = begin(1);
 	uint32_t		 generation;
 	int			 fd;
 
@@ -134,11 +136,29 @@ test_accused(void **state)
 	alarm(0);
 }
 
+/* Nobody is ready who was not told which jail is his. */
+static void
+test_unstarted(void **state)
+{
+	struct peer	*worker = begin(0);
+	int		 status;
+
+	(void)state;
+	peers_flush();
+	alarm(20);
+	assert_int_equal(peer_wait(worker), -1);
+	assert_int_not_equal(wait(&status), -1);
+	alarm(0);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	peer_close(worker);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(test_accused),
+		cmocka_unit_test(test_unstarted),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
