@@ -1,6 +1,7 @@
 /*
  * id.h - typed ids: `{prefix}_' and 26 lower-case base32 characters, 48 bits of
- * Unix milliseconds and 80 random bits, so that ASCII order is time order.
+ * Unix milliseconds, 16 of the time within one and 64 random bits, so that ASCII
+ * order is the order in which one process made them.
  */
 #ifndef ID_H
 #define ID_H

@@ -1,8 +1,9 @@
-// Sessions under hard hands: deleted in each state, their workers stopped and
-// killed on the way, files gone under a reload.
+// Sessions under hard hands: told all at once, deleted in each state, their
+// workers stopped and killed on the way, files gone under a reload.
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import http2 from "node:http2";
 import path from "node:path";
 import { ends_well, puppet, start_server, tests } from "../lib/server.mjs";
 import { EVENT_TYPES, follow_sse } from "../lib/follow.mjs";
@@ -19,6 +20,35 @@ async function active() {
 }
 const remove = (s, wait = 0) => server.api.delete(
     `/api/v1/sessions/${s.id}?wait=${wait}`);
+
+test("prompts of one connection that come within a millisecond run in order",
+    async () => {
+	const s = await active();
+	const c = http2.connect(server.url);
+	const numbers = Array.from({ length: 12 }, (_, i) => `${i}`);
+	const post = (n) => new Promise((done, fail) => {
+		const q = c.request({ ":method": "POST", ":path":
+		    "/api/v1/tasks", authorization:
+		    `Bearer ${server.api.o.token}`, "content-type":
+		    "application/json" });
+		let text = "";
+
+		q.on("data", (d) => { text += d; });
+		q.on("end", () => done(JSON.parse(text)));
+		q.on("error", fail);
+		q.end(JSON.stringify({ session_id: s.id, prompt:
+		    JSON.stringify([{ append: ["order", `${n} `] }]) }));
+	});
+
+	await server.api.get("/api/v1/me");	// who it is, is known
+	const all = await Promise.all(numbers.map(post));
+	c.close();
+	for (const t of all)
+		assert.equal((await server.ended(t)).status, "completed");
+	assert.deepEqual(runner.read(s, "order").split(/\s+/).filter(Boolean),
+	    numbers);
+	await remove(s, 30);
+});
 
 test("DELETE in each state: 202 while it goes, 204 when it is gone",
     async () => {
