@@ -124,6 +124,20 @@ secret_file(struct peer *p, const char *name, const char *path)
 	return (0);
 }
 
+int
+secret_check(const char *name, const char *path)
+{
+	uint8_t	*buf;
+	size_t	 len;
+
+	if ((buf = read_file(path, PEM_MAX, &len)) == NULL) {
+		log_warn("%s %s", name, path);
+		return (-1);
+	}
+	freezero(buf, PEM_MAX + 1);
+	return (0);
+}
+
 static void
 sessiond_options(struct peer *p, const struct conf *c)
 {

@@ -43,10 +43,9 @@ conf_read(const char *path)
 static int
 files_check(const struct conf *c)
 {
-	if (c->password_file != NULL && access(c->password_file, R_OK) == -1) {
-		log_warn("database password file %s", c->password_file);
+	if (c->password_file != NULL && secret_check("database password file",
+	    c->password_file) == -1)
 		return (-1);
-	}
 	if (keys_make(c) == -1 || tls_check(c) == -1)
 		return (-1);
 	return (keys_load(c, &env->keys));

@@ -143,6 +143,9 @@ test("SIGHUP: what has no meaning or no room in a worker changes nothing",
 			/the hash has more than 160 bytes/]])
 			await refused(text + conf, `${server.master_key}\n`,
 			    why);
+		await refused(`${text}database "host=/nowhere"\n` +
+		    `database password file "${server.dir}"\n`,
+		    `${server.master_key}\n`, /password file .*: Is a directory/);
 		// Another one would open nothing, another CA let no runner in.
 		for (const name of ["encryption-key", "ca.key", "ca.crt"]) {
 			const key = path.join(server.dir, "s/keys", name);
