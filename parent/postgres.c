@@ -26,7 +26,9 @@
 
 #define BACKOFF_MIN_MS	100
 #define BACKOFF_MAX_MS	5000
-#define STOP_MS		20000	/* of a fast shutdown */
+#ifndef STOP_MS
+#define STOP_MS		20000	/* of a fast shutdown; of an immediate one */
+#endif
 #define IDENTITY_MAX	64	/* of a directory, as text */
 
 static struct {
@@ -480,22 +482,27 @@ postgres_reaped(pid_t pid, int status)
 	return (1);
 }
 
-/* Called again and again until it is gone. */
+/*
+ * Called again and again until it is gone: asked, told, and ended in the end,
+ * which costs no more than a recovery at the next start.
+ */
 void
 postgres_stop(void)
 {
-	static uint64_t	 since;
+	static const int	 signals[] = { SIGINT, SIGQUIT, SIGKILL };
+	static const size_t	 last = sizeof(signals) / sizeof(signals[0]) -
+				    1;
+	static uint64_t		 since;
+	static size_t		 stage;
 
-	if (pg.pid == 0)
+	if (pg.pid == 0 || (pg.stopping && mono_ms() - since <= STOP_MS))
 		return;
-	if (!pg.stopping) {
-		pg.stopping = 1;
-		since = mono_ms();
-		kill(pg.pid, SIGINT);
-	} else if (mono_ms() - since > STOP_MS) {
+	if (pg.stopping) {
 		log_warnx("postgres (pid %ld) does not stop: it is told to "
 		    "crash and recovers at the next start", (long)pg.pid);
-		since = mono_ms();
-		kill(pg.pid, SIGQUIT);
+		stage += stage < last;
 	}
+	pg.stopping = 1;
+	since = mono_ms();
+	kill(pg.pid, signals[stage]);
 }

@@ -30,17 +30,20 @@ $(CAPTURED:%=$(O)/captured/%): $(O)/captured/%: $(O)/%
 
 REGRESS	+= $(CAPTURED:%=$(O)/captured/%) $(O)/captured/frontd
 
-# And one that looks after its certificate each second instead of once a day.
-$(O)/obj/regress/sys/renew.o: parent/renew.c $(GENHDRS)
+# And one that looks after its certificate each second instead of once a day, and
+# waits a second for PostgreSQL to stop.
+IMPATIENT = $(O)/obj/regress/sys/renew.o $(O)/obj/regress/sys/postgres.o
+$(IMPATIENT): $(O)/obj/regress/sys/%.o: parent/%.c $(GENHDRS)
 	@mkdir -p $(@D)
-	@echo "cc $< (RENEW_MS=1000)"
-	$(Q)$(CC) $(CPPFLAGS) -Iparent -DRENEW_MS=1000 $(CFLAGS) -MMD -MP -c -o $@ $<
-$(O)/renewing/marionetted: $(O)/marionetted $(O)/obj/regress/sys/renew.o
+	@echo "cc $< (RENEW_MS=1000, STOP_MS=1000)"
+	$(Q)$(CC) $(CPPFLAGS) -Iparent -DRENEW_MS=1000 -DSTOP_MS=1000 $(CFLAGS) \
+	    -MMD -MP -c -o $@ $<
+$(O)/renewing/marionetted: $(O)/marionetted $(IMPATIENT)
 	@mkdir -p $(@D)
 	@echo "ld $@"
-	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $(O)/obj/regress/sys/renew.o \
-	    $(filter-out $(O)/obj/parent/renew.o,$(OBJS_marionetted)) \
-	    $(GENOBJS_marionetted) $(O)/libimsg.a $(LIBS_marionetted) $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $(IMPATIENT) \
+	    $(filter-out $(O)/obj/parent/renew.o $(O)/obj/parent/postgres.o, \
+	    $(OBJS_marionetted)) $(GENOBJS_marionetted) $(O)/libimsg.a $(LIBS_marionetted) $(LIBS)
 RENEWING = marionette-agent $(WORKERS)
 $(RENEWING:%=$(O)/renewing/%): $(O)/renewing/%: $(O)/%
 	@mkdir -p $(@D)

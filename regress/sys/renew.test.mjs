@@ -1,5 +1,6 @@
 // A server that nobody starts anew: its build looks after the runner listener's
-// certificate each second instead of once a day.
+// certificate each second instead of once a day, and waits a second for
+// PostgreSQL to stop.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -148,6 +149,25 @@ test("a handshake that was begun before a reload goes on behind it", async () =>
 	some.forEach((s) => s.destroy());
 	assert.deepEqual(answers, Array(20).fill(22), "no handshake records");
 	assert.equal((await server.processes()).runner.pid, before.pid);
+});
+
+test("SIGTERM: a PostgreSQL that does not stop is not waited for without end",
+    async () => {
+	const file = path.join(server.dir, "s/postgres/postmaster.pid");
+	const pid = Number(fs.readFileSync(file, "utf8").split("\n")[0]);
+
+	process.kill(pid, "SIGSTOP");
+	try {
+		server.proc.signal("SIGTERM", false);
+		assert.deepEqual(await server.proc.wait(30000),
+		    { code: 0, signal: null });
+	} finally {
+		try {
+			process.kill(pid, "SIGCONT");
+		} catch {}
+	}
+	server.logs.push(server.proc.out + server.proc.err);
+	await server.start();
 });
 
 ends_well(server);
