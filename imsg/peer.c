@@ -385,6 +385,18 @@ receive_some(struct channel *c)
 	return (n);
 }
 
+/* The last words of a channel whose other end is gone. */
+static void
+channel_drain(struct channel *c)
+{
+	int		 fd = c->fd;
+	unsigned int	 done;
+
+	while (c->fd == fd && fd != -1 && receive_some(c) > 0)
+		if (channel_frames(c, 0, &done) != NULL)
+			return;
+}
+
 /* One recvmsg's worth is handled; 1: and there may be more. */
 static int
 channel_read(struct channel *c)
@@ -401,6 +413,9 @@ channel_read(struct channel *c)
 			why = "descriptors cut off";
 	} else if (n > 0 && (why = channel_frames(c, 0, &done)) == NULL)
 		return (c->fd == fd);
+	/* Who is dead may have said more on the other channel. */
+	if (why == NULL)
+		channel_drain(c->bulk ? &c->peer->ctl : &c->peer->bulk);
 	channel_end(c, why);
 	return (0);
 }
@@ -420,18 +435,6 @@ peer_read(struct peer *p)
 		;
 	while (p->bulk.fd != -1 && channel_read(&p->bulk))
 		;
-}
-
-/* The last words of a channel whose other end is gone. */
-static void
-channel_drain(struct channel *c)
-{
-	int		 fd = c->fd;
-	unsigned int	 done;
-
-	while (c->fd == fd && fd != -1 && receive_some(c) > 0)
-		if (channel_frames(c, 0, &done) != NULL)
-			return;
 }
 
 void
