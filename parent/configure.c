@@ -108,7 +108,10 @@ secret(struct peer *p, const char *name, const void *value, size_t len)
 	send_proc_secret(p, 0, &m);
 }
 
-/* -1 when it cannot be read; the caller decides what that means. */
+/*
+ * Without a peer it is only read.  -1 when it cannot be; the caller decides what
+ * that means.
+ */
 static int
 secret_file(struct peer *p, const char *name, const char *path)
 {
@@ -119,7 +122,8 @@ secret_file(struct peer *p, const char *name, const char *path)
 		log_warn("%s: %s", name, path);
 		return (-1);
 	}
-	secret(p, name, buf, len);
+	if (p != NULL)
+		secret(p, name, buf, len);
 	freezero(buf, PEM_MAX + 1);
 	return (0);
 }
@@ -127,15 +131,7 @@ secret_file(struct peer *p, const char *name, const char *path)
 int
 secret_check(const char *name, const char *path)
 {
-	uint8_t	*buf;
-	size_t	 len;
-
-	if ((buf = read_file(path, PEM_MAX, &len)) == NULL) {
-		log_warn("%s %s", name, path);
-		return (-1);
-	}
-	freezero(buf, PEM_MAX + 1);
-	return (0);
+	return (secret_file(NULL, name, path));
 }
 
 static void
@@ -169,7 +165,7 @@ sessiond_options(struct peer *p, const struct conf *c)
 		option_number(p, "control-uid", (long long)geteuid());
 }
 
-static int
+static void
 storaged_options(struct peer *p, const struct conf *c)
 {
 	char		 buf[PATH_MAX + 128];
@@ -183,8 +179,7 @@ storaged_options(struct peer *p, const struct conf *c)
 		option(p, "conninfo", c->database);
 		option(p, "conninfo-owner", c->database_owner != NULL ?
 		    c->database_owner : c->database);
-		return (c->password_file == NULL ? 0 :
-		    secret_file(p, "db-password", c->password_file));
+		return;
 	}
 	/* Its root will be the socket's directory, when it has a root. */
 	dir = postgres_socket_dir();
@@ -194,7 +189,6 @@ storaged_options(struct peer *p, const struct conf *c)
 	snprintf(buf, sizeof(buf), "host=%s dbname=marionette "
 	    "user=marionette_owner", dir);
 	option(p, "conninfo-owner", buf);
-	return (0);
 }
 
 static void
@@ -211,13 +205,13 @@ web_options(struct peer *p, const struct conf *c)
 
 /* Certificates of a frontd's TLS listeners; one pair a process. */
 static int
-tls_secrets(struct peer *p, const struct conf *c)
+tls_secrets(enum proc proc, struct peer *p, const struct conf *c)
 {
 	const struct listen_conf	*l;
 	char				 cert[PATH_MAX], key[PATH_MAX];
 
 	TAILQ_FOREACH(l, &c->listens, entry) {
-		if (l->proc != p->proc || !l->tls)
+		if (l->proc != proc || !l->tls)
 			continue;
 		strlcpy(cert, l->cert != NULL ? l->cert :
 		    state_path("keys/runner.crt"), sizeof(cert));
@@ -226,7 +220,7 @@ tls_secrets(struct peer *p, const struct conf *c)
 		if (secret_file(p, "tls-cert", cert) == -1 ||
 		    secret_file(p, "tls-key", key) == -1)
 			return (-1);
-		return (p->proc != PROC_RUNNER ? 0 : secret_file(p, "tls-ca",
+		return (proc != PROC_RUNNER ? 0 : secret_file(p, "tls-ca",
 		    l->ca != NULL ? l->ca : state_path("keys/ca.crt")));
 	}
 	return (0);
@@ -242,6 +236,20 @@ providerd_secrets(struct peer *p)
 	return (secret_file(p, "ca-cert", state_path("keys/ca.crt")));
 }
 
+/* What of its options is in files. */
+static int
+child_secrets(enum proc proc, struct peer *p, const struct conf *c)
+{
+	if (proc == PROC_API || proc == PROC_ADMIN || proc == PROC_RUNNER)
+		return (tls_secrets(proc, p, c));
+	if (proc == PROC_PROVIDERD)
+		return (providerd_secrets(p));
+	if (proc == PROC_STORAGED && c->database != NULL &&
+	    c->password_file != NULL)
+		return (secret_file(p, "db-password", c->password_file));
+	return (0);
+}
+
 int
 child_options(struct child *ch)
 {
@@ -249,7 +257,6 @@ child_options(struct child *ch)
 	const struct conf		*c = env->conf;
 	struct msg_proc_configure	 begin = { 0 };
 	struct msg_proc_configured	 done = { 0 };
-	int				 rc = 0;
 
 	send_proc_configure(p, 0, &begin);
 	switch (ch->proc) {
@@ -257,7 +264,6 @@ child_options(struct child *ch)
 	case PROC_ADMIN:
 	case PROC_RUNNER:
 		web_options(p, c);
-		rc = tls_secrets(p, c);
 		break;
 	case PROC_SESSIOND:
 		sessiond_options(p, c);
@@ -271,18 +277,16 @@ child_options(struct child *ch)
 		option_number(p, "lost-after-seconds", c->lost_after);
 		option_number(p, "skip-tls", c->skip_tls);
 		break;
-	case PROC_PROVIDERD:
-		rc = providerd_secrets(p);
-		break;
 	case PROC_STORAGED:
-		rc = storaged_options(p, c);
+		storaged_options(p, c);
 		break;
+	case PROC_PROVIDERD:
 	case PROC_TUNNELD:
 	case PROC_PARENT:
 	case PROC_MAX:
 		break;
 	}
-	if (rc == -1)
+	if (child_secrets(ch->proc, p, c) == -1)
 		return (-1);
 	if (ch->proc == PROC_TASKD || ch->proc == PROC_RUNNERD ||
 	    ch->proc == PROC_PROVIDERD)
@@ -323,7 +327,12 @@ child_reload(struct child *ch)
 		 */
 		ch->state = CHILD_DOWN;
 		kill(ch->pid, SIGKILL);
-	} else if (ch->state == CHILD_READY && child_options(ch) == -1)
+	} else if (ch->state != CHILD_READY)
+		return;
+	else if (child_secrets(ch->proc, NULL, env->conf) == -1)
+		log_warnx("%s: goes on with what it was told before",
+		    proc_names[ch->proc]);
+	else if (child_options(ch) == -1)
 		/* Half told it would be worse than started again. */
 		kill(ch->pid, SIGKILL);
 }

@@ -506,6 +506,28 @@ test("metrics and status", async () => {
 	}
 });
 
+test("SIGHUP: a listener that stays goes on, although its files are gone",
+    async () => {
+	const text = fs.readFileSync(server.conf, "utf8");
+	const { pid } = (await server.processes()).api;
+	const at = server.proc.err.length;
+
+	fs.renameSync(`${pems}/crt`, `${pems}/crt2`);
+	fs.renameSync(`${pems}/key`, `${pems}/key2`);
+	fs.writeFileSync(server.conf, text.replace(`port ${tls_port} tls`,
+	    "port 1 tls").replace(/\/crt"/, '/crt2"').replace(/\/key"/, '/key2"'));
+	server.proc.signal("SIGHUP", false);
+	await until("all to be told", () => /runner debug: PROC_CONFIGURED/
+	    .test(server.proc.err.slice(at)));
+	assert.match(server.proc.err.slice(at), /other `listen' lines/);
+	assert.equal((await api.get("/api/v1/me")).status, 200);
+	assert.equal((await server.processes()).api.pid, pid);
+	fs.renameSync(`${pems}/crt2`, `${pems}/crt`);
+	fs.renameSync(`${pems}/key2`, `${pems}/key`);
+	fs.writeFileSync(server.conf, text);
+	server.proc.signal("SIGHUP", false);
+});
+
 test("a full queue refuses what is new, not what it has", async () => {
 	const s = await server.session({ agent: "custom:nobody" });
 	const body = { session_id: s.id, prompt: "x" };

@@ -145,7 +145,7 @@ test("SIGHUP: what has no meaning or no room in a worker changes nothing",
 			    why);
 		await refused(`${text}database "host=/nowhere"\n` +
 		    `database password file "${server.dir}"\n`,
-		    `${server.master_key}\n`, /password file .*: Is a directory/);
+		    `${server.master_key}\n`, /password file: .*: Is a directory/);
 		// Another one would open nothing, another CA let no runner in.
 		for (const name of ["encryption-key", "ca.key", "ca.crt"]) {
 			const key = path.join(server.dir, "s/keys", name);
