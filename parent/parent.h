@@ -38,8 +38,9 @@ const char *run_path(const char *name);
 void	 account_find(const struct conf *, const char *name, struct account *);
 int	 keys_load(const struct conf *, struct keys *);	/* behind keys_make() */
 /*
- * Makes those that are missing (the first time), or that will expire soon; 1 when the runner
- * listener's certificate is a new one, -1, having said why, when it cannot.
+ * Makes those that are missing, the first time, or that will expire soon; 1 when
+ * the runner listener's certificate is a new one, -1, having said why, when it
+ * cannot, or when one that was there is gone.
  */
 int	 keys_make(const struct conf *);
 /* Runs a program to its end; its exit status, -1 when it cannot start. */
