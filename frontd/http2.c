@@ -38,6 +38,10 @@ h2_stream_free(struct h2_stream *st)
 	free(st);
 }
 
+/*
+ * GOAWAY may wait to be sent: what comes meanwhile is beyond the last stream
+ * that it names, so the client asks for it again, elsewhere.
+ */
 static int
 on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 {
@@ -47,7 +51,8 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	if (f->hd.type != NGHTTP2_HEADERS ||
 	    f->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return (0);
-	if (limit_streams_full(h2->c) || limit_unread(h2->c, 0)) {
+	if (h2->ending || limit_streams_full(h2->c) ||
+	    limit_unread(h2->c, 0)) {
 		http_stats.refused++;
 		nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE,
 		    f->hd.stream_id, NGHTTP2_REFUSED_STREAM);

@@ -2,7 +2,9 @@
 // what floods, what is too much.
 
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
+import tls from "node:tls";
 import { promisify } from "node:util";
 import { Raw, get, start, stats, test, until } from "./engine.mjs";
 import { END_HEADERS, END_STREAM, PREFACE, T, block, body, connect, frame,
@@ -344,6 +346,23 @@ await test("h2: a secret ends its connection, over TLS", async () => {
 	    `https://127.0.0.1:${e.tls}/hello`]);
 	if (stdout !== "1 1")
 		throw new Error(stdout);
+});
+
+// A client asks again, elsewhere, for all that GOAWAY leaves out.
+await test("h2: what GOAWAY leaves out was not begun", async () => {
+	const s = tls.connect({ port: e.tls, rejectUnauthorized: false,
+	    ALPNProtocols: ["h2"] });
+	await once(s, "secureConnect");
+	const c = new Raw(s), { opened } = await stats(e);
+	c.write(Buffer.concat([PREFACE, frame(T.SETTINGS, 0, 0),
+	    frame(T.HEADERS, BOTH, 1, request("POST", "/secret")),
+	    frame(T.HEADERS, BOTH, 3, request("GET", "/late"))]));
+	const last = (await wait(c, "GOAWAY", (f) => f.type === T.GOAWAY))
+	    .data.readUInt32BE(0);
+	await c.wait("the end", () => c.closed);
+	const begun = (await stats(e)).opened - opened;
+	if (begun !== (last < 3 ? 0 : 1))
+		throw new Error(`last is ${last}, begun were ${begun}`);
 });
 
 await test("h2: drain", async () => {
