@@ -485,15 +485,18 @@ http1_input(struct conn *c, const uint8_t *p, size_t n)
 
 /*
  * The client has sent all it will.  A request that is being worked on is
- * still answered (it may have closed its half only); a stream has ended.
+ * still answered (it may have closed its half only), and answers that are not
+ * sent yet are; a stream has ended.
  */
 void
 http1_eof(struct conn *c)
 {
 	struct http1	*h = c->h1;
 
-	if (h->state != H1_BUSY || h->x->state == X_STREAM)
+	if (h->x != NULL && h->x->state == X_STREAM)
 		conn_kill(c);
+	else if (h->state != H1_BUSY)
+		conn_finish(c);
 }
 
 /* The deadline of this state has passed. */

@@ -3,6 +3,8 @@
 
 import { execFile } from "node:child_process";
 import { once } from "node:events";
+import net from "node:net";
+import tls from "node:tls";
 import { promisify } from "node:util";
 import { EventSource } from "eventsource";
 import WebSocket from "ws";
@@ -216,6 +218,38 @@ await test("late: half-closing the connection is not leaving", async () => {
 	c.write("GET /late?ms=100 HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	c.s.end();
 	await c.wait("the reply", () => c.got.includes("world"));
+});
+
+await test("late: nor is it while the reply is being sent", async () => {
+	const s = net.connect({ path: e.sock, allowHalfOpen: true });
+	const c = new Raw(s), bytes = 300000;
+
+	s.pause();
+	s.end(`GET /big?bytes=${bytes} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+	await once(s, "finish");
+	// It has seen both the request and the end before these.
+	await get(e, "/hello");
+	await get(e, "/hello");
+	s.resume();
+	await c.wait("the end", () => c.closed);
+	if (c.got.length < bytes)
+		throw new Error(`${c.got.length} of ${bytes} bytes`);
+});
+
+await test("late: nor over TLS, in the records after the request's",
+    async () => {
+	const s = tls.connect({ port: e.tls, rejectUnauthorized: false,
+	    allowHalfOpen: true });
+
+	await once(s, "secureConnect");
+	const c = new Raw(s);
+	process.kill(e.child.pid, "SIGSTOP");
+	s.end("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	await once(s, "finish");
+	process.kill(e.child.pid, "SIGCONT");
+	await c.wait("the reply", () => c.closed);
+	if (!c.got.includes("world"))
+		throw new Error(`got ${c.got}`);
 });
 
 await test("drain: idle connections and streams end, work is finished",
