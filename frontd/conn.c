@@ -555,6 +555,8 @@ http_drain(void)
 	TAILQ_FOREACH_SAFE(c, &conns, entry, next) {
 		if (c->state == CONN_HTTP2)
 			http2_drain(c);
+		else if (c->state == CONN_HANDSHAKE)
+			conn_kill(c);	/* too late to be asked to leave */
 		else if (c->state == CONN_DETECT ||
 		    (c->state == CONN_HTTP1 && http1_idle(c)))
 			conn_finish(c);

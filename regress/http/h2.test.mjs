@@ -4,6 +4,8 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import fs from "node:fs";
+import net from "node:net";
+import { Duplex } from "node:stream";
 import tls from "node:tls";
 import { promisify } from "node:util";
 import { Raw, get, start, stats, test, until } from "./engine.mjs";
@@ -365,16 +367,38 @@ await test("h2: what GOAWAY leaves out was not begun", async () => {
 		throw new Error(`last is ${last}, begun were ${begun}`);
 });
 
+// A TLS client that answers the server's hello when it is told to go on.
+async function handshake(port) {
+	const s = net.connect(port, "127.0.0.1");
+	let held = null, writes = 0;
+	const pipe = new Duplex({ read() {}, write(d, _, done) {
+		if (++writes === 2)
+			held = () => s.write(d, done);
+		else
+			s.write(d, done);
+	} });
+	s.on("data", (d) => pipe.push(d)).on("end", () => pipe.push(null));
+	const c = new Raw(tls.connect({ socket: pipe,
+	    rejectUnauthorized: false, ALPNProtocols: ["h2"] }));
+	await until("the server's hello", () => held !== null);
+	c.go_on = held;
+	return c;
+}
+
 await test("h2: drain", async () => {
 	const c = await connect(e.api);
 	c.write(frame(T.HEADERS, BOTH, 1, request("GET", "/late?ms=300")));
 	const { opened } = await stats(e);
 	await until("it is being worked on", async () =>
 	    (await stats(e)).opened >= opened);
+	const half = await handshake(e.tls);
 	await (await get(e, "/hello")).text();
 	e.child.stdin.write("d");
 	if (await goaway(c) !== 0 || !(await body(c, 1)).includes("world"))
 		throw new Error("not drained well");
+	half.go_on();
+	await half.wait("the end of who was not here yet", () => half.closed,
+	    5000);
 });
 
 await test("h2: the engine is well", () => e.stop());
