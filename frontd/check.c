@@ -161,6 +161,23 @@ exchange_body_wanted(struct exchange *x, int has_body, int64_t length)
 	return (0);
 }
 
+/*
+ * The body is waited for: 1 when the client waits to be told so (100), -1 when
+ * it expects what nobody here knows, with an answer.
+ */
+int
+exchange_expects(struct exchange *x)
+{
+	const char	*s = x->req.header[H_EXPECT];
+
+	if (s == NULL || x->http10)
+		return (0);
+	if (strcasecmp(s, "100-continue") == 0)
+		return (1);
+	exchange_refuse(x, 417, "the only expectation here is 100-continue");
+	return (-1);
+}
+
 /* The head is there.  has_body: with its length, or -1 when that is unknown. */
 int
 exchange_head(struct exchange *x, int has_body, int64_t length)

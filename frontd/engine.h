@@ -73,6 +73,7 @@ void	 exchange_drained(struct exchange *);
 /* check.c; -1: answered with an error.  has_body: its length or -1. */
 int	 exchange_head(struct exchange *, int, int64_t);
 int	 exchange_body_wanted(struct exchange *, int, int64_t);
+int	 exchange_expects(struct exchange *);
 void	 exchange_refuse(struct exchange *, int, const char *);
 
 /* route.c, query.c, host.c, respond.c */

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "engine.h"
 #include "log.h"
@@ -372,13 +371,8 @@ http1_head(struct http1 *h, const uint8_t *p, size_t n)
 	}
 	h->state = H1_BODY;
 	conn_deadline(h->c, TIME_BODY);
-	if (x->req.header[H_EXPECT] == NULL || x->http10)
-		return;
-	if (strcasecmp(x->req.header[H_EXPECT], "100-continue") == 0)
+	if (exchange_expects(x) == 1)
 		conn_write(h->c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
-	else
-		http1_refuse(h, 417, "the only expectation here is"
-		    " 100-continue");
 }
 
 /* Returns how many bytes belonged to the body. */

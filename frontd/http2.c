@@ -165,7 +165,8 @@ h2_request(struct h2_stream *st, int end)
 	if (end) {
 		st->deadline = 0;
 		exchange_call(st->x);
-	}
+	} else if (exchange_expects(st->x) == 1)
+		h2_continue(st);
 }
 
 /* The client has sent its last byte on this stream. */

@@ -47,6 +47,7 @@ struct h2_stream {
 extern const struct transport http2_transport;
 ssize_t	 h2_read(nghttp2_session *, int32_t, uint8_t *, size_t, uint32_t *,
 	    nghttp2_data_source *, void *);
+void	 h2_continue(struct h2_stream *);
 void	 h2_respond(struct h2_stream *, const struct field *, size_t, int);
 void	 h2_out(struct h2_stream *, const void *, size_t);
 void	 h2_out_end(struct h2_stream *);

@@ -71,6 +71,17 @@ h2_read(nghttp2_session *ng, int32_t id, uint8_t *p, size_t n,
 	return (NGHTTP2_ERR_DEFERRED);
 }
 
+/* RFC 9110 15.2.1; the answer is still to come. */
+void
+h2_continue(struct h2_stream *st)
+{
+	nghttp2_nv	 nv = h2_nv(":status", "100");
+
+	nghttp2_submit_headers(st->h2->ng, NGHTTP2_FLAG_NONE, st->id, NULL,
+	    &nv, 1, NULL);
+	conn_dirty(st->h2->c);
+}
+
 /* body: the queue follows, else this is all.  :status is the first field. */
 void
 h2_respond(struct h2_stream *st, const struct field *f, size_t n, int body)

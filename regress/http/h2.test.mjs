@@ -106,6 +106,21 @@ await test("h2: trailers of a request are dropped", async () => {
 	c.end();
 });
 
+await test("h2: who waits to be told to send a body is told", async () => {
+	const c = await connect(e.api);
+	c.write(frame(T.HEADERS, END_HEADERS, 1, request("POST", "/echo",
+	    [["expect", "100-continue"]])));
+	const f = await wait(c, "100", (g) => g.id === 1, 10000);
+	if (f.type !== T.HEADERS || (f.flags & END_STREAM) !== 0)
+		throw new Error(`${f.type}/${f.flags}`);
+	c.write(frame(T.DATA, END_STREAM, 1, Buffer.from("ok")));
+	if (await body(c, 1) !== "ok")
+		throw new Error("no echo");
+	c.end();
+	await expect("417", request("POST", "/echo", [["expect", "money"]]),
+	    END_HEADERS, "expectation_failed");
+});
+
 await test("h2: Host beside :authority", async () => {
 	await expect("the same", request("GET", "/hello",
 	    [["host", "localhost"]]), BOTH, "world");
