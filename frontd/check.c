@@ -184,7 +184,8 @@ exchange_head(struct exchange *x, int has_body, int64_t length)
 {
 	request_name(x);
 	http_stats.requests++;
-	if (x->bad == 0 && request_method(x) == -1)
+	/* Bad or not: the answer to a HEAD has no body. */
+	if (request_method(x) == -1)
 		exchange_bad(x, 501, "the method is not known here");
 	if (x->bad == 0 && host_check(x) == 0 && x->target[0] == '/')
 		query_target(x);

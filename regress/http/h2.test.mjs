@@ -80,6 +80,16 @@ await test("h2: HEAD has the length and no body", async () => {
 		throw new Error(stdout);
 });
 
+await test("h2: nor has the refusal of a HEAD", async () => {
+	const c = await connect(e.api);
+	c.write(frame(T.HEADERS, BOTH, 1, request("HEAD", "/hello",
+	    [["authorization", "a"], ["authorization", "b"]])));
+	const got = await body(c, 1);
+	if (got !== "")
+		throw new Error(got);
+	c.end();
+});
+
 await test("h2: bytes one by one", async () => {
 	const c = await Raw.open(e.api);
 	const all = Buffer.concat([PREFACE, frame(T.SETTINGS, 0, 0),
