@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,19 +67,25 @@ address_text(char *name, size_t size, const struct sockaddr_storage *ss)
 		inet_ntop(AF_INET6, &in6->sin6_addr, name, (socklen_t)size);
 }
 
-/* One answer for whoever is too many; TLS clients see the connection end. */
+/*
+ * One answer for whoever is too many; TLS clients see the connection end.  It
+ * says where it ends itself: a request that nobody reads resets the connection.
+ */
 static void
 refuse(int fd, int tls)
 {
-	static const char	 busy[] = "HTTP/1.1 503 Service Unavailable\r\n"
-				    "Content-Type: application/json\r\n"
-				    "Retry-After: 1\r\nConnection: close\r\n"
-				    "\r\n{\"code\":\"unavailable\","
+	static const char	 body[] = "{\"code\":\"unavailable\","
 				    "\"message\":\"too many connections, try"
 				    " again\",\"request_id\":\"-\"}\n";
+	char			 busy[256];
+	int			 n;
 
 	http_stats.refused++;
-	if (!tls && send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL) == -1)
+	n = snprintf(busy, sizeof(busy), "HTTP/1.1 503 Service Unavailable\r\n"
+	    "Content-Type: application/json\r\nContent-Length: %zu\r\n"
+	    "Retry-After: 1\r\nConnection: close\r\n\r\n%s",
+	    sizeof(body) - 1, body);
+	if (!tls && send(fd, busy, (size_t)n, MSG_NOSIGNAL) == -1)
 		log_debug("cannot even refuse");
 	close(fd);
 }
