@@ -128,7 +128,8 @@ int	 ws_wanted(struct exchange *);
 void	 ws_open(struct exchange *), ws_free(struct exchange *);
 int	 ws_input(struct exchange *, const uint8_t *, size_t);
 void	 ws_send(struct exchange *, const char *, size_t);
-void	 ws_ping(struct exchange *), ws_end(struct exchange *);
+void	 ws_ping(struct exchange *);
+void	 ws_end(struct exchange *, int);	/* over; 0: gone for now */
 void	 sha1(const void *, size_t, uint8_t[20]);
 
 #endif

@@ -176,7 +176,7 @@ void
 stream_end(struct request *req)
 {
 	if (req->x->ws != NULL)
-		ws_end(req->x);
+		ws_end(req->x, 1);
 	respond_over(req->x);
 }
 
@@ -193,7 +193,7 @@ static void
 stream_stop(struct exchange *x)
 {
 	if (x->ws != NULL)
-		ws_end(x);
+		ws_end(x, 0);
 	x->t->end(x);
 	exchange_closed(x);
 }

@@ -204,10 +204,11 @@ ws_ping(struct exchange *x)
 		wslay_event_send(x->ws->ctx);
 }
 
+/* RFC 6455 7.4.1; after a normal closure there are clients that stay away. */
 void
-ws_end(struct exchange *x)
+ws_end(struct exchange *x, int over)
 {
-	if (wslay_event_queue_close(x->ws->ctx, WSLAY_CODE_NORMAL_CLOSURE,
-	    NULL, 0) == 0)
+	if (wslay_event_queue_close(x->ws->ctx, over ?
+	    WSLAY_CODE_NORMAL_CLOSURE : WSLAY_CODE_GOING_AWAY, NULL, 0) == 0)
 		wslay_event_send(x->ws->ctx);
 }

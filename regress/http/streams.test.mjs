@@ -264,13 +264,19 @@ await test("drain: idle connections and streams end, work is finished",
 	stream.write("GET /count?count=1&hold=1 HTTP/1.1\r\n" +
 	    "Host: localhost\r\n\r\n");
 	await stream.wait("an event", () => stream.got.includes("id: 1.1"));
+	const { ws } = open("/count?count=1&hold=1");
+	await deadline(once(ws, "open"), "open");
 	const { opened } = await stats(e);
 	busy.write("GET /late?ms=300 HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	late.write("GET /count?count=1&hold=1&ms=300 HTTP/1.1\r\n" +
 	    "Host: localhost\r\n\r\n");
 	await until("they are being worked on", async () =>
 	    (await stats(e)).opened === opened + 2);
+	const closing = once(ws, "close");
 	e.child.stdin.write("d");
+	const [code] = await deadline(closing, "close");
+	if (code !== 1001)
+		throw new Error(`close ${code}: who hears that may not return`);
 	await idle.wait("the end", () => idle.closed);
 	await stream.wait("the end", () => stream.closed);
 	await busy.wait("the end", () => busy.closed);
