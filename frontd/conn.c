@@ -172,8 +172,10 @@ conn_finish(struct conn *c)
 }
 
 /*
- * Everything is sent: say so, and read on for a moment, because closing a
- * socket with unread bytes resets it and takes our answer with it.
+ * Everything is sent: say so, and read on, because closing a socket with unread
+ * bytes resets it and takes our answer with it.  That is for a moment, or for
+ * as long as the other side goes on: many look for an answer only when all of a
+ * body is sent.  But then it counts as one that reads nothing (conn_stalls()).
  */
 static void
 conn_linger(struct conn *c)
@@ -183,6 +185,8 @@ conn_linger(struct conn *c)
 	shutdown(c->fd, SHUT_WR);
 	c->state = CONN_LINGER;
 	conn_deadline(c, TIME_LINGER);
+	c->stall_since = worker_mono_ms();
+	c->stall_sent = 0;
 	if (c->eof)
 		conn_kill(c);
 	else
@@ -214,6 +218,8 @@ conn_consume(struct conn *c, const uint8_t *p, size_t n)
 		return (http1_input(c, p, n));
 	if (c->state == CONN_HTTP2)
 		return (http2_input(c, p, n));
+	if (c->state == CONN_LINGER && !draining)
+		conn_deadline(c, TIME_LINGER);
 	return (c->state == CONN_DETECT ? used : n);
 }
 

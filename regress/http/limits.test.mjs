@@ -5,7 +5,7 @@ import { execFile } from "node:child_process";
 import fs from "node:fs";
 import { promisify } from "node:util";
 import { client_hello } from "../lib/hello.mjs";
-import { Raw, get, start, stats, test, until } from "./engine.mjs";
+import { Raw, deadline, get, start, stats, test, until } from "./engine.mjs";
 import { END_HEADERS, END_STREAM, PREFACE, T, body, connect, frame, frames,
     request, u32, wait } from "./frames.mjs";
 
@@ -75,6 +75,18 @@ await test("slow: a head, byte by byte for ever", async () => {
 	await c.wait("the end", () => c.closed);
 	clearInterval(drip);
 	if (!c.got.includes("408"))
+		throw new Error(c.got.toString());
+});
+
+await test("slow: a body that was refused, for ever", async () => {
+	const c = await Raw.open(fast.api);
+	c.s.allowHalfOpen = true;
+	c.write("POST /nowhere HTTP/1.1\r\nHost: localhost\r\n" +
+	    "Content-Length: 9000000\r\n\r\n");
+	const drip = setInterval(() => c.write("a"), 5);
+	await deadline(new Promise((yes) => c.s.on("close", yes)), "the end");
+	clearInterval(drip);
+	if (!c.got.includes("404"))
 		throw new Error(c.got.toString());
 });
 
@@ -155,6 +167,24 @@ await test("many: the ninth connection of an address is told, and no other",
 		h.end();
 	await until("room again", async () =>
 	    (await get(few, "/hello")).status === 200);
+});
+
+// Many programs do that.  Four seconds: who is silent for two is left alone.
+await test("slow: who sends all of a body before it looks sees the refusal",
+    async () => {
+	const c = await Raw.open(few.api);
+	let error = null;
+	c.s.allowHalfOpen = true;
+	c.s.on("error", (x) => error = x);
+	c.write("POST /echo HTTP/1.1\r\nHost: localhost\r\n" +
+	    "Content-Length: 9000000\r\n\r\n");
+	for (let i = 0; i < 40 && error === null; i++) {
+		c.write("x".repeat(1000));
+		await new Promise((r) => setTimeout(r, 100));
+	}
+	if (error !== null || !c.got.includes("payload_too_large"))
+		throw new Error(`${error}; got ${c.got}`);
+	c.end();
 });
 
 await test("many: the local socket has that path", async () => {
