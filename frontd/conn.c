@@ -516,11 +516,20 @@ conn_stalls(struct conn *c, uint64_t now)
 	return (0);
 }
 
-/* Nearly full: whoever sits on a connection without a request makes room. */
+int
+conn_is_crowded(void)
+{
+	return (http_stats.conns > conn_max / 4 * 3);
+}
+
+/*
+ * Nearly full: whoever sits on a connection without a request makes room, over
+ * HTTP/2 too (http2_tick()).
+ */
 static int
 conn_makes_room(struct conn *c, uint64_t now)
 {
-	return (http_stats.conns > conn_max / 4 * 3 &&
+	return (conn_is_crowded() &&
 	    c->state == CONN_HTTP1 && http1_idle(c) &&
 	    c->deadline < now + TIME_IDLE - TIME_CROWDED);
 }

@@ -459,6 +459,15 @@ h2_stream_tick(struct h2_stream *st, uint64_t now)
 		h2_cut(st, NGHTTP2_FLOW_CONTROL_ERROR);
 }
 
+/* A runner's connection is its way to be reached, and not in the way. */
+static uint64_t
+idle_max(const struct conn *c)
+{
+	if (c->kind == LISTEN_RUNNER)
+		return (H2_IDLE_RUNNER);
+	return (conn_is_crowded() ? TIME_CROWDED : TIME_IDLE);
+}
+
 void
 http2_tick(struct conn *c)
 {
@@ -471,8 +480,7 @@ http2_tick(struct conn *c)
 		if (c->state == CONN_DEAD)
 			return;
 	}
-	if (h2->nstreams == 0 && now - h2->idle_since >=
-	    (c->kind == LISTEN_RUNNER ? H2_IDLE_RUNNER : TIME_IDLE))
+	if (h2->nstreams == 0 && now - h2->idle_since >= idle_max(c))
 		http2_drain(c);
 }
 

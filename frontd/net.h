@@ -80,6 +80,7 @@ void	 conn_write(struct conn *, const void *, size_t);
 void	 conn_finish(struct conn *);	/* close when out is empty */
 void	 conn_kill(struct conn *);
 void	 conn_deadline(struct conn *, uint64_t);
+int	 conn_is_crowded(void);	/* nearly as many as there may be */
 int	 conn_handshakes_late(void);	/* some wait for another turn */
 /* What main.c drives all of it with. */
 void	 http_turn(void), http_janitor(void), http_drain(void);

@@ -212,24 +212,30 @@ await test("many: no descriptors: accepting stops and goes on", async () => {
 
 await test("many: the engine is well", () => few.stop());
 
-const full = await start({ MN_FAST: "10", MN_CONN_MAX: "8" });
+for (const [name, bytes] of [
+    ["HTTP/1.1", "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    ["HTTP/2", Buffer.concat([PREFACE, frame(T.SETTINGS, 0, 0),
+    frame(T.HEADERS, END_HEADERS | END_STREAM, 1,
+    request("GET", "/hello"))])]]) {
+	const full = await start({ MN_FAST: "10", MN_CONN_MAX: "8" });
 
-await test("full: idle connections make room", async () => {
-	const held = [];
-	for (let i = 0; i < 8; i++) {
-		const c = await Raw.open(full.api);
-		c.write("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
-		await c.wait("a reply", () => c.got.includes("world"));
-		held.push(c);
-	}
-	// 75 of its seconds would be 7.5 of ours.
-	await until("room", async () =>
-	    (await get(full, "/hello")).status === 200, 3000);
-	for (const c of held)
-		c.end();
-});
+	await test(`full: idle connections of ${name} make room`, async () => {
+		const held = [];
+		for (let i = 0; i < 8; i++) {
+			const c = await Raw.open(full.api);
+			c.write(bytes);
+			await c.wait("a reply", () => c.got.includes("world"));
+			held.push(c);
+		}
+		// 75 of its seconds would be 7.5 of ours.
+		await until("room", async () =>
+		    (await get(full, "/hello")).status === 200, 3000);
+		for (const c of held)
+			c.end();
+	});
 
-await test("full: the engine is well", () => full.stop());
+	await test("full: the engine is well", () => full.stop());
+}
 
 const crowded = await start({ MN_CONNS: "600" });
 
