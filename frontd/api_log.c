@@ -166,7 +166,7 @@ log_ended(struct request *req, enum msg_type type, const void *m, void *arg)
 	if (type == MSG_REFUSED) {
 		/* Who came back would be told 204, and not the end. */
 		if (!refusal_may_pass(m))
-			follow_end(f);
+			follow_end(f, 0);
 		else if (f->away && !f->lost)
 			follow_wait(f);
 		return;
@@ -186,7 +186,7 @@ log_ended(struct request *req, enum msg_type type, const void *m, void *arg)
 	for (i = 0; i < d->body_len; i++)
 		line[i] = s[i] == '\n' ? ' ' : s[i];
 	if (follow_send(f, NULL, "end", line, d->body_len) == 0)
-		follow_end(f);
+		follow_end(f, 1);
 	free(line);
 }
 

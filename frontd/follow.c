@@ -137,7 +137,7 @@ follow_lease_over(struct lease *l)
 	struct request	*req = follow_request(f);
 
 	if (f->begun)
-		follow_end(f);
+		follow_end(f, 0);
 	else if (l->who.expires <= worker_now_ms() / 1000)
 		follow_again(f);
 	else if (f->away)
@@ -231,13 +231,13 @@ follow_forget(struct follow *f)
 }
 
 void
-follow_end(struct follow *f)
+follow_end(struct follow *f, int over)
 {
 	struct request	*req = follow_request(f);
 
 	follow_forget(f);
 	if (req != NULL)
-		stream_end(req);
+		stream_end(req, over);
 }
 
 int
@@ -255,7 +255,7 @@ follow_refused(struct peer *p, uint64_t ref, const struct msg_refused *m)
 	}
 	if (f->begun) {
 		log_debug("a stream ends: %s: %s", m->code, m->text);
-		follow_end(f);
+		follow_end(f, 0);
 		return (1);
 	}
 	if (strcmp(m->code, "token_expired") == 0) {
@@ -312,7 +312,7 @@ follow_resume(struct follow *f)
 	if (!f->begun || f->kind->resumable(f))
 		f->kind->start(f);
 	else
-		follow_end(f);
+		follow_end(f, 0);
 }
 
 void

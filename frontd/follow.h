@@ -58,7 +58,8 @@ void		 follow_used(struct follow *, uint32_t);
 void		 follow_ask(struct follow *);
 /* The owner cannot be asked now: it is when it is back. */
 void		 follow_wait(struct follow *);
-void		 follow_end(struct follow *);	/* the stream too */
+/* The stream too; all of it was said, or 0: the client is to come back. */
+void		 follow_end(struct follow *, int);
 void		 follow_forget(struct follow *); /* the request lives on */
 /* REFUSED for a follower: 1 when it was one's. */
 int		 follow_refused(struct peer *, uint64_t,

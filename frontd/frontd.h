@@ -121,7 +121,7 @@ void	stream_position(struct request *, const char *);
 size_t	stream_flush(struct request *);	/* bytes queued; 0: too much, the
 					 * stream was cut */
 size_t	stream_queued(const struct request *);
-void	stream_end(struct request *);
+void	stream_end(struct request *, int);	/* all was said; 0: come back */
 
 /*
  * grpc.c.  The API half defines the table of methods (NULL path last).

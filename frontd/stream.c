@@ -173,10 +173,10 @@ stream_flush(struct request *req)
 }
 
 void
-stream_end(struct request *req)
+stream_end(struct request *req, int over)
 {
 	if (req->x->ws != NULL)
-		ws_end(req->x, 1);
+		ws_end(req->x, over);
 	respond_over(req->x);
 }
 

@@ -120,7 +120,7 @@ count_on(struct request *req)
 	free(left);
 	req->data = NULL;
 	opened--;
-	stream_end(req);
+	stream_end(req, 1);
 }
 
 static void

@@ -457,13 +457,24 @@ await test("logs: WebSocket, key as a subprotocol", async () => {
 	const got = [];
 
 	ws.on("message", (d) => got.push(JSON.parse(d)));
-	await new Promise((ok, no) => {
+	is(await new Promise((ok, no) => {
 		ws.on("close", ok);
 		ws.on("error", no);
-	});
+	}), 1000);
 	is(ws.protocol, "marionette");
 	is(got.map((e) => [e.id, e.event]), [["1.1", "log"], ["1.2", "log"],
 	    ["1.3", "log"], [undefined, "end"]]);
+});
+
+// After a normal closure clients that come back by themselves do not.
+await test("logs: a WebSocket that ends before its task", async () => {
+	const ws = new WebSocket(`ws://127.0.0.1:${world.port}/api/v1/tasks/`
+	    + `${id("task", "5")}/logs/stream`, ["marionette", "mk_good"]);
+	const code = new Promise((ok) => ws.on("close", ok));
+
+	await new Promise((ok) => ws.on("message", ok));
+	await world.say("revoke");
+	is(await code, 1001);
 });
 
 await test("events: SSE, a ticket in the URL", async () => {

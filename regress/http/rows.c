@@ -190,7 +190,7 @@ count_on(struct request *req)
 		return;
 	item_send(req, NULL, "end", "{}", 2);
 	free(k);
-	stream_end(req);
+	stream_end(req, 1);
 }
 
 static void
