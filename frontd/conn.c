@@ -447,6 +447,10 @@ conn_turn(struct conn *c)
 			conn_flush(c);
 	} while (was_high && c->in.len > 0 && c->out.len <= OUT_HIGH &&
 	    c->state == CONN_HTTP1);
+	/* What stands before the end has been handled. */
+	if (c->eof && c->out.len <= OUT_HIGH && c->state == CONN_HTTP1 &&
+	    !http1_busy(c))
+		http1_eof(c);
 	/* Of HTTP/2 the queues of its streams are counted. */
 	if (c->h1 != NULL)
 		limit_queued(c, c->out.len);

@@ -254,7 +254,8 @@ http1_end(struct exchange *x)
 	h->x = NULL;
 	if (h->chunked)
 		conn_write(c, "0\r\n\r\n", 5);
-	if (!h->keep || h->state == H1_WEBSOCKET || c->eof) {
+	if (!h->keep || h->state == H1_WEBSOCKET ||
+	    (c->eof && c->in.len == 0)) {
 		conn_finish(c);
 		return;
 	}
@@ -479,8 +480,8 @@ http1_input(struct conn *c, const uint8_t *p, size_t n)
 
 /*
  * The client has sent all it will.  A request that is being worked on is
- * still answered (it may have closed its half only), and answers that are not
- * sent yet are; a stream has ended.
+ * still answered (it may have closed its half only), and so are those behind
+ * it; what is not sent yet is sent; a stream has ended.
  */
 void
 http1_eof(struct conn *c)

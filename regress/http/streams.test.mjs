@@ -220,6 +220,18 @@ await test("late: half-closing the connection is not leaving", async () => {
 	await c.wait("the reply", () => c.got.includes("world"));
 });
 
+await test("late: nor is it with a request behind the one in work", async () => {
+	const c = await Raw.open(e.api);
+
+	c.s.allowHalfOpen = true;
+	c.s.end("GET /late?ms=100 HTTP/1.1\r\nHost: localhost\r\n\r\n" +
+	    "GET /late?ms=100 HTTP/1.1\r\nHost: localhost\r\n\r\n" +
+	    "GET /items/7 HTTP/1.1\r\nHost: localhost\r\n\r\nGET");
+	await c.wait("the end", () => c.closed, 5000);
+	if (!/world[^]*world[^]*arg=7\n$/.test(c.got.toString()))
+		throw new Error(c.got.toString());
+});
+
 await test("late: nor is it while the reply is being sent", async () => {
 	const s = net.connect({ path: e.sock, allowHalfOpen: true });
 	const c = new Raw(s), bytes = 300000;
