@@ -2,7 +2,8 @@
  * api_log.c - a task's log: pages, and the stream that follows it to the end.
  * runnerd is the hub; a position is `attempt.line' (promise 15).  A stream ends
  * with an `end' event that carries the task; who comes back with the last
- * position after that gets 204, which tells an EventSource to stop.
+ * position after that gets 204, which tells an EventSource to stop.  So an end
+ * that no line came before has a position: one that is before all attempts.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -185,7 +186,8 @@ log_ended(struct request *req, enum msg_type type, const void *m, void *arg)
 	s = (const char *)d->body;
 	for (i = 0; i < d->body_len; i++)
 		line[i] = s[i] == '\n' ? ' ' : s[i];
-	if (follow_send(f, NULL, "end", line, d->body_len) == 0)
+	if (follow_send(f, *f->after == '\0' ? "0.0" : NULL, "end", line,
+	    d->body_len) == 0)
 		follow_end(f, 1);
 	free(line);
 }

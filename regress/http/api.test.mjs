@@ -438,6 +438,16 @@ await test("logs: SSE to the end, resumed, 204 after it", async () => {
 	    `/api/v1/tasks/${id("task", "9")}/logs/stream`);
 });
 
+// A browser comes back until it is told 204, and that only for a position.
+await test("logs: the end of a log without a line, 204 after it", async () => {
+	const t = `/api/v1/tasks/${id("task", "6")}/logs/stream`;
+	const [end] = (await sse(t)).events;
+
+	is(end.event, "end");
+	is((await sse(t, { headers: end.id === undefined ? {} :
+	    { "Last-Event-ID": end.id } })).status, 204);
+});
+
 await test("logs: the stream outlives runnerd", async () => {
 	const n = +await world.say("count LOG_FOLLOW");
 	const got = sse(`/api/v1/tasks/${id("task", "5")}/logs/stream`,

@@ -199,9 +199,13 @@ log_follow(uint64_t ref, const struct msg_log_follow *m)
 		l.first = 3;
 		l.count = 1;
 	}
+	if (m->task[n - 1] == '6') {
+		l.count = 0;
+		l.lines_len = 0;
+	}
 	if (strcmp(m->after, "1.3") != 0)
 		frame(&bulk[PROC_RUNNERD], ref, MSG_LOG_LINES, &l, -1);
-	if (m->task[n - 1] == '0' || m->task[n - 1] == '8')
+	if (strchr("068", m->task[n - 1]) != NULL)
 		frame(&bulk[PROC_RUNNERD], ref, MSG_LOG_END, &e, -1);
 }
 

@@ -155,6 +155,9 @@ test("logs: 410 from a position after which lines are gone, with one to go on fr
 	assert.equal(await oldest(`${at}?after=${first}`), all.at(-1));
 	assert.equal((await api.get(`${at}/stream?after=${all.at(-1)}`)).status,
 	    204);
+	// An end that no line came before has a position of its own.
+	const [end] = await ids("");
+	assert.equal((await api.get(`${at}/stream?after=${end}`)).status, 204);
 });
 
 test("a reader that is slow gets every line all the same", async (t) => {
