@@ -296,6 +296,8 @@ await test("api: an owner dies", async () => {
 	// A read fails, a write that may be repeated is asked again.
 	await refused(503, "unavailable", null, "GET",
 	    `/api/v1/tasks/${id("task")}?wait=1`, die);
+	await until("its successor", async () => (await ask("GET",
+	    "/health/ready", { key: null })).status === 200);
 	await sent(201, "TASK_CREATE", { prompt: "x" }, "POST",
 	    "/api/v1/tasks", { ...die, body: { session_id: id("sess"),
 	    prompt: "x" } });
