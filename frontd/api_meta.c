@@ -3,17 +3,21 @@
  * version, the contract (openapi.yaml) and its page, /me.  None of it but /me
  * asks for a credential.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "api_tables.h"
 #include "body.h"
 #include "frontd_msg.h"
+#include "log.h"
 #include "worker.h"
 
 #define READY_MS	1000		/* a good answer is good for so long */
 #define PROBE_MS	2000		/* who checks does not wait for long */
 
 static uint64_t	 ready_until;		/* monotonic ms */
+static uint64_t	*probing;		/* ids of who waits for the answer */
+static size_t	 nprobing;
 
 static void
 reply_object(struct request *req, json_t *doc)
@@ -35,25 +39,45 @@ health_live(struct request *req)
 	reply_json(req, 200, doc, sizeof(doc) - 1);
 }
 
-/* sessiond looked for a key that nobody has: the database answers. */
+/* r: why it is not; NULL: it is. */
 static void
-health_probed(struct request *req, enum msg_type type, const void *m, void *arg)
+ready_reply(struct request *req, const struct msg_refused *r)
 {
-	static const char		 doc[] = "{\"status\":\"ready\"}";
-	const struct msg_refused	*r = m;
+	static const char	 doc[] = "{\"status\":\"ready\"}";
 
-	(void)arg;
-	if (type == MSG_REFUSED && refusal_status(r->code) != 401) {
-		ready_until = 0;
+	if (r != NULL)
 		refuse(req, "unavailable", "%s", r->text);
-		return;
-	}
-	if (ready_until <= worker_mono_ms())
-		ready_until = worker_mono_ms() + READY_MS;
-	reply_json(req, 200, doc, sizeof(doc) - 1);
+	else
+		reply_json(req, 200, doc, sizeof(doc) - 1);
 }
 
-/* Ready when everybody that answers requests is there, to the database. */
+/* sessiond looked for a key that nobody has: the database answers. */
+static void
+health_probed(struct request *none, enum msg_type type, const void *m,
+    void *arg)
+{
+	const struct msg_refused	*r = type == MSG_REFUSED ? m : NULL;
+	struct request			*req;
+	uint64_t			*ids = probing;
+	size_t				 i, n = nprobing;
+
+	(void)none;
+	(void)arg;
+	if (r != NULL && refusal_status(r->code) == 401)
+		r = NULL;
+	ready_until = r == NULL ? worker_mono_ms() + READY_MS : 0;
+	probing = NULL;
+	nprobing = 0;
+	for (i = 0; i < n; i++)
+		if ((req = request_find(ids[i])) != NULL)
+			ready_reply(req, r);
+	free(ids);
+}
+
+/*
+ * Ready when everybody that answers requests is there, to the database.  That
+ * is asked once for all who check meanwhile: none of them says who he is.
+ */
 static void
 health_ready(struct request *req)
 {
@@ -69,7 +93,6 @@ health_ready(struct request *req)
 					    .hash_len = sizeof(nobody),
 					    .address = req->address,
 					    .request_id = req->request_id };
-	static const struct msg_refused	 known = { .code = "invalid_auth" };
 	size_t				 i;
 
 	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
@@ -78,10 +101,16 @@ health_ready(struct request *req)
 			    peer_of(needed[i])->name);
 			return;
 		}
-	if (worker_mono_ms() < ready_until)
-		health_probed(req, MSG_REFUSED, &known, NULL);
-	else
-		pending_ask(req, PROC_SESSIOND, MSG_AUTH_KEY, &m, &expect);
+	if (worker_mono_ms() < ready_until) {
+		ready_reply(req, NULL);
+		return;
+	}
+	if ((probing = reallocarray(probing, nprobing + 1,
+	    sizeof(*probing))) == NULL)
+		fatal("health");
+	probing[nprobing++] = req->id;
+	if (nprobing == 1)
+		pending_ask(NULL, PROC_SESSIOND, MSG_AUTH_KEY, &m, &expect);
 }
 
 static void

@@ -266,6 +266,26 @@ await test("keys: one address does not ask about all that there is room for",
 	is([await is_ok(another), 22 * EACH - n], [true, 512]);
 });
 
+// Nobody says who he is there, and sessiond is long in answering.
+await test("health: whoever checks meanwhile asks nothing of his own",
+    async () => {
+	const n = +await world.say("count AUTH_KEY"), cs = [];
+
+	process.kill(world.child.pid, "SIGSTOP");
+	for (let i = 0; i < 500 && cs.length < 50; i++) {
+		const c = await asked("/health/ready", null);
+		if (frames(c).some((f) => f.type === T.HEADERS)) {
+			c.end();	/* it was known for a second */
+			await sleep(20);
+		} else
+			cs.push(c);
+	}
+	process.kill(world.child.pid, "SIGCONT");
+	for (const c of cs)
+		is(await is_ok(c), true);
+	is([cs.length, +await world.say("count AUTH_KEY") - n], [50, 1]);
+});
+
 // A password takes sessiond a sixth of a second, one after the other.
 await test("passwords: one address does not ask about all of a queue",
     async () => {
