@@ -80,6 +80,7 @@ void	 credential_of(const struct request *, struct credential *);
 void	 credential_cache_key(const struct request *,
 	    const struct credential *, uint8_t[32]);
 int	 credential_page_may(const struct request *);
+const char *credential_origin(const struct request *);
 
 /*
  * pending.c: a question to an owner, on behalf of a request or (NULL) of

@@ -195,7 +195,7 @@ stream_ticket_create(struct request *req)
 	if (body_close(&b) == -1)
 		return;
 	m = (struct msg_stream_ticket_create){ ASKS(req, who, PROC_SESSIOND),
-	    .path = target, .origin = req->header[H_ORIGIN] };
+	    .path = target, .origin = credential_origin(req) };
 	if ((expect.arg = strdup(target)) == NULL)
 		fatal("stream ticket");
 	expect.arg_len = strlen(target) + 1;

@@ -235,7 +235,7 @@ auth_ask(struct request *req, const struct credential *c,
 	struct msg_auth_stream		 s = { .token =
 					    (const uint8_t *)c->ticket,
 					    .path = req->path,
-					    .origin = req->header[H_ORIGIN],
+					    .origin = credential_origin(req),
 					    .request_id = req->request_id };
 	/* Who asks for a stream waits, since a browser does not ask again. */
 	struct expect			 expect = {

@@ -135,6 +135,16 @@ credential_of(const struct request *req, struct credential *c)
 		c->kind = CRED_LOCAL;
 }
 
+/*
+ * The Origin that a stream ticket is for.  A browser names that of a page with
+ * each POST, but with a GET to other origins only: none is the same origin.
+ */
+const char *
+credential_origin(const struct request *req)
+{
+	return (host_is_origin(req) ? NULL : req->header[H_ORIGIN]);
+}
+
 static void
 hash_text(crypto_generichash_state *state, const char *s)
 {
@@ -170,7 +180,7 @@ credential_cache_key(const struct request *req, const struct credential *c,
 	if (c->kind == CRED_STREAM) {
 		hash_text(&state, c->ticket);
 		hash_text(&state, req->path);
-		hash_text(&state, req->header[H_ORIGIN]);
+		hash_text(&state, credential_origin(req));
 	}
 	crypto_generichash_final(&state, out, 32);
 	explicit_bzero(&state, sizeof(state));

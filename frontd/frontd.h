@@ -93,6 +93,9 @@ const char	*request_param(const struct request *, const char *);
  * because the TLS library keeps the last record until then. */
 void		 request_secret(struct request *);
 
+/* host.c: a page says that it was made by this server itself. */
+int		 host_is_origin(const struct request *);
+
 /* limit.c: credentials of a kind that are being asked about, max at once; -1:
  * this address has its share of them.  What it gives goes back at the end. */
 enum check_kind { CHECK_KEY, CHECK_PASSWORD, CHECK_KINDS };

@@ -179,29 +179,40 @@ host_origin(const struct request *req)
 }
 
 /*
+ * Same origin is scheme and Host; https may be a proxy's before a plaintext
+ * listener, http before TLS is not.
+ */
+int
+host_is_origin(const struct request *req)
+{
+	const char	*origin = req->header[H_ORIGIN];
+	const char	*host = req->header[H_HOST];
+	size_t		 n;
+
+	if (origin == NULL || host == NULL)
+		return (0);
+	if (strncasecmp(origin, "https://", 8) == 0)
+		n = 8;
+	else if (strncasecmp(origin, "http://", 7) == 0 && !req->secure)
+		n = 7;
+	else
+		return (0);
+	return (strcasecmp(origin + n, host) == 0);
+}
+
+/*
  * May the page that sent this (if it was a page) change something or open a
- * WebSocket?  Programs send neither header.  Same origin is scheme and Host;
- * https may be a proxy's before a plaintext listener, http before TLS is not.
+ * WebSocket?  Programs send neither header.
  */
 int
 host_page_may(const struct request *req)
 {
-	const char	*origin = req->header[H_ORIGIN];
 	const char	*site = req->header[H_SEC_FETCH_SITE];
-	const char	*host = req->header[H_HOST];
-	size_t		 n;
 
 	if (req->kind == LISTEN_LOCAL || host_origin(req))
 		return (1);
-	if (origin != NULL) {
-		if (strncasecmp(origin, "https://", 8) == 0)
-			n = 8;
-		else if (strncasecmp(origin, "http://", 7) == 0 && !req->secure)
-			n = 7;
-		else
-			return (0);
-		return (host != NULL && strcasecmp(origin + n, host) == 0);
-	}
+	if (req->header[H_ORIGIN] != NULL)
+		return (host_is_origin(req));
 	return (site == NULL || strcmp(site, "same-origin") == 0 ||
 	    strcmp(site, "none") == 0);
 }

@@ -505,6 +505,19 @@ await test("events: SSE, a ticket in the URL", async () => {
 	    "/api/v1/sessions?ticket=good-ticket");
 });
 
+// A browser names the page's Origin with each POST, with a GET to others only.
+await test("logs: a ticket for a page of the same origin", async () => {
+	const target = `/api/v1/tasks/${id("task", "0")}/logs/stream`;
+	const open = async (headers) => (await sse(`${target}?ticket=`
+	    + "good-ticket", { key: null, headers })).status;
+	const make = (Origin) => ask("POST", "/api/v1/stream-tickets",
+	    { body: { target }, headers: { Origin } });
+
+	is((await make(`http://127.0.0.1:${world.port}`)).status, 201);
+	is(await open({}), 200);
+	is(await open({ Origin: "http://another.example" }), 401);
+});
+
 await test("events: go on where they were when sessiond dies", async () => {
 	const n = +await world.say("count EVENT_FOLLOW");
 	const got = sse("/api/v1/events", { until: "never" });

@@ -243,8 +243,10 @@ special(struct chan *c, uint64_t ref, enum msg_type type, const void *v)
 					    TOKEN(obj) };
 	struct msg_runner_token_created	 rc = { TOKEN("rtok_shown.ca"), 0,
 					    TOKEN(obj) };
+	const struct msg_stream_ticket_create *sc = v;
 	struct msg_stream_ticket_created tc = { TOKEN("good-ticket"),
 					    2000000000 };
+	static char			 origin[257];
 	struct msg_key_held		 kh;
 
 	switch ((int)type) {
@@ -260,7 +262,7 @@ special(struct chan *c, uint64_t ref, enum msg_type type, const void *v)
 		return (1);
 	case MSG_AUTH_STREAM:
 		if (st->token_len == 11 && memcmp(st->token, "good-ticket",
-		    11) == 0)
+		    11) == 0 && strcmp(st->origin, origin) == 0)
 			authenticated(c, ref, "*", 60);
 		else
 			refused(c, ref, "invalid_auth");
@@ -282,6 +284,7 @@ special(struct chan *c, uint64_t ref, enum msg_type type, const void *v)
 		frame(c, ref, MSG_RUNNER_TOKEN_CREATED, &rc, -1);
 		return (1);
 	case MSG_STREAM_TICKET_CREATE:
+		strcpy(origin, sc->origin);
 		frame(c, ref, MSG_STREAM_TICKET_CREATED, &tc, -1);
 		return (1);
 	case MSG_LOG_FOLLOW:
