@@ -193,16 +193,11 @@ credential_cache_key(const struct request *req, const struct credential *c,
 int
 credential_page_may(const struct request *req)
 {
-	const char	*origin = req->header[H_ORIGIN];
 	const char	*site = req->header[H_SEC_FETCH_SITE];
-	const char	*host = req->header[H_HOST];
-	const char	*scheme = req->secure ? "https://" : "http://";
-	size_t		 n = strlen(scheme);
 
 	if (req->method == M_GET || req->kind == LISTEN_LOCAL)
 		return (1);
-	if (origin != NULL)
-		return (host != NULL && strncasecmp(origin, scheme, n) == 0 &&
-		    strcasecmp(origin + n, host) == 0);
+	if (req->header[H_ORIGIN] != NULL)
+		return (host_is_origin(req));
 	return (site != NULL && strcmp(site, "same-origin") == 0);
 }
