@@ -124,8 +124,8 @@ respond_cors(struct request *req)
 	reply_header(req, "Access-Control-Allow-Methods",
 	    "GET, POST, PUT, PATCH, DELETE");
 	reply_header(req, "Access-Control-Allow-Headers", "Authorization, "
-	    "Content-Type, Idempotency-Key, If-Match, Last-Event-ID, "
-	    "X-Request-ID");
+	    "Content-Type, Idempotency-Key, If-Match, If-None-Match, "
+	    "Last-Event-ID, X-Request-ID");
 	reply_header(req, "Access-Control-Max-Age", "600");
 }
 
