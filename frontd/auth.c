@@ -311,6 +311,20 @@ auth_busy(struct request *req, enum check_kind kind)
 		    " checked, try again");
 }
 
+/* A stream ticket says itself in which tenant; of others sessiond was asked. */
+static const struct identity *
+auth_good(struct request *req, const struct credential *c,
+    const struct identity *who)
+{
+	if (c->kind == CRED_STREAM && *c->tenant != '\0' &&
+	    strcmp(c->tenant, who->tenant) != 0) {
+		refuse(req, "validation_error", "tenant: the ticket is one of"
+		    " %s", who->tenant);
+		return (NULL);
+	}
+	return (auth_scope(req, who));
+}
+
 /* A credential that sessiond knows, or will be asked about. */
 static const struct identity *
 auth_known(struct request *req, const struct credential *c)
@@ -333,7 +347,7 @@ auth_known(struct request *req, const struct credential *c)
 		ask = 1;
 	}
 	if (e != NULL && e->state == ENTRY_GOOD)
-		return (auth_scope(req, &e->who));
+		return (auth_good(req, c, &e->who));
 	if (e != NULL && e->state == ENTRY_REFUSED) {
 		refuse_later(req, e->code, *e->text != '\0' ? e->text :
 		    "the credential is not valid", e->retry_after);

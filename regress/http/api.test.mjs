@@ -587,6 +587,12 @@ await test("admin: passwords", async () => {
 await test("admin: public paths, another tenant", async () => {
 	is((await ask("GET", "/api/v1/sessions?tenant=t2",
 	    { key: "mk_admin" })).status, 200);
+	// A ticket was made in one of them, and is not for another.
+	const at = `/api/v1/tasks/${id("task", "0")}/logs/stream`
+	    + "?ticket=good-ticket";
+	is((await ask("GET", `${at}&tenant=t1`, { key: null })).status, 200);
+	await refused(400, "validation_error", /^tenant: /, "GET",
+	    `${at}&tenant=t2`, { key: null });
 });
 
 await test("admin: status and metrics", async () => {
