@@ -92,8 +92,7 @@ agent_config_delete(struct request *req)
 		return;
 	m = (struct msg_agent_config_delete){ ASKS(req, who, PROC_PROVIDERD),
 	    .agent_config = req->arg[0] };
-	/* Asked twice the second answer would be not_found. */
-	api_write(req, PROC_PROVIDERD, MSG_AGENT_CONFIG_DELETE, &m, P_WRITE);
+	api_write(req, PROC_PROVIDERD, MSG_AGENT_CONFIG_DELETE, &m, P_AGAIN);
 }
 
 #define CONFIGS		"/api/v1/agent-configs"

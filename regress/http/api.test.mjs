@@ -319,9 +319,12 @@ await test("api: an owner dies", async () => {
 	await refused(503, "unavailable", /wished/, "POST", "/api/v1/tasks", {
 	    headers: { "X-Request-ID": "do-refuse-unavailable" },
 	    body: { session_id: id("sess"), prompt: "x" } });
-	// Of one that may not be, nobody can say whether it was done.
-	await refused(504, "outcome_unknown", null, "DELETE",
+	await sent(200, "AGENT_CONFIG_DELETE", {}, "DELETE",
 	    `/api/v1/agent-configs/${id("acfg")}`, die);
+	// Of one that may not be, nobody can say whether it was done.
+	await refused(504, "outcome_unknown", null, "PATCH",
+	    `/api/v1/sessions/${id("sess")}`, { body: {}, headers: {
+	    "X-Request-ID": "do-die", "If-Match": '"v1"' } });
 	await world.say("gone taskd");
 	await until("frontd knows", async () => (await ask("GET",
 	    "/health/ready", { key: null })).status === 503);
