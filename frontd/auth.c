@@ -284,10 +284,11 @@ auth_local(struct request *req, const struct credential *c)
 {
 	struct lease	*lease = req->who;
 
-	if (lease->over)
+	if (lease->over) {
+		request_last(req);
 		refuse(req, "token_expired", "this connection's identity was"
 		    " withdrawn; connect again");
-	else if (lease->who.expires <= worker_now_ms() / 1000)
+	} else if (lease->who.expires <= worker_now_ms() / 1000)
 		refuse(req, "unavailable", "the server cannot say who you are"
 		    " at the moment, try again");
 	else if (*c->tenant != '\0' &&

@@ -44,7 +44,7 @@ struct exchange {
 	enum exchange_state	 state;
 	TAILQ_ENTRY(exchange)	 stream;	/* stream.c's */
 	uint64_t		 beat;
-	unsigned int		 is_head:1, secret:1, high:1, listed:1,
+	unsigned int		 is_head:1, last:1, high:1, listed:1,
 				 http10:1;
 	int			 bad;		/* status of a broken head */
 	const char		*bad_text;

@@ -92,6 +92,8 @@ const char	*request_param(const struct request *, const char *);
 /* The body held a secret: over TLS the connection ends with the reply,
  * because the TLS library keeps the last record until then. */
 void		 request_secret(struct request *);
+/* The connection ends with the reply: who it belongs to is over. */
+void		 request_last(struct request *);
 
 /* host.c: a page says that it was made by this server itself. */
 int		 host_is_origin(const struct request *);

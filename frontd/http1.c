@@ -212,7 +212,7 @@ http1_send_head(struct exchange *x, int status, const struct field *f,
 	struct buf	*b = &c->out;
 	size_t		 i;
 
-	if (!h->complete || x->bad != 0 || (x->secret && c->secure) ||
+	if (!h->complete || x->bad != 0 || x->last ||
 	    (length == -1 && x->http10) || http_is_draining())
 		h->keep = 0;
 	buf_printf(b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status,

@@ -202,7 +202,7 @@ http2_end(struct exchange *x)
 	st->x = NULL;
 	st->deadline = 0;
 	h2_out_end(st);
-	if (x->secret && x->c->secure)
+	if (x->last)
 		h2_end_session(st->h2, NGHTTP2_NO_ERROR);
 }
 

@@ -79,7 +79,14 @@ request_find(uint64_t id)
 void
 request_secret(struct request *req)
 {
-	req->x->secret = 1;
+	if (req->secure)
+		req->x->last = 1;
+}
+
+void
+request_last(struct request *req)
+{
+	req->x->last = 1;
 }
 
 static struct chunk *

@@ -14,7 +14,7 @@ const dir = fs.mkdtempSync(path.join(os.tmpdir(), "mn-api-"));
 let world;
 
 function ask(method, target, { body, headers = {}, key = "mk_good",
-    socket } = {}) {
+    socket, agent = false } = {}) {
 	return new Promise((ok, no) => {
 		const h = { ...headers };
 		let data = body;
@@ -28,7 +28,7 @@ function ask(method, target, { body, headers = {}, key = "mk_good",
 			h["Content-Length"] = Buffer.byteLength(data);
 		}
 		const req = http.request({ host: "127.0.0.1", port: world.port,
-		    method, path: target, headers: h, agent: false,
+		    method, path: target, headers: h, agent,
 		    socketPath: socket, timeout: 30000 }, (res) => {
 			let text = "";
 			res.on("data", (d) => text += d);
@@ -624,6 +624,18 @@ await test("local: the socket is both surfaces, without a key", async () => {
 	    body: { name: "x" } })).status, 201);
 	await refused(400, "validation_error", /tenant/, "GET",
 	    "/api/v1/sessions?tenant=t2", { key: null, socket });
+});
+
+await test("local: who is told to connect again does", async () => {
+	const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+	const me = async () => (await ask("GET", "/api/v1/me", { key: null,
+	    socket: path.join(dir, "sock"), agent })).status;
+
+	is([await me(), await me()], [200, 200]);
+	await world.say("revoke");
+	await until("its identity to end", async () => await me() === 401);
+	is(await me(), 200);
+	agent.destroy();
 });
 
 await world.stop();
