@@ -57,6 +57,12 @@ api_janitor(void)
 	follow_janitor();
 }
 
+void
+api_drain(void)
+{
+	pending_drain();
+}
+
 int
 api_is_idle(void)
 {

@@ -16,7 +16,7 @@
 void	 api_init(void);
 void	 api_peer_up(struct peer *);
 void	 api_peer_down(struct peer *);
-void	 api_janitor(void);
+void	 api_janitor(void), api_drain(void);
 size_t	 api_metrics(char *, size_t);
 int	 api_is_idle(void);
 
@@ -111,7 +111,7 @@ void	 api_write(struct request *, enum proc, enum msg_type, const void *,
 	    int);
 void	 pending_answer(struct peer *, uint64_t, enum msg_type, const void *);
 void	 pending_up(struct peer *), pending_down(struct peer *);
-void	 pending_janitor(void);
+void	 pending_janitor(void), pending_drain(void);
 size_t	 pending_count(void);
 uint64_t ref_new(void);
 

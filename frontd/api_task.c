@@ -8,6 +8,7 @@
 #include "body.h"
 #include "frontd_msg.h"
 #include "log.h"
+#include "worker.h"
 
 #define LABELS_MAX	8192
 #define ANNOTATIONS_MAX	16384
@@ -67,7 +68,7 @@ task_created(struct request *req, enum msg_type type, const void *m, void *arg)
 		refusal_reply(req, m);
 		return;
 	}
-	if (c->wait == 0) {
+	if (c->wait == 0 || worker_draining()) {
 		document_reply(req, d);
 		return;
 	}

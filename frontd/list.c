@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "body.h"
+#include "worker.h"
 
 #define TEXT_MAX	256
 #define CURSOR_MAX	512
@@ -110,7 +111,7 @@ query_number(struct request *req, const char *name, const char *value,
 	return (0);
 }
 
-/* ?wait=seconds, 0 when it is not there. */
+/* ?wait=seconds, 0 when it is not there, or a stop would wait, too. */
 int
 query_wait(struct request *req, unsigned int *wait)
 {
@@ -119,7 +120,11 @@ query_wait(struct request *req, unsigned int *wait)
 	*wait = 0;
 	if ((v = request_param(req, "wait")) == NULL)
 		return (0);
-	return (query_number(req, "wait", v, 0, WAIT_MAX, wait));
+	if (query_number(req, "wait", v, 0, WAIT_MAX, wait) == -1)
+		return (-1);
+	if (worker_draining())
+		*wait = 0;
+	return (0);
 }
 
 static int

@@ -162,6 +162,7 @@ drain(void)
 {
 	peer_read(peer_of(PROC_RUNNERD));
 	http_drain();
+	api_drain();
 }
 
 static size_t

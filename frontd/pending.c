@@ -268,6 +268,35 @@ pending_down(struct peer *peer)
 	}
 }
 
+/*
+ * The server stops: whoever waits (?wait=) for what he reads is answered as it is
+ * now.  His row's function asks for that; of what was made before, done tells.
+ */
+void
+pending_drain(void)
+{
+	struct pending	*p, key;
+	struct request	*req;
+	uint64_t	 end = ref_new();
+
+	for (key.ref = 0; (p = RB_NFIND(pendings, &pendings, &key)) != NULL &&
+	    p->ref < end;) {
+		key.ref = p->ref + 1;
+		if (p->expect.wait == 0 || p->expect.flags != P_READ)
+			continue;
+		if (p->expect.done != NULL) {
+			pending_late(p);
+			continue;
+		}
+		req = request_find(p->request);
+		RB_REMOVE(pendings, &pendings, p);
+		npending--;
+		pending_free(p);
+		if (req != NULL)
+			req->route->call(req);
+	}
+}
+
 /* Whoever has time waits for an owner to come back: in a drain none does. */
 static int
 is_late(const struct pending *p)

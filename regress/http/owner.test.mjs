@@ -415,15 +415,29 @@ await test("logs: who is slow is not cut when much is not read", async () => {
 	}
 });
 
-// Who waits for an owner that is away does not hold up a stop: the last test here.
-await test("streams: nobody waits for an owner in a drain", async () => {
-	is(await status("/api/v1/me"), 200);
+// Who waits for a task, or for an owner that is away, does not hold up a stop: the
+// last test here.
+await test("drain: nobody waits for a task or for an owner", async () => {
+	const hold = [["x-request-id", "do-hold"]];
+	const n = +await world.say("count TASK_GET");
+	const held = [await asked(`${TASK}?wait=60`, undefined, undefined,
+	    hold), await connect(world.port)];
+	held[1].write(frame(T.HEADERS, END_HEADERS, 1, request("POST",
+	    "/api/v1/tasks?wait=60", [["authorization", "Bearer mk_good"],
+	    ...hold])));
+	held[1].write(frame(T.DATA, END_STREAM, 1, Buffer.from(JSON.stringify(
+	    { session_id: "sess_01234567890123456789012345", prompt: "x" }))));
+	await until("both to wait", async () =>
+	    +await world.say("count TASK_GET") === n + 2);
 	await gone("runnerd");
 	await gone("sessiond");
 	const cs = [await asked("/api/v1/events"),
 	    await asked(`${TASK}/logs/stream`),
 	    await asked("/api/v1/events?ticket=another", null)];
 	await world.say("drain");
+	const docs = await Promise.all(held.map(async (c) => JSON.parse(
+	    await deadline(body(c, 1), "the task as it is", 5000))));
+	is([docs[0].status, /^task_/.test(docs[1].id)], ["completed", true]);
 	for (const c of cs)
 		is(JSON.parse(await deadline(body(c, 1), "an answer", 5000))
 		    .code, "unavailable");

@@ -3,8 +3,9 @@
  * as the parent does, plays all its peers, and answers every request with a
  * document that tells what the owner was sent.  What is to go wrong comes as
  * X-Request-ID: do-refuse-CODE, do-end-CODE (of the task alone, not of its
- * log), do-silent, do-die (the owner dies at the first asking and is replaced),
- * do-die-CODE (and what replaces it refuses).  Commands on standard input:
+ * log), do-silent, do-hold (of a task that is waited for), do-die (the owner dies
+ * at the first asking and is replaced), do-die-CODE (and what replaces it
+ * refuses).  Commands on standard input:
  *	kill PROC	that peer dies and is replaced
  *	gone PROC	that peer dies
  *	revoke		the keys are revoked

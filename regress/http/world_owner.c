@@ -379,6 +379,7 @@ handle(struct chan *c, uint64_t ref, enum msg_type type, const void *m)
 {
 	const char			*w = wish(type, m);
 	const struct msg_task_get	*get = m;
+	const struct msg_task_create	*create = m;
 	char				 doc[256];
 
 	counts[type]++;
@@ -390,6 +391,9 @@ handle(struct chan *c, uint64_t ref, enum msg_type type, const void *m)
 	else if (type == MSG_TASK_GET && strncmp(w, "do-end-", 7) == 0)
 		refused(c, ref, w + 7);
 	else if (type != MSG_AUTH_KEY && strcmp(w, "do-silent") == 0)
+		return;
+	else if (type == MSG_TASK_GET && get->wait > 0 &&
+	    strcmp(w, "do-hold") == 0)
 		return;
 	else if (type != MSG_AUTH_KEY && strncmp(w, "do-die", 6) == 0 &&
 	    died != ref) {
@@ -404,6 +408,9 @@ handle(struct chan *c, uint64_t ref, enum msg_type type, const void *m)
 		snprintf(doc, sizeof(doc), "{\"id\":\"%s\",\n\"status\":"
 		    "\"completed\"}", get->task);
 		reply(c, ref, 200, doc);
+	} else if (type == MSG_TASK_CREATE && strcmp(w, "do-hold") == 0) {
+		snprintf(doc, sizeof(doc), "{\"id\":\"%s\"}", create->task);
+		reply(c, ref, 201, doc);
 	} else {
 		describe(type, m);
 		reply(c, ref, strstr(msg_descs[type].name, "_CREATE") != NULL ?
