@@ -263,6 +263,8 @@ await test("api: runners, agents, agent configs", async () => {
 	await sent(200, "RUNNER_GET", {}, "GET",
 	    `/api/v1/runners/${id("rnr")}`);
 	await sent(200, "AGENT_LIST", {}, "GET", "/api/v1/agents");
+	await refused(403, "forbidden", /runners:read/, "GET",
+	    "/api/v1/agents", { key: "mk_reader" });
 	await sent(201, "AGENT_CONFIG_CREATE", { key: "secret of 6",
 	    is_default: 1 }, "POST", "/api/v1/agent-configs", { body: {
 	    name: "n", agent: "claude", api_key: "sk-ant", is_default: true } });
