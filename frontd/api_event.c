@@ -148,13 +148,14 @@ event_stream(struct request *req)
 
 /*
  * An empty type says where the stream begins, or how far it has come since, and is
- * no event.  Who said itself where it begins knows; anybody else is told, or would
- * miss what happens if the line is cut before the first event.
+ * no event.  The client is told what it does not know: cut off before the next
+ * event it would miss what happens, or come back to where nothing is kept of what
+ * was not for it.
  */
 static void
 event_stands(struct follow *f, const char *position)
 {
-	int	 is_known = *f->after != '\0';
+	int	 is_known = strcmp(f->after, position) == 0;
 
 	strlcpy(f->after, position, sizeof(f->after));
 	follow_begin(f);

@@ -388,7 +388,7 @@ await test("api: a key goes to providerd and is forgotten here", async () => {
 
 function sse(target, { headers = {}, until = "end", key = "mk_good" } = {}) {
 	return new Promise((ok, no) => {
-		const events = [];
+		const events = [], ids = [];
 		let text = "";
 		const req = http.get({ host: "127.0.0.1", port: world.port,
 		    path: target, headers: key === null ? headers :
@@ -406,6 +406,8 @@ function sse(target, { headers = {}, until = "end", key = "mk_good" } = {}) {
 							e[k] = v;
 					}
 					text = text.slice(i + 2);
+					if (e.id)
+						ids.push(e.id);
 					if (e.data)
 						events.push(e);
 					if (e.event === until)
@@ -413,7 +415,7 @@ function sse(target, { headers = {}, until = "end", key = "mk_good" } = {}) {
 				}
 			});
 			const done = () => ok({ status: res.statusCode, events,
-			    text });
+			    ids, text });
 			res.on("close", done);
 		});
 		req.on("error", no);
@@ -531,7 +533,10 @@ await test("events: go on where they were when sessiond dies", async () => {
 	await world.say("kill sessiond");
 	await counted("EVENT_FOLLOW", n + 2);
 	await world.say("revoke");
-	is((await got).events.map((e) => e.id), ["7.2", "7.3"]);
+	const r = await got;
+	is(r.events.map((e) => e.id), ["7.2", "7.3"]);
+	// The client as well learns how far it is when there is nothing for it.
+	is(r.ids, ["7.1", "7.2", "7.25", "7.3"]);
 });
 
 await world.stop();
