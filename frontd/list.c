@@ -33,8 +33,9 @@ text_cut(const char *s, size_t max)
 {
 	size_t	 n = strnlen(s, max);
 
-	while (n == max && n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
-		n--;
+	if (n == max)
+		while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
+			n--;
 	return ((int)n);
 }
 

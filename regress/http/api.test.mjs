@@ -183,6 +183,15 @@ await test("api: bad input", async () => {
 	    "/api/v1/sessions?limit=0");
 	await refused(400, "validation_error", /^stauts: unknown/, "GET",
 	    "/api/v1/sessions?stauts=active");
+	// No half character is shown of a name that is too long.
+	for (const c of ["é", "€", "😀"])
+		for (let n = 60; n < 65; n++) {
+			const name = "a".repeat(n) + c.repeat(2);
+			const r = await refused(400, "validation_error",
+			    /unknown query/, "GET",
+			    `/api/v1/sessions?${encodeURIComponent(name)}`);
+			is(r.text.includes("\ufffd"), false, name);
+		}
 	await refused(400, "validation_error", /^status: expected one of/,
 	    "GET", "/api/v1/sessions?status=done");
 	await refused(400, "validation_error", /^tenant: unknown/, "GET",
