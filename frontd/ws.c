@@ -14,7 +14,6 @@
 #include "log.h"
 
 #define WS_GUID		"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-#define WS_PROTOCOL	"marionette.v1"
 #define WS_MESSAGE_MAX	4096
 #define WS_KEY_LEN	24		/* base64 of 16 bytes */
 
@@ -139,10 +138,16 @@ ws_accept(char out[29], const char *key)
 static const char *
 ws_protocol(struct exchange *x)
 {
-	const char	*list = x->req.header[H_SEC_WEBSOCKET_PROTOCOL];
+	static const char	*const ours[] = { "marionette.v1",
+				    "marionette" };
+	const char		*list = x->req.header[H_SEC_WEBSOCKET_PROTOCOL];
+	size_t			 i;
 
-	if (list == NULL || list_has(list, WS_PROTOCOL))
-		return (list == NULL ? NULL : WS_PROTOCOL);
+	if (list == NULL)
+		return (NULL);
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (list_has(list, ours[i]))
+			return (ours[i]);
 	return (exchange_copy(x, list, strcspn(list, ", \t")));
 }
 

@@ -479,20 +479,21 @@ await test("logs: the stream outlives runnerd", async () => {
 	is(r.events.map((e) => e.id), ["1.1", "1.2", "1.3"]);
 });
 
-await test("logs: WebSocket, key as a subprotocol", async () => {
-	const ws = new WebSocket(`ws://127.0.0.1:${world.port}/api/v1/tasks/`
-	    + `${id("task", "0")}/logs/stream`, ["marionette", "mk_good"]);
-	const got = [];
+for (const offered of [["marionette", "mk_good"], ["mk_good", "marionette"]])
+	await test(`logs: WebSocket, ${offered} as subprotocols`, async () => {
+		const ws = new WebSocket(`ws://127.0.0.1:${world.port}/api/v1/`
+		    + `tasks/${id("task", "0")}/logs/stream`, offered);
+		const got = [];
 
-	ws.on("message", (d) => got.push(JSON.parse(d)));
-	is(await new Promise((ok, no) => {
-		ws.on("close", ok);
-		ws.on("error", no);
-	}), 1000);
-	is(ws.protocol, "marionette");
-	is(got.map((e) => [e.id, e.event]), [["1.1", "log"], ["1.2", "log"],
-	    ["1.3", "log"], [undefined, "end"]]);
-});
+		ws.on("message", (d) => got.push(JSON.parse(d)));
+		is(await new Promise((ok, no) => {
+			ws.on("close", ok);
+			ws.on("error", no);
+		}), 1000);
+		is(ws.protocol, "marionette");
+		is(got.map((e) => [e.id, e.event]), [["1.1", "log"],
+		    ["1.2", "log"], ["1.3", "log"], [undefined, "end"]]);
+	});
 
 // After a normal closure clients that come back by themselves do not.
 await test("logs: a WebSocket that ends before its task", async () => {
