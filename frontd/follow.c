@@ -351,12 +351,11 @@ follow_down(struct peer *p)
 			follow_wait(f);
 }
 
-/* Its head is held back no longer; in a drain no owner comes back, either. */
+/* Its head is held back no longer: a stop waits for no owner. */
 static int
 is_due(const struct follow *f)
 {
-	return (worker_mono_ms() >= f->begin_at ||
-	    (f->away && worker_draining()));
+	return (worker_mono_ms() >= f->begin_at || worker_draining());
 }
 
 /*

@@ -415,6 +415,24 @@ await test("logs: who is slow is not cut when much is not read", async () => {
 	}
 });
 
+// Its client comes back, to whoever is there then.
+await test("drain: nobody waits for an owner that says nothing", async () => {
+	const another = await start("api"), c = await connect(another.port);
+
+	try {
+		c.write(frame(T.HEADERS, END_HEADERS | END_STREAM, 1, request(
+		    "GET", "/api/v1/events", [["authorization",
+		    "Bearer mk_good"], ["x-request-id", "do-silent"]])));
+		await until("sessiond to be asked", async () =>
+		    await another.say("count EVENT_FOLLOW") === "1");
+		await another.say("drain");
+		await deadline(body(c, 1), "the end of the stream", 5000);
+	} finally {
+		c.end();
+		await another.stop();
+	}
+});
+
 // Who waits for a task, or for an owner that is away, does not hold up a stop: the
 // last test here.
 await test("drain: nobody waits for a task or for an owner", async () => {
