@@ -297,13 +297,19 @@ pending_drain(void)
 	}
 }
 
-/* Whoever has time waits for an owner to come back: in a drain none does. */
+/*
+ * Whoever has time waits for an owner to come back: in a drain none does, and what
+ * the client did not wait for is not waited for.
+ */
 static int
 is_late(const struct pending *p)
 {
-	return (worker_mono_ms() >= p->deadline ||
-	    (p->expect.flags == P_LATER && worker_draining() &&
-	    !peer_is_up(peer_of(p->to))));
+	if (worker_mono_ms() >= p->deadline)
+		return (1);
+	if (!worker_draining())
+		return (0);
+	return ((p->expect.flags == P_LATER && !peer_is_up(peer_of(p->to))) ||
+	    (p->request != 0 && request_find(p->request) == NULL));
 }
 
 void

@@ -433,6 +433,27 @@ await test("drain: nobody waits for an owner that says nothing", async () => {
 	}
 });
 
+// Nor does anybody wait for what a client that has left had asked.
+await test("drain: who left holds nothing up", async () => {
+	const another = await start("api"), c = await connect(another.port);
+
+	try {
+		c.write(frame(T.HEADERS, END_HEADERS | END_STREAM, 1, request(
+		    "POST", "/api/v1/sessions/sess_01234567890123456789012345" +
+		    "/suspend?wait=60", [["authorization", "Bearer mk_good"],
+		    ["x-request-id", "do-silent"]])));
+		await until("sessiond to be asked", async () =>
+		    await another.say("count SESSION_SUSPEND") === "1");
+		c.end();
+		await c.wait("the end", () => c.closed);
+		await another.say("drain");
+		await until("frontd to be drained", async () =>
+		    await another.say("count PROC_DRAINED") === "1", 5000);
+	} finally {
+		await another.stop();
+	}
+});
+
 // Who waits for a task, or for an owner that is away, does not hold up a stop: the
 // last test here.
 await test("drain: nobody waits for a task or for an owner", async () => {

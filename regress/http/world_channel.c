@@ -124,6 +124,7 @@ parent_says(enum msg_type type)
 {
 	enum proc	 p;
 
+	counts[type]++;
 	if (type != MSG_PROC_READY)
 		return;
 	for (p = 0; p < PROC_MAX; p++)
