@@ -4,9 +4,12 @@
  * Root, the uid that runs a root-less server, and the operators' group (as the
  * peer's primary group: the kernel tells no other) may use it.
  */
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +19,10 @@
 #include "sessiond.h"
 
 #define UIDS_MAX	16
+#define FD_RESERVE	16	/* for what peers pass (promise 22) */
 
 static int		 listen_fd = -1;
+static int		 fd_max;	/* above it none is taken for a client */
 static struct event	*ev, *ev_pause;
 static uint32_t		 uids[UIDS_MAX];
 static unsigned int	 nuids;
@@ -34,6 +39,16 @@ control_reset(void)
 void
 control_listen(int fd)
 {
+	struct rlimit	 rl;
+
+	/* Before the jail, which makes the hard limit the one that counts. */
+	if (fd_max == 0) {
+		if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+			fatal("getrlimit");
+		if (rl.rlim_max > INT_MAX)
+			rl.rlim_max = INT_MAX;
+		fd_max = (int)rl.rlim_max - FD_RESERVE;
+	}
 	listen_fd = fd;
 }
 
@@ -104,23 +119,48 @@ resume(evutil_socket_t fd, short what, void *arg)
 	event_add(ev, NULL);
 }
 
+/*
+ * Clients that a stuck frontd(admin) has not taken yet keep their descriptors.
+ * The next one is the lowest that is free.
+ */
+static int
+has_room(void)
+{
+	int	 fd;
+
+	if ((fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return (0);
+	close(fd);
+	return (fd < fd_max);
+}
+
+static void
+wait_a_second(void)
+{
+	struct timeval	 second = { 1, 0 };
+
+	event_del(ev);
+	event_add(ev_pause, &second);
+}
+
 static void
 accept_one(evutil_socket_t lfd, short what, void *arg)
 {
-	struct timeval	 second = { 1, 0 };
 	struct ucred	 uc;
 	socklen_t	 len = sizeof(uc);
 	int		 fd;
 
 	(void)what;
 	(void)arg;
+	/* Out of descriptors: the backlog waits a second. */
+	if (!has_room()) {
+		wait_a_second();
+		return;
+	}
 	if ((fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) ==
 	    -1) {
-		/* Out of descriptors: the backlog waits a second. */
-		if (errno == EMFILE || errno == ENFILE) {
-			event_del(ev);
-			event_add(ev_pause, &second);
-		}
+		if (errno == EMFILE || errno == ENFILE)
+			wait_a_second();
 		return;
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &uc, &len) == -1 ||
