@@ -21,6 +21,16 @@ INSERT INTO mn_data.event (tenant_id, items) SELECT 'k', ARRAY[ARRAY[
     mn.event_item('b', 'r', '2', NULL, NULL, '{}', '{}'),
     mn.event_item('c', 'r', '2', NULL, NULL, '{}', '{}')]]
     RETURNING xid || '.' AS several, seq \gset
+CREATE FUNCTION mn_data.log_is_locked() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('mn.log_was_locked', EXISTS (SELECT FROM pg_locks
+	    WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock'
+	    AND relation = 'mn_data.log'::regclass)::text, false);
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER is_locked AFTER DELETE ON mn_data.event
+    EXECUTE FUNCTION mn_data.log_is_locked();
 \c - marionette
 SET search_path = mn, mn_data;
 CREATE FUNCTION pg_temp.ok(cond boolean, what text) RETURNS text
@@ -31,6 +41,8 @@ SET mn.tenant = '*';
 SELECT pg_temp.ok(NOT mn.janitor(30), 'the janitor has done all of it');
 SELECT pg_temp.ok(to_regclass('mn_data.log_20200101') IS NULL,
     'an old day of the log is dropped');
+SELECT pg_temp.ok(current_setting('mn.log_was_locked') = 'false',
+    'and while other things are removed the log is written');
 SELECT pg_temp.ok(string_agg(key, ' ') = 'new',
     'Idempotency-Keys are kept 24 hours') FROM mn_data.idempotency
     WHERE tenant_id = 'k';
@@ -90,6 +102,7 @@ SELECT pg_temp.ok(code = 'validation_error', 'LOG_PAGE, no position')
 SET mn.tenant = '*';
 DELETE FROM mn_data.log WHERE task_id = 'task_0000000000000000000000001'
     AND first = 1;
+DROP FUNCTION mn_data.log_is_locked() CASCADE;
 \c - marionette
 SET search_path = mn, mn_data;
 \ir alone.sql

@@ -4,6 +4,7 @@
 -- when it says that there is more.  Events go in bounded steps, and it is noted up
 -- to which transaction; none that is not old goes with one behind it, which a clock
 -- made that was slow then, and one of the future, of a fast clock, keeps none.
+-- The log comes last: who drops a part of it locks all of it, up to the commit.
 CREATE FUNCTION mn.janitor(p_log_days integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -13,7 +14,6 @@ DECLARE
 	v_more	boolean;
 	n	bigint;
 BEGIN
-	PERFORM mn.log_keep(p_log_days);
 	DELETE FROM idempotency WHERE (tenant_id, key) IN (SELECT tenant_id,
 	    key FROM idempotency
 	    WHERE created_at < now() - interval '24 hours' LIMIT v_step);
@@ -29,6 +29,7 @@ BEGIN
 		DELETE FROM event WHERE xid <= v_xid;
 		UPDATE event_gone SET xid = v_xid WHERE xid < v_xid;
 	END IF;
+	PERFORM mn.log_keep(p_log_days);
 	RETURN v_more;
 END
 $$;
