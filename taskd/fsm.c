@@ -203,25 +203,28 @@ completed(struct task *t, const void *arg)
 }
 
 static int
-unwound(struct task *t, const void *arg)
-{
-	const struct fact		*f = arg;
-	const struct msg_run_unwound	*m = f->msg;
-
-	note_later(t, f->ref);
-	t->no_key = m != NULL && strcmp(m->reason, "credential") == 0;
-	set(t, RUN_ENDING);
-	store_unassign(t);
-	return (1);
-}
-
-static int
 lost(struct task *t, const void *arg)
 {
 	const struct fact	*f = arg;
 
 	note_later(t, f->ref);
 	finish(t, NULL, "lost");
+	return (1);
+}
+
+static int
+unwound(struct task *t, const void *arg)
+{
+	const struct fact		*f = arg;
+	const struct msg_run_unwound	*m = f->msg;
+
+	/* Begun is begun: its runner does not know any more what came of it. */
+	if (t->run.started)
+		return (lost(t, arg));
+	note_later(t, f->ref);
+	t->no_key = m != NULL && strcmp(m->reason, "credential") == 0;
+	set(t, RUN_ENDING);
+	store_unassign(t);
 	return (1);
 }
 
@@ -312,6 +315,7 @@ static const action	 table[RUN_STATES][RUN_EVENTS] = {
 	},
 	[RUN_RUNNING] = {
 		[EV_COMPLETED] = completed,
+		[EV_UNWOUND] = unwound,
 		[EV_LOST] = lost,
 		[EV_KILL] = kill_now,
 	},

@@ -276,6 +276,40 @@ many_reads(void **state)
 	assert_string_equal(got.refused.code, "unavailable");
 }
 
+/* What has begun cannot be unwound: it is lost, and done again. */
+static void
+unwound(void **state)
+{
+	struct msg_run_started	 begins = { run, RNR, 1, 1 };
+	struct msg_run_unwound	 m = { run, 1, "unknown" };
+	uint64_t		 begin;
+
+	(void)state;
+	session_is("active", 0, 4);
+	task_stored(task_asked(RNR), RNR);
+	run_is_sent(4);
+	on_run_started(peer_of(PROC_RUNNERD), 7001, &begins);
+	expect(PROC_STORAGED, MSG_RUN_BEGIN);
+	begin = got_ref;
+	on_run_unwound(peer_of(PROC_RUNNERD), 7002, &m);
+	stored(begin, "");
+	expect(PROC_STORAGED, MSG_RUN_END);
+	assert_string_equal(got.run_end.status, "lost");
+	assert_string_equal(got.run_end.task_status, "pending");
+	stored(got_ref, "");
+	assigned();
+	started();
+	/* Also when it is known to everybody that it runs. */
+	m.attempt = 2;
+	on_run_unwound(peer_of(PROC_RUNNERD), 7003, &m);
+	expect(PROC_STORAGED, MSG_RUN_END);
+	assert_string_equal(got.run_end.status, "lost");
+	stored(got_ref, "");
+	assigned();
+	started();
+	finish();
+}
+
 int
 main(void)
 {
@@ -288,6 +322,7 @@ main(void)
 		cmocka_unit_test(long_answers),
 		cmocka_unit_test(refused_after_a_death),
 		cmocka_unit_test(many_reads),
+		cmocka_unit_test(unwound),
 	};
 
 	begin();
