@@ -251,7 +251,8 @@ holder_kill_below(pid_t pid, int depth)
 	if (len <= 0)
 		return (0);
 	list[len] = '\0';
-	for (p = list; (child = strtol(p, &e, 10)) > 1 && e != p; p = e) {
+	/* A blank is behind each; without one it is cut: its end comes later. */
+	for (p = list; (child = strtol(p, &e, 10)) > 1 && *e == ' '; p = e) {
 		/* Stopped first, so that it makes no more while we look. */
 		kill((pid_t)child, SIGSTOP);
 		n += 1 + holder_kill_below((pid_t)child, depth + 1);
