@@ -211,8 +211,11 @@ place_init(void)
 	if ((st.st_mode & 0777) != 0711 && chmod(real, 0711) == -1)
 		fatal("workspace root %s: chmod", real);
 	path = state_path("users");
-	place_users = access(path, F_OK) == -1 ? json_object() :
-	    json_load_file(path, 0, &err);
+	/* What is there and cannot be read now is not begun anew. */
+	place_users = access(path, F_OK) == -1 && errno == ENOENT ?
+	    json_object() : json_load_file(path, 0, &err);
+	if (place_users == NULL)
+		fatalx("%s: %s", path, err.text);
 	if (!json_is_object(place_users))
 		fatalx("%s: not a JSON object", path);
 	free(path);

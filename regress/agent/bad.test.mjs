@@ -172,6 +172,20 @@ test("a state directory in use, and one of another version", async (t) => {
 	assert.match(r.err, /of another version/);
 });
 
+// The next one that it gave would take the others' place.
+test("whose users sessions have cannot be read: they are not forgotten",
+    async (t) => {
+	const s = await scene(t, { enrol: false });
+	const users = path.join(s.state, "users");
+
+	fs.mkdirSync(s.state, { mode: 0o700 });
+	fs.symlinkSync("users", users);
+	const r = await run(s.args(), { env: env(s.server.full_token) });
+	assert.equal(r.code, 1);
+	assert.match(r.err, /users: .*symbolic links/);
+	assert.equal(s.server.enrolled.length, 0);
+});
+
 test("a state directory of another user", async (t) => {
 	if (process.getuid() !== 0)
 		return t.skip("not root");
