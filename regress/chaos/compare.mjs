@@ -160,6 +160,18 @@ function unheard(p, run, told, same, wrong) {
 			    `heard, and ${t.permission} was asked again`);
 }
 
+// A no is for a question that is canceled, or that has the other answer, kept
+// from an earlier attempt (promise 12): never for one that waits, or says what
+// was refused.
+function refused(permission, p, verdict, wrong) {
+	if (p === undefined || p.status === "pending")
+		wrong("answer-lost")(`${permission}: ${verdict} was refused, ` +
+		    `it is ${p?.status}`);
+	else if (p.status === verdict)
+		wrong("answer-invented")(`${permission}: ${verdict} was ` +
+		    "refused, and that is what it is");
+}
+
 // What was decided is what the agent was told, and nothing else is.
 function permissions(book, db, wrong) {
 	const by_id = new Map(db.permissions.map((p) => [p.id, p]));
@@ -173,11 +185,11 @@ function permissions(book, db, wrong) {
 
 	for (const { permission, status } of book.decided) {
 		const p = by_id.get(permission);
+		const verdict = VERDICT[decided.get(permission).verdict];
 
 		if (status !== "200")
-			continue;
-		const verdict = VERDICT[decided.get(permission).verdict];
-		if (p?.status !== verdict)
+			refused(permission, p, verdict, wrong);
+		else if (p?.status !== verdict)
 			wrong("answer-lost")(`${permission}: ${verdict} was ` +
 			    `taken, it is ${p?.status}`);
 		else if (!told.has(permission))

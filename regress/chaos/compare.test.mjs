@@ -203,6 +203,18 @@ const HARMS = [
 		db.permissions[0].request = "ask-2";
 		book.put("ask rnr_1", "ask rnr_1 run_1 ask-2 f-0");
 	}],
+	["an answer that was refused", ["answer-invented"], (book) => {
+		book.put("decided", "decided perm_1 409");
+	}],
+	["an answer refused, and the question waits", ["answer-lost"],
+	    (book, db) => {
+		db.permissions.push({ ...db.permissions[1], id: "perm_3",
+		    request: "ask-2", status: "pending" });
+		db.events.push({ type: "permission.requested",
+		    resource_id: "perm_3" });
+		book.add("ask rnr_2 run_2 ask-2 f-0",
+		    "decide perm_3 deny because-perm_3", "decided perm_3 409");
+	}],
 	["a question is there twice", ["question-twice"], (book, db) => {
 		db.permissions.push({ ...db.permissions[1], id: "perm_3" });
 		db.events.push(...["requested", "approved"].map((what) =>
@@ -282,6 +294,25 @@ const HARMS = [
 test("of good books there is nothing to say", async () => {
 	assert.deepEqual(await broken(), []);
 });
+
+// Denied where an earlier attempt's answer was kept, or canceled: a fair no.
+for (const [what, status, verdict] of [["has another answer", "approved",
+    "deny"], ["is canceled", "canceled", "approve"]])
+	test(`of a refusal there is nothing to say when it ${what}`, async () => {
+		assert.deepEqual(await broken((book, db) => {
+			book.add(`decide perm_2 ${verdict} because-perm_2`,
+			    "decided perm_2 409");
+			if (status !== "canceled")
+				return;
+			book.put("told", "again rnr_2 run_2");
+			db.permissions[1].status = status;
+			db.events[event(db, "permission.approved",
+			    "perm_2")].type = "permission.canceled";
+			for (const f of [0, 1])
+				book.put(`event ${f} p11`, `event ${f} p11 ` +
+				    "permission.canceled perm_2 -");
+		}), []);
+	});
 
 for (const [what, claims, harm] of HARMS)
 	test(`${what}: ${claims}`, async () => {
