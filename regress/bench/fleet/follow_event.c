@@ -1,8 +1,10 @@
 /*
  * follow_event.c - followers of all events.  Whoever is the first to see one
  * says what comes next; each of the others must see the same in the same place,
- * so that one missed or repeated by any of them is seen at once.  The first
- * follower is the one that acts on what it sees.
+ * so that one missed or repeated by any of them is seen at once.  What all of them
+ * miss or have twice, one alone perhaps, is seen at the end, unless enduring, where
+ * the books tell: a task has one run then, and what happens once is told once.
+ * The first follower is the one that acts on what it sees.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,8 @@ static struct follower	*followers;
 static size_t		 nfollowers, ready;
 static uint64_t		*seen;		/* hashes of positions, in order */
 static size_t		 nseen, seen_size;
+static uint64_t		*told;		/* hashes of types and tasks */
+static size_t		 ntold, told_size;
 
 /* FNV-1a */
 static uint64_t
@@ -35,6 +39,25 @@ hash(const char *s)
 }
 
 static void
+keep(uint64_t **list, size_t *n, size_t *size, uint64_t h)
+{
+	if (*n == *size) {
+		*size = *size == 0 ? 4096 : *size * 2;
+		*list = xrealloc(*list, *size * sizeof(**list));
+	}
+	(*list)[(*n)++] = h;
+}
+
+static uint64_t
+hash_told(const char *type, const char *task)
+{
+	char	 s[64 + FLEET_ID];
+
+	snprintf(s, sizeof(s), "%s %s", type, task);
+	return (hash(s));
+}
+
+static void
 follower_check(struct follower *f, const char *id, const char *type)
 {
 	uint64_t	 h = hash(id);
@@ -43,13 +66,8 @@ follower_check(struct follower *f, const char *id, const char *type)
 		if (seen[f->next] != h)
 			wrong("follower %zu: event %zu is %s (%s), others saw "
 			    "another", f->index, f->next, id, type);
-	} else {
-		if (nseen == seen_size) {
-			seen_size = seen_size == 0 ? 4096 : seen_size * 2;
-			seen = xrealloc(seen, seen_size * sizeof(*seen));
-		}
-		seen[nseen++] = h;
-	}
+	} else
+		keep(&seen, &nseen, &seen_size, h);
 	f->next++;
 }
 
@@ -106,13 +124,16 @@ follower_event(struct sse *s, const char *id, const char *type,
 	if (peek_in(data, len, "resource", "id", resource,
 	    sizeof(resource)) == -1)
 		wrong("event %s: no resource in %.300s", type, data);
-	if (f->next == nseen)
+	peek(data, len, "task_id", task, sizeof(task));
+	if (f->next == nseen) {
 		follower_over(type, resource);
-	if (book_is_open()) {
-		peek(data, len, "task_id", task, sizeof(task));
+		if (!fleet->enduring)
+			keep(&told, &ntold, &told_size, hash_told(type,
+			    strncmp(type, "task.", 5) == 0 ? resource : task));
+	}
+	if (book_is_open())
 		book("event %zu %s %s %s %s", f->index, id, type, resource,
 		    task[0] == '\0' ? "-" : task);
-	}
 	follower_check(f, id, type);
 	return (0);
 }
@@ -153,6 +174,87 @@ events_follow(size_t n)
 	wait_for(&ready, n, "followers of events to be answered");
 }
 
+/* ---- what happens once is told once ------------------------------------------- */
+
+static int
+in_order(const void *a, const void *b)
+{
+	const uint64_t	*x = a, *y = b;
+
+	return (*x < *y ? -1 : *x > *y);
+}
+
+static size_t
+told_times(const char *type, const char *task)
+{
+	uint64_t	 h = hash_told(type, task);
+	size_t		 from = 0, to = ntold, i;
+
+	while (from < to) {
+		i = from + (to - from) / 2;
+		if (told[i] < h)
+			from = i + 1;
+		else
+			to = i;
+	}
+	for (i = from; i < ntold && told[i] == h; i++)
+		;
+	return (i - from);
+}
+
+/* Of this task; say: what is wrong.  0: each as often as it happened. */
+static int
+task_told(size_t task, int say)
+{
+	static const struct {
+		const char	*type;
+		int		 per_ask;
+	} once[] = {
+		{ "task.created", 0 }, { "run.started", 0 },
+		{ "permission.requested", 1 }, { "permission.approved", 1 },
+		{ "permission.delivered", 1 }, { "run.ended", 0 }, { NULL, 0 }
+	};
+	struct script	 s;
+	char		 mark[MARK_SIZE], prompt[256];
+	size_t		 i, n, want;
+	int		 rc = 0;
+
+	task_prompt(prompt, sizeof(prompt), task);
+	script_read(&s, mark, prompt);
+	for (i = 0; once[i].type != NULL; i++) {
+		want = once[i].per_ask ? s.ask : 1;
+		n = told_times(once[i].type, task_get(task)->id);
+		if (n == want)
+			continue;
+		rc = -1;
+		if (say)
+			wrong("task %zu (%s): %s came %zu times, not %zu", task,
+			    task_get(task)->id, once[i].type, n, want);
+	}
+	return (rc);
+}
+
+static void
+told_check(uint64_t until)
+{
+	size_t	 i;
+
+	for (i = 0; i < tasks_count();) {
+		qsort(told, ntold, sizeof(*told), in_order);
+		while (i < tasks_count() && task_told(i, now_ns() >= until) ==
+		    0)
+			i++;
+		if (now_ns() >= until)
+			break;
+		if (i < tasks_count())
+			wait_ms(20);
+	}
+	qsort(seen, nseen, sizeof(*seen), in_order);
+	for (i = 1; i < nseen; i++)
+		if (seen[i] == seen[i - 1])
+			wrong("an event came twice");
+}
+
 void
 events_check(void)
 {
@@ -169,6 +271,8 @@ events_check(void)
 				    i, f->next, nseen);
 				break;
 			}
+	if (nfollowers > 0 && !fleet->enduring)
+		told_check(begun + 30000000000ULL);
 	if (nfollowers > 0)
 		printf("events %zu\n", nseen);
 }
@@ -182,5 +286,5 @@ events_close(void)
 		sse_close(followers[i].sse);
 	free(followers);
 	followers = NULL;
-	nfollowers = ready = 0;
+	nfollowers = ready = nseen = ntold = 0;
 }

@@ -17,6 +17,7 @@
 #define WRONG_SAID	10
 #define READERS		8
 #define PAGE		"500"
+#define PAGE_LINES	500
 
 /* Reads session after session, then log after log. */
 struct reader {
@@ -139,6 +140,16 @@ page_check(struct reader *v, const char *p, const char *end)
 	return (0);
 }
 
+/* Nothing is known of what is behind this page: it is full, or says so. */
+static int
+page_is_full(const struct answer *a, uint64_t n)
+{
+	char	 cursor[64];
+
+	return (n >= PAGE_LINES || peek(a->body, a->len, "next_cursor", cursor,
+	    sizeof(cursor)) == 0);
+}
+
 static void	 log_got(struct rest *, const struct answer *, void *);
 
 /* An attempt that was cut short may have left lines before those of the last. */
@@ -164,7 +175,8 @@ log_got(struct rest *r, const struct answer *a, void *arg)
 	    page_check(v, a->body, a->body + a->len) == -1 ||
 	    v->line > t->lines)
 		mistake(v->i, "its stored lines are not those that it wrote");
-	else if (v->line < t->lines && v->line > before) {
+	else if (v->line > before && (v->line < t->lines ||
+	    page_is_full(a, v->line - before))) {
 		log_read(v);
 		return;
 	} else if (v->line < t->lines)
