@@ -3,6 +3,9 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { EVENT_TYPES, follow_sse } from "../lib/follow.mjs";
+import { explain } from "./books.mjs";
+import { database } from "./database.mjs";
+import { circles_compare, listed } from "./points_book.mjs";
 
 const ENDED = ["completed", "failed", "canceled"];
 const LISTS = { key: "/admin/api/v1/keys", token: "/admin/api/v1/runner-tokens",
@@ -16,34 +19,11 @@ export const follow = (server, after) => follow_sse(`${server.url}/api/v1/` +
     `events${after ? `?after=${after}` : ""}`, { token: server.api.o.token,
 	types: EVENT_TYPES });
 
-const EXISTS = "what was acknowledged exists";
-const ONCE = "nothing is made twice";
 const ENDS = "every task ends";
 const LINE = "every line is there once, in order";
 const RUN = "no run is executed twice";
 const EPOCH = "an epoch is one session on one runner";
 const EVENT = "no event is missed, none comes twice";
-
-// Every name that we gave is there once, every id that we were told too.
-async function once(server, books, kind) {
-	const items = await server.local.all(`${LISTS[kind]}?limit=500`);
-	const ids = new Set(items.map((i) => i.id));
-	const names = new Map();
-
-	for (const i of items) {
-		const name = i.name ?? i.prompt;
-		names.set(name, (names.get(name) ?? 0) + 1);
-	}
-	for (const [id, name] of books.made.get(kind) ?? []) {
-		// A session or configuration that was deleted leaves its list.
-		if (!ids.has(id) && kind !== "session" && kind !== "config")
-			books.is_wrong(EXISTS, `${kind} ${id} is not there`);
-		if (name !== "enrol" && names.get(name) > 1)
-			books.is_wrong(ONCE, `${kind} ${name} is there ` +
-			    `${names.get(name)} times`);
-	}
-	return items;
-}
 
 // The lines of its last attempt, if it wrote some and was let finish.
 async function lines(server, books, task) {
@@ -103,6 +83,29 @@ async function at_the_end(follower, fresh) {
 	return false;
 }
 
+// {kind: ids}: what is in the lists.
+export async function there(server) {
+	const out = new Map();
+
+	for (const [kind, list] of Object.entries(LISTS))
+		out.set(kind, new Set((await server.local.all(`${list}?limit=500`))
+		    .map((i) => i.id)));
+	return out;
+}
+
+// As the fleet's books are compared.
+async function compared(server, books, follower) {
+	const db = await database(server);
+	const found = circles_compare(books.book, db, follower.items);
+
+	console.log(`# the circles: ${db.tasks.length} tasks, ` +
+	    `${db.runs.length} runs, ${books.book.decided.length} answers, ` +
+	    `${books.book.complete.length} ends`);
+	explain({ all: [] }, db, found);
+	for (const f of found)
+		books.is_wrong(f.claim, f.text);
+}
+
 // What a follower saw across all deaths is what another sees now, in order.
 async function events(server, books, follower) {
 	if (follower.items.length === 0) {
@@ -133,8 +136,9 @@ async function events(server, books, follower) {
 }
 
 export async function check(server, books, load, follower) {
-	for (const kind of Object.keys(LISTS)) {
-		const items = await once(server, books, kind);
+	for (const [kind, list] of Object.entries(LISTS)) {
+		const items = await server.local.all(`${list}?limit=500`);
+		listed(books, kind, items, load.there.get(kind));
 		console.log(`# ${books.made.get(kind)?.size ?? 0} ${kind}s made`);
 		if (kind === "task")
 			await tasks(server, books, items);
@@ -147,4 +151,5 @@ export async function check(server, books, load, follower) {
 		    .filter((l) => l.includes(twice.split(" ")[0])).sort())
 			console.log(`#     ${line}`);
 	await events(server, books, follower);
+	await compared(server, books, follower);
 }

@@ -3,6 +3,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { enrol } from "../lib/identity.mjs";
+import { prompt } from "./points_book.mjs";
 import { orders } from "./points_orders.mjs";
 
 export const AGENT = "custom:points";
@@ -35,8 +36,21 @@ async function reads(w) {
 const session = (w, more = {}) => w.make("session", S, { agent: AGENT,
     name: name(), idle_timeout_seconds: 2, ...more });
 // The name makes the prompt one of its kind.
-const task = (w, s, prompt) => w.make("task", T, { session_id: s.id,
-    prompt: `${prompt} ${name()}` });
+const task = (w, s, words) => w.make("task", T, { session_id: s.id,
+    prompt: prompt(name(), words) });
+// An attempt more, if it may have one.
+const retry = (w, t) => {
+	w.books.book.retried.add(t.id);
+	return w.say("POST", `${T}/${t.id}/retry`, {}, [200, 202, ...GONE]);
+};
+
+async function answer(w, id) {
+	const verdict = id.charCodeAt(30) % 2 ? "approve" : "deny";
+	const { status } = await w.say("POST", `/api/v1/permissions/${id}/` +
+	    verdict, { reason: `because-${id}` }, [200, ...GONE]);
+
+	w.books.book.decision(id, verdict, status);
+}
 
 // Answers what it asks, gives the key again when it is lost, until it ends.
 async function ended(w, s, t) {
@@ -51,9 +65,7 @@ async function ended(w, s, t) {
 		const open = await w.get("/api/v1/permissions?task_id=" +
 		    `${t.id}&status=pending`);
 		for (const p of open.json?.items ?? [])
-			await w.say("POST", `/api/v1/permissions/${p.id}/` +
-			    (p.id.charCodeAt(30) % 2 ? "approve" : "deny"), {},
-			    [200, ...GONE]);
+			await answer(w, p.id);
 	}
 }
 
@@ -70,7 +82,7 @@ async function life(w) {
 	await w.get(`${at}?wait=1`);
 	await w.say("POST", `${T}/${t.id}/cancel`, {}, [200, 202, ...GONE]);
 	await ended(w, s, t);
-	await w.say("POST", `${T}/${t.id}/retry`, {}, [200, 202, ...GONE]);
+	await retry(w, t);
 	await w.say("POST", `${at}/suspend?wait=5`, {}, [200, 202, ...GONE]);
 	const waits = await task(w, s, "ask");
 	await w.say("POST", `${at}/resume?wait=5`, {}, [200, 202, ...GONE]);
@@ -220,7 +232,7 @@ export function circles(load, wills) {
 
 	for (const w of wills) {
 		for (const f of [reads, life, idle, patience, streams, long,
-		    ...orders({ AGENT, name, ended })])
+		    ...orders({ AGENT, name, task, ended, retry })])
 			all.push(forever(f.name, () => f(w)));
 		for (const f of w.admin ? [keys, configs] : [configs])
 			all.push(forever(f.name, () => f(w)));

@@ -13,11 +13,9 @@ const ID = /^id: (\S+)$/m;
 const GLANCE_MS = 10000;
 
 // How a circle in points_circles.mjs names what it makes.
-export const orders = ({ AGENT, name, ended }) => {
+export const orders = ({ AGENT, name, task, ended, retry }) => {
 	const session = (w, agent, more = {}) => w.make("session", S, { agent,
 	    name: name(), ...more });
-	const task = (w, s, prompt) => w.make("task", T, { session_id: s.id,
-	    prompt: `${prompt} ${name()}` });
 	const tell = (w, at) => w.say("POST", at, {}, FINE);
 
 	// A key that is not known; a configuration sealed, and thrown away.
@@ -53,7 +51,7 @@ export const orders = ({ AGENT, name, ended }) => {
 			await w.say("PATCH", at, { name: name() }, [200]);
 			const t = await task(w, s, "never");
 			await tell(w, `${T}/${t.id}/cancel`);
-			await tell(w, `${T}/${t.id}/retry`);
+			await retry(w, t);
 			await tell(w, `${T}/${t.id}/cancel`);
 			await tell(w, `${at}/suspend`);
 			await tell(w, `${at}/resume`);

@@ -51,8 +51,10 @@ const DO = {
 };
 
 export class Steady extends Runner {
-	constructor(me) {
+	// book: of points_book.mjs
+	constructor(me, book) {
 		super(me, { auto: true });
+		this.book = book;
 		this.once = new Set();		// tasks unwound or forgotten
 		this.executed = new Map();	// run id: times it was begun
 		this.attached = new Set();	// `session epoch'
@@ -62,6 +64,8 @@ export class Steady extends Runner {
 
 	async work(run) {
 		this.executed.set(run.id, (this.executed.get(run.id) ?? 0) + 1);
+		this.book.add("execute", { runner: this.me.id, run: run.id,
+		    epoch: run.task.epoch });
 		for (const word of run.task.prompt.split(" ")) {
 			if (run.killed)
 				break;
@@ -102,7 +106,22 @@ export class Steady extends Runner {
 		await this.close();
 	}
 
+	say(type, body) {
+		this.book.said(this.me.id, type, body);
+		return super.say(type, body);
+	}
+
+	// Of one that was killed the server may have said already how it ended.
+	acked(up_to) {
+		for (const { number, run_completed: end } of this.unacked)
+			if (end && number <= up_to && !this.runs.get(end.run_id)
+			    .killed)
+				this.book.add("acked", { run: end.run_id });
+		super.acked(up_to);
+	}
+
 	obey(c) {
+		this.book.heard(this.me.id, c);
 		// What was told long ago is not looked at again.
 		if (this.commands.length > 500)
 			this.commands.splice(0, 250);
@@ -130,11 +149,11 @@ export class Steady extends Runner {
 }
 
 // Enrolled, however often that has to be tried, and dialling.
-export async function steady(address, token, agents, name) {
+export async function steady(address, token, agents, name, book) {
 	for (let n = 0;; n++) {
 		try {
 			const r = new Steady(await enrol({ address, agents,
-			    token: await token(), name }));
+			    token: await token(), name }), book);
 			r.staying = r.stay();
 			return r;
 		} catch (e) {

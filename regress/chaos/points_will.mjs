@@ -5,6 +5,7 @@
 
 import crypto from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import { Book } from "./points_book.mjs";
 
 const AGAIN = [0, 429, 502, 503, 504];
 const GIVE_UP_MS = 180000;	// the server may be stopped a dozen times in a row
@@ -14,6 +15,7 @@ export class Books {
 		this.wrong = [];	// what must not be: invariant and how
 		this.made = new Map();	// kind: Map of id to its name
 		this.stopped = false;
+		this.book = new Book();
 	}
 
 	is_wrong(invariant, text) {
@@ -31,6 +33,8 @@ export class Books {
 		if (!this.made.has(kind))
 			this.made.set(kind, new Map());
 		this.made.get(kind).set(id, name);
+		if (kind === "task")
+			this.book.made(id, name);
 	}
 }
 

@@ -6,7 +6,7 @@ import { until } from "../lib/wait.mjs";
 import { explain, read_book } from "./books.mjs";
 import { compare } from "./compare.mjs";
 import { database } from "./database.mjs";
-import { check, follow } from "./points_check.mjs";
+import { check, follow, there } from "./points_check.mjs";
 import { AGENT, circles } from "./points_circles.mjs";
 import { Fleet } from "./points_fleet.mjs";
 import { steady } from "./points_runner.mjs";
@@ -27,10 +27,11 @@ export async function start_world(certs, fleet) {
 
 	for (let i = 0; i < RUNNERS; i++)
 		w.list.push(await steady(w.address, w.token, [AGENT],
-		    `points-${i}`));
+		    `points-${i}`, w.books.book));
 	w.fleet = new Fleet(server, fleet, certs, port, await server.key(
 	    { tenant: FLEETS }), await server.runner_token(
 	    { shared: true }));
+	w.there = await there(server);
 	w.done = circles(w, w.wills);
 	return w;
 }

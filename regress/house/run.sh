@@ -137,7 +137,8 @@ faults() {
 # Each claim of the chaos room breaks when it should, and only then.
 books() {
 	told=$(node --test --test-reporter=tap \
-	    regress/chaos/compare.test.mjs 2>&1) || printf '%s\n' "$told"
+	    regress/chaos/compare.test.mjs \
+	    regress/chaos/points_book.test.mjs 2>&1) || printf '%s\n' "$told"
 }
 names() {
 	git grep -nE '/work/|\.library|farm-(bench|studio)' -- . \
