@@ -83,7 +83,7 @@ account_find(const struct conf *c, const char *name, struct account *a)
 	a->gid = pw->pw_gid;
 }
 
-/* A directory of ours; parents are made too. */
+/* A directory of ours; parents are made too, for others to pass through. */
 static void
 make_dir(const char *path, mode_t mode)
 {
@@ -94,7 +94,9 @@ make_dir(const char *path, mode_t mode)
 	strlcpy(part, path, sizeof(part));
 	for (p = part + 1; (p = strchr(p, '/')) != NULL; p++) {
 		*p = '\0';
-		if (mkdir(part, 0755) == -1 && errno != EEXIST)
+		/* Whatever the umask: the workers' users go this way. */
+		if (mkdir(part, 0755) == 0 ? chmod(part, 0755) == -1 :
+		    errno != EEXIST)
 			fatal("%s", part);
 		*p = '/';
 	}

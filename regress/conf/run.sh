@@ -55,4 +55,19 @@ else
 	echo "not ok - conf bytes"
 	rc=1
 fi
+# Who passes through to the run directory are other users: whatever the umask is.
+# (It begins with nothing else: what is in the state directory is not of its time.)
+mkdir "$tmp/state"
+echo 999 >"$tmp/state/version"
+{ cat minimal.in; printf '%s directory "%s"\n' state "$tmp/state" \
+    run "$tmp/new/er/run"; } >"$tmp/umask.in"
+(umask 077; "$O/marionetted" -f "$tmp/umask.in") >"$tmp/out" 2>&1
+if grep -q 'is of version 999' "$tmp/out" && [ "$(stat -c %a "$tmp/new" \
+    "$tmp/new/er" "$tmp/new/er/run" | uniq)" = 755 ]; then
+	echo "ok - conf umask"
+else
+	cat "$tmp/out"
+	echo "not ok - conf umask"
+	rc=1
+fi
 exit $rc
