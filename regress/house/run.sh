@@ -140,6 +140,10 @@ books() {
 	    regress/chaos/compare.test.mjs \
 	    regress/chaos/points_book.test.mjs 2>&1) || printf '%s\n' "$told"
 }
+# What an operator runs as root.
+scripts() {
+	O=$O sh regress/house/scripts.sh
+}
 names() {
 	git grep -nE '/work/|\.library|farm-(bench|studio)' -- . \
 	    ':!regress/house/run.sh' 2>/dev/null
@@ -152,6 +156,7 @@ check manuals manuals
 check shell shell
 check faults faults
 check books books
+check scripts scripts
 check "nothing of the workplace" names
 # The sanitizers' run time imports what it likes.
 case $(nm -D "$O/taskd" 2>/dev/null) in
