@@ -36,11 +36,15 @@ if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
 	    $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
 fi
 # Nor are services wanted, only their programs: nothing is started.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then
-	printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
-	$as_root chmod 755 $policy
+policy=/usr/sbin/policy-rc.d ours='# marionette: until apt-get has ended'
+if [ ! -e $policy ] || grep -qxF "$ours" $policy; then
+	# Before it is there: it must not stay, or no service of this machine
+	# would be started any more.
 	trap '$as_root rm -f $policy' EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\n%s\nexit 101\n' "$ours" |
+	    $as_root tee $policy >/dev/null
+	$as_root chmod 755 $policy
 fi
 log=$(mktemp)
 { $as_root apt-get update -q &&

@@ -236,6 +236,6 @@ rc() {
 	wait "$pid" 2>/dev/null
 }
 
-for t in ${*:-users}; do
+for t in ${*:-users deps}; do
 	$t 2>&1
 done
