@@ -236,6 +236,6 @@ rc() {
 	wait "$pid" 2>/dev/null
 }
 
-for t in ${*:-users deps}; do
+for t in ${*:-users deps installed}; do
 	$t 2>&1
 done
