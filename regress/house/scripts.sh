@@ -236,6 +236,6 @@ rc() {
 	wait "$pid" 2>/dev/null
 }
 
-for t in ${*:-users deps installed}; do
+for t in ${*:-users deps installed rc}; do
 	$t 2>&1
 done
