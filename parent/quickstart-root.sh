@@ -26,9 +26,15 @@ start() {
 		    "$here/etc/sysusers.conf"); do
 			getent passwd "$u" >/dev/null || made="$made $u"
 		done
-		sh "$here/users.sh" "$here/etc/sysusers.conf" || exit 1
-		echo "$made" >"$users"
+		# Written first: cut short, they are known to be of here.
+		echo "$made" >"$users" || exit 1
 	fi
+	[ -z "$users" ] ||
+	    sh "$here/users.sh" "$here/etc/sysusers.conf" || exit 1
+	# One that was begun and is not ready yet: a second one would end at
+	# once, and be the one that is stopped.
+	pid=$(server_pid)
+	[ -n "$pid" ] && is_server "$pid" && return 0
 	mkdir -p "$STATE" || exit 1
 	said=$("$build/marionetted" -n -f "$conf" 2>&1) || {
 		echo "$said" >&2
@@ -39,6 +45,7 @@ start() {
 	setsid "$build/marionetted" -f "$conf" >>"$STATE/server.log" 2>&1 \
 	    </dev/null &
 	echo $! >"$STATE/server.pid"
+	chmod 644 "$STATE/server.pid"
 }
 
 stop() {
@@ -57,10 +64,13 @@ stop() {
 clean() {
 	users=$1
 	stop
-	rm -rf "$STATE" "$RUN"
+	rm -rf "$STATE" "$RUN" || return 1
+	rc=0
 	for u in $(cat "$users" 2>/dev/null); do
-		userdel "$u"
+		getent passwd "$u" >/dev/null || continue
+		userdel "$u" || rc=1
 	done
+	return $rc
 }
 
 shift 3
