@@ -57,12 +57,16 @@ as_root() {	# purpose, command ...
 	fi
 }
 
-if [ -n "${ROOTLESS:-}" ] && [ "$(id -u)" -ne 0 ]; then
-	STATE=$Q/state RUN=$Q/run
-else
-	ROOTLESS=
-	STATE=/var/lib/marionette-quickstart RUN=/run/marionette-quickstart
-fi
+mode() {	# 1: without root
+	ROOTLESS=$1
+	if [ -n "$1" ]; then
+		STATE=$Q/state RUN=$Q/run
+	else
+		STATE=/var/lib/marionette-quickstart
+		RUN=/run/marionette-quickstart
+	fi
+}
+mode "$([ -z "${ROOTLESS:-}" ] || [ "$(id -u)" -eq 0 ] || echo 1)"
 
 # ---- small questions -------------------------------------------------------
 
@@ -80,6 +84,11 @@ free_port() {
 	echo "$p"
 }
 secret() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+# Begun by an earlier quickstart, which did not stay until it was ready.
+is_starting() {
+	[ -f "$Q/ports" ] && [ -f "$Q/marionette.conf" ] &&
+	    pid_is "$(cat "$STATE/server.pid" 2>/dev/null)" marionetted
+}
 is_running() {
 	[ -f "$Q/ports" ] && . "$Q/ports" &&
 	    "$MCTL" --socket "$RUN/control.sock" server health >/dev/null 2>&1
@@ -109,7 +118,7 @@ saved() { cat "$Q/$1" 2>/dev/null; }
 
 stop() {
 	[ -d "$Q" ] || { say "nothing is running"; return 0; }
-	[ -n "$(saved rootless)" ] && ROOTLESS=1 STATE=$Q/state RUN=$Q/run
+	[ ! -f "$Q/rootless" ] || mode "$(saved rootless)"
 	pid=$(saved agent.pid)
 	if pid_is "$pid" marionette-agen; then
 		kill "$pid"
@@ -124,12 +133,18 @@ stop() {
 		    sh "$TOP/parent/quickstart-root.sh" stop "$STATE" "$RUN"
 	fi
 }
+# What is left is still known here.
+not_gone() {
+	echo "quickstart: not all of it is gone, see above; then again:" \
+	    "make quickstart-clean" >&2
+	exit 1
+}
 clean() {
-	stop
+	stop || not_gone
 	if [ -z "$ROOTLESS" ] && { [ -d "$STATE" ] || [ -f "$Q/users" ]; }; then
 		as_root "to remove $STATE and the workers' users" \
 		    sh "$TOP/parent/quickstart-root.sh" clean "$STATE" "$RUN" \
-		    "$Q/users"
+		    "$Q/users" || not_gone
 	fi
 	# Sessions of a runner with user namespaces may hold directories that
 	# are not writable.
@@ -138,7 +153,15 @@ clean() {
 	say "gone: $Q, $O, $STATE, $RUN and the workers' users (packages stay)"
 }
 case ${1:-quickstart} in
-quickstart) ;;
+quickstart)
+	# What is here with root, and what is here without, are two: begun beside
+	# each other, one of them would be forgotten.
+	if [ -f "$Q/ports" ] && [ "$(saved rootless)" != "$ROOTLESS" ]; then
+		printf 'quickstart: one %s root is here.  First: make %s\n' \
+		    "$([ -n "$ROOTLESS" ] && echo with || echo without)" \
+		    quickstart-clean >&2
+		exit 1
+	fi ;;
 quickstart-stop) stop; exit ;;
 quickstart-clean) clean; exit ;;
 *) echo "usage: $0 quickstart|quickstart-stop|quickstart-clean" >&2; exit 2 ;;
@@ -170,7 +193,8 @@ make -s deps || die "the packages could not be installed" \
     "Install what is named above by hand, then: make quickstart"
 step "Building"
 : >"$O.log"
-make -s -j"$(nproc)" O="$O" all >"$O.log" 2>&1 &
+# Not by its whole name, in which may be a blank.
+make -s -j"$(nproc)" O=build all >"$O.log" 2>&1 &
 build=$!
 while kill -0 $build 2>/dev/null; do
 	[ -t 1 ] && printf '\r    %s files compiled' "$(grep -c '^cc' "$O.log")"
@@ -187,12 +211,18 @@ rm -f "$O.log"
 mkdir -p "$Q" && chmod 700 "$Q" || die "$Q cannot be made"
 if is_running; then
 	step "The server is running already (admin http://localhost:$ADMIN)"
+elif is_starting; then
+	. "$Q/ports"
+	step "The server is starting already"
+	wait_for 60 "the server" is_running ||
+	    die "the server does not become ready"
 else
 	API=$(free_port 8080)
 	ADMIN=$(free_port $((API >= 8081 ? API + 1 : 8081)))
 	GRPC=$(free_port 9090)
 	[ "$API" = 8080 ] || say "port 8080 is busy: $API instead"
 	[ "$GRPC" = 9090 ] || say "port 9090 is busy: $GRPC instead"
+	echo "$ROOTLESS" >"$Q/rootless"
 	printf 'API=%s\nADMIN=%s\nGRPC=%s\n' "$API" "$ADMIN" "$GRPC" >"$Q/ports"
 	[ -s "$Q/admin-password" ] ||
 	    (umask 077; secret >"$Q/admin-password")
@@ -210,7 +240,6 @@ else
 	step "Starting the server with an embedded PostgreSQL"
 	say "state in $STATE"
 	if [ -n "$ROOTLESS" ]; then
-		echo 1 >"$Q/rootless"
 		sh parent/quickstart-root.sh start "$STATE" "$RUN" "$O" \
 		    "$Q/marionette.conf" ""
 	else
@@ -241,7 +270,8 @@ if ! pid_is "$pid" marionette-agen; then
 	    --name "$(uname -n)" --agent demo="$TOP/agent/demo/demo-agent"
 	[ -z "$claude" ] || set -- "$@" --agent claude="$claude"
 	# The token goes by descriptor; it is good for one runner, ten minutes.
-	if ! [ -d "$Q/agent" ]; then
+	# It is there when it has enrolled.
+	if ! [ -f "$Q/agent/runner.json" ]; then
 		token=$("$MCTL" --socket "$RUN/control.sock" -q admin \
 		    runner-tokens create --name quickstart --max-uses 1 \
 		    --expires-in 10m 2>"$Q/mctl.err") || {

@@ -236,6 +236,6 @@ rc() {
 	wait "$pid" 2>/dev/null
 }
 
-for t in ${*:-users twice made deps installed rc}; do
+for t in ${*:-users twice made refused modes saved cut blanks deps installed rc}; do
 	$t 2>&1
 done
