@@ -4,7 +4,7 @@
 missing=
 for p in "$@"; do
 	dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null |
-	    grep -q '^install ok installed' || missing="$missing $p"
+	    grep -q ' ok installed$' || missing="$missing $p"
 done
 # A node and npm that came another way do as well.
 for p in nodejs npm; do

@@ -20,7 +20,7 @@ fake() {
 }
 called() { cat "$D/calls" 2>/dev/null; }
 begin() {
-	rm -rf "$D/calls" "$D/s" "$D/r" "$D/users"
+	rm -rf "$D/calls" "$D/s" "$D/r" "$D/users" "$D"/bin/*
 	fake id 'echo 0'
 	fake getent 'exit 2'
 	fake useradd "echo useradd \"\$@\" >>'$D/calls'"
@@ -206,6 +206,19 @@ deps() {
 	    echo "deps.sh was ended and left policy-rc.d"
 }
 
+# Who has put a package on hold has it.
+held() {
+	begin
+	fake dpkg-query "echo 'hold ok installed'"
+	fake apt-get "echo apt-get >>'$D/calls'; exit 1"
+	fake tee :
+	fake chmod :
+	fake mkdir :
+	fake rm :
+	faked sh "$top/parent/deps.sh" libevent-dev >/dev/null 2>&1 &&
+	    [ -z "$(called)" ] || echo "deps.sh wants a package that is on hold"
+}
+
 # ---- install.mk, marionette.rc ------------------------------------------------------
 
 installed() {
@@ -236,6 +249,6 @@ rc() {
 	wait "$pid" 2>/dev/null
 }
 
-for t in ${*:-users twice made refused modes saved cut blanks deps installed rc}; do
+for t in ${*:-users twice made refused modes saved cut blanks deps held installed rc}; do
 	$t 2>&1
 done
