@@ -46,10 +46,14 @@ named_mkdir(const char *path, mode_t mode)
 	return (rv == -1 && errno == EACCES ? 0 : rv);
 }
 
-/* Each missing directory of the path, ours only. */
+/*
+ * Each missing directory of the path, the last ours only; those above are for
+ * sessions' users to pass, too.
+ */
 static void
 state_mkdir(const char *path)
 {
+	mode_t	 mask = umask(022);
 	char	*p, *slash;
 
 	p = xstrdup(path);
@@ -62,6 +66,7 @@ state_mkdir(const char *path)
 	}
 	if (named_mkdir(p, 0700) == -1)
 		fatal("state directory %s: cannot make it", path);
+	umask(mask);
 	free(p);
 }
 

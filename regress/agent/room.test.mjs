@@ -6,7 +6,7 @@ import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { test } from "node:test";
-import { run } from "../lib/proc.mjs";
+import { run, start } from "../lib/proc.mjs";
 import { AGENT, program, scene } from "./harness.mjs";
 
 const NOBODY = 65534;
@@ -155,4 +155,27 @@ test("what is left of a run is killed, and not another agent's of the same name"
 	fs.writeFileSync(s.work("sess_a", "go"), "");
 	const done = await s.server.message_of("run_completed", "run_1");
 	assert.equal(done.status, "completed", done.error);
+});
+
+// Without namespaces a session's user walks the whole way.
+test("a state directory in one that had to be made, without namespaces",
+    { skip: PLAIN === undefined && "as root" }, async (t) => {
+	const s = await scene(t, { enrol: false });
+	const state = `${s.dir}/new/er/state`;
+	const at = program(s.dir, "p", `#!/bin/sh
+cd "$HOME" && echo home >>it && cd ../workspace && echo workspace >>it
+`);
+
+	s.agent = start(["setpriv", "--bounding-set", "-sys_admin",
+	    ...s.args(["--state", state, "--workspace-root",
+		`${state}/sessions`, "--agent", `custom:p=${at}`])],
+	    { env: { PATH: process.env.PATH,
+		MARIONETTE_RUNNER_TOKEN: s.server.full_token }, group: false });
+	t.after(() => s.agent.stop("SIGKILL"));
+	await s.server.connected(1);
+	assert.equal(s.server.enrolled[0].sandbox_mode, "uid");
+	await s.server.attach("sess_a", "custom:p");
+	s.server.execute("run_1", "sess_a", "x");
+	const d = await s.server.message_of("run_completed", "run_1");
+	assert.equal(d.status, "completed", d.error);
 });
