@@ -138,6 +138,10 @@ main_walls(void)
 		log_warnx("namespaces are not allowed here: sessions are kept "
 		    "apart by their users only, and work in %s/<session>",
 		    env->ws_root);
+		if (!room_is_reached(env->ws_root, env->uid_low))
+			log_warnx("these users may not pass on the way to %s, "
+			    "so that no session has its HOME: give another "
+			    "--state or --workspace-root", env->ws_root);
 		break;
 	default:
 		env->sandbox_mode = xstrdup("none");

@@ -3,6 +3,7 @@
  * room in an empty directory and leaving it again.
  */
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,4 +79,20 @@ char
 room_mode(void)
 {
 	return (room_found);
+}
+
+int
+room_is_reached(const char *dir, uid_t uid)
+{
+	pid_t	 pid;
+	int	 status = 1;
+
+	if ((pid = fork()) == -1)
+		fatal("fork");
+	if (pid == 0)
+		_exit(setgroups(0, NULL) == -1 || setresgid(uid, uid, uid) ==
+		    -1 || setresuid(uid, uid, uid) == -1 || chdir(dir) == -1);
+	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		continue;
+	return (status == 0);
 }

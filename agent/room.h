@@ -52,5 +52,7 @@ int	 room_drop(const struct room *, const char **what);
 /* probe.c: what this machine allows; a directory to try it in, as for uid */
 char	 room_probe(const char *dir, uid_t);
 char	 room_mode(void);
+/* May this user, and its group, pass on the whole way to dir?  As root only. */
+int	 room_is_reached(const char *dir, uid_t);
 
 #endif

@@ -157,15 +157,16 @@ test("what is left of a run is killed, and not another agent's of the same name"
 	assert.equal(done.status, "completed", done.error);
 });
 
-// Without namespaces a session's user walks the whole way.
-test("a state directory in one that had to be made, without namespaces",
-    { skip: PLAIN === undefined && "as root" }, async (t) => {
+// An agent without namespaces, whose sessions' users walk the whole way to this
+// state directory, and a run that wants its HOME.
+async function walked(t, below) {
 	const s = await scene(t, { enrol: false });
-	const state = `${s.dir}/new/er/state`;
+	const state = path.join(s.dir, below);
 	const at = program(s.dir, "p", `#!/bin/sh
 cd "$HOME" && echo home >>it && cd ../workspace && echo workspace >>it
 `);
 
+	fs.mkdirSync(path.join(s.dir, "closed"), { mode: 0o700 });
 	s.agent = start(["setpriv", "--bounding-set", "-sys_admin",
 	    ...s.args(["--state", state, "--workspace-root",
 		`${state}/sessions`, "--agent", `custom:p=${at}`])],
@@ -176,6 +177,24 @@ cd "$HOME" && echo home >>it && cd ../workspace && echo workspace >>it
 	assert.equal(s.server.enrolled[0].sandbox_mode, "uid");
 	await s.server.attach("sess_a", "custom:p");
 	s.server.execute("run_1", "sess_a", "x");
-	const d = await s.server.message_of("run_completed", "run_1");
-	assert.equal(d.status, "completed", d.error);
+	return { done: await s.server.message_of("run_completed", "run_1"),
+	    said: s.agent.out + s.agent.err };
+}
+
+const AS_ROOT = { skip: PLAIN === undefined && "as root" };
+
+test("without namespaces, a state directory in one that had to be made",
+    AS_ROOT, async (t) => {
+	const { done, said } = await walked(t, "new/er/state");
+
+	assert.equal(done.status, "completed", done.error);
+	assert.doesNotMatch(said, /may not pass/);
+});
+
+test("without namespaces, a state directory in one that is closed", AS_ROOT,
+    async (t) => {
+	const { done, said } = await walked(t, "closed/state");
+
+	assert.equal(done.status, "failed");
+	assert.match(said, /may not pass on the way to .*closed.state.sessions/);
 });
