@@ -132,7 +132,7 @@ on_proc_configure(struct peer *p, uint64_t ref,
 {
 	(void)p;
 	(void)ref;
-	(void)m;
+	log_init(proc_names[self], log_getverbose(), m->json);
 	if (env->begin != NULL)
 		env->begin();
 }

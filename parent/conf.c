@@ -9,6 +9,10 @@
 #include "log.h"
 #include "parent.h"
 
+#define COMPLAINT_MAX	9216	/* a value, and what is wrong with it */
+
+static int	 to_log;	/* what is wrong, and not to who started us */
+
 static char *
 copy(const char *s)
 {
@@ -145,13 +149,40 @@ conf_keep(struct conf *fresh, struct conf *old)
 	}
 }
 
+void
+conf_complains_to_log(void)
+{
+	to_log = 1;
+}
+
+void
+conf_vcomplain(const char *path, int line, const char *fmt, va_list ap)
+{
+	char	 what[COMPLAINT_MAX], where[16] = "";
+
+	vsnprintf(what, sizeof(what), fmt, ap);
+	if (line > 0)
+		snprintf(where, sizeof(where), ":%d", line);
+	if (to_log)
+		log_warnx("%s%s: %s", path, where, what);
+	else
+		fprintf(stderr, "%s%s: %s\n", path, where, what);
+}
+
+void
+conf_complain(const char *path, int line, const char *fmt, ...)
+{
+	va_list	 ap;
+
+	va_start(ap, fmt);
+	conf_vcomplain(path, line, fmt, ap);
+	va_end(ap);
+}
+
 static int
 complain(const char *path, int line, const char *what)
 {
-	if (line > 0)
-		fprintf(stderr, "%s:%d: %s\n", path, line, what);
-	else
-		fprintf(stderr, "%s: %s\n", path, what);
+	conf_complain(path, line, "%s", what);
 	return (1);
 }
 

@@ -7,6 +7,7 @@
 
 #include <sys/queue.h>
 
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -61,6 +62,15 @@ struct conf	*conf_new(void);
 void		 conf_free(struct conf *);
 /* What cannot change in a running server is taken over from the old one. */
 void		 conf_keep(struct conf *, struct conf *old);
+/*
+ * One error, of that line (0: of none).  Printed for who started us; once a
+ * server runs, conf_complains_to_log(), it is a line of its log.
+ */
+void		 conf_complain(const char *path, int line, const char *, ...)
+		    __attribute__((format(printf, 3, 4)));
+void		 conf_vcomplain(const char *path, int line, const char *,
+		    va_list) __attribute__((format(printf, 3, 0)));
+void		 conf_complains_to_log(void);
 /* Checks what no single line can; number of errors, printed. */
 int		 conf_check(const struct conf *, const char *path);
 void		 conf_print(const struct conf *, FILE *);

@@ -31,8 +31,8 @@ check_room(const struct words *list, int max, const char *name,
 
 	TAILQ_FOREACH(w, list, entry)
 		if (++n > max) {
-			fprintf(stderr, "%s:%d: at most %d `%s' are "
-			    "possible\n", path, w->line, max, name);
+			conf_complain(path, w->line, "at most %d `%s' are "
+			    "possible", max, name);
 			return (1);
 		}
 	return (0);
@@ -44,10 +44,7 @@ check_text(const char *value, int line, const char *name, const char *path)
 {
 	if (value == NULL || text_is_utf8(value, strlen(value)))
 		return (0);
-	if (line > 0)
-		fprintf(stderr, "%s:%d: %s: it is no UTF-8\n", path, line, name);
-	else
-		fprintf(stderr, "%s: %s: it is no UTF-8\n", path, name);
+	conf_complain(path, line, "%s: it is no UTF-8", name);
 	return (1);
 }
 
@@ -70,9 +67,8 @@ configure_check(const struct conf *c, const char *path)
 	    check_room(&c->admins, ADMINS_MAX, "admin user", path);
 	TAILQ_FOREACH(w, &c->admins, entry)
 		if (strlen(w->value) > HASH_MAX) {
-			fprintf(stderr, "%s:%d: admin user %s: the hash has "
-			    "more than %d bytes\n", path, w->line, w->name,
-			    HASH_MAX);
+			conf_complain(path, w->line, "admin user %s: the hash "
+			    "has more than %d bytes", w->name, HASH_MAX);
 			n++;
 		}
 	return (n);
@@ -255,9 +251,10 @@ child_options(struct child *ch)
 {
 	struct peer			*p = peer_of(ch->proc);
 	const struct conf		*c = env->conf;
-	struct msg_proc_configure	 begin = { 0 };
+	struct msg_proc_configure	 begin;
 	struct msg_proc_configured	 done = { 0 };
 
+	begin.json = (uint8_t)c->json;
 	send_proc_configure(p, 0, &begin);
 	switch (ch->proc) {
 	case PROC_API:

@@ -76,6 +76,7 @@ reload(void)
 	conf_keep(fresh, env->conf);
 	conf_free(env->conf);
 	env->conf = fresh;
+	log_init("marionetted", env->verbose, env->conf->json);
 	for (i = 0; i < PROC_MAX; i++)
 		child_reload(&env->child[i]);
 }
@@ -213,6 +214,7 @@ main(int argc, char **argv)
 		return (0);
 	}
 	log_init("marionetted", env->verbose, env->conf->json);
+	conf_complains_to_log();
 	env->jail = geteuid() == 0 ? JAIL_FULL : JAIL_SECCOMP;
 	start();
 	loop();

@@ -180,8 +180,8 @@ static void
 yyerror(const char *msg)
 {
 	errors++;
-	fprintf(stderr, "%s:%d: near \"%.64s\": %s; see "
-	    "marionette.conf(5)\n", file_name, token_line, token_text, msg);
+	conf_complain(file_name, token_line, "near \"%.64s\": %s; see "
+	    "marionette.conf(5)", token_text, msg);
 }
 
 /* From us: a value that cannot be. */
@@ -191,11 +191,9 @@ wrong(const char *fmt, ...)
 	va_list	 ap;
 
 	errors++;
-	fprintf(stderr, "%s:%d: ", file_name, token_line);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	conf_vcomplain(file_name, token_line, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 }
 
 static void
@@ -356,8 +354,8 @@ conf_parse(const char *path)
 	struct conf	*c;
 
 	if ((file = fopen(path, "r")) == NULL) {
-		fprintf(stderr, "%s: %s; write one as marionette.conf(5) says, "
-		    "or name another with -f\n", path, strerror(errno));
+		conf_complain(path, 0, "%s; write one as marionette.conf(5) "
+		    "says, or name another with -f", strerror(errno));
 		return (NULL);
 	}
 	file_name = path;

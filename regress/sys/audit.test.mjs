@@ -2,6 +2,7 @@
 // is there as refused, what was said again is not there again.
 
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { sql } from "../lib/database.mjs";
 import { refused } from "../lib/http.mjs";
 import { ends_well, puppet, start_server, tests } from "../lib/server.mjs";
@@ -82,6 +83,34 @@ test("a runner that enrols", async () => {
 	const { id } = await server.runner({ agents: { "custom:puppet": puppet } });
 
 	assert.deepEqual(await records("runner.enroll", id), [[id, true]]);
+});
+
+// Whoever reads it reads each line as what the configuration says that it is.
+test("the log is JSON from the SIGHUP that says so, whoever writes, and whatever",
+    async () => {
+	const text = fs.readFileSync(server.conf, "utf8");
+	const take = async (conf, says) => {
+		const at = server.proc.err.length;
+
+		fs.writeFileSync(server.conf, conf);
+		server.proc.signal("SIGHUP", false);
+		return until(`${says}`, () => says.test(server.proc.err
+		    .slice(at)) && server.proc.err.slice(at));
+	};
+
+	await take(`${text}log format json\n`, /reload/);
+	await server.runner({ agents: { "custom:puppet": puppet } });
+	const at = server.proc.err.length;
+	await server.runner({ agents: { "custom:puppet": puppet } });
+	const here = server.proc.err.slice(at).trim().split("\n")
+	    .map((l) => JSON.parse(l));
+	assert.ok(here.some((l) => l.process === "runnerd" &&
+	    / is here$/.test(l.message)));
+	const no = (await take(`${text}log format json\nlisten everything\n`,
+	    /old one stays/)).trim().split("\n").map((l) => JSON.parse(l));
+	assert.ok(no.some((l) => /m\.conf:\d+: .*expected/.test(l.message)));
+	await take(text, /"message":"reload/);
+	await take(text, /^\S+Z marionetted info: reload/m);
 });
 
 ends_well(server);
