@@ -39,7 +39,10 @@ put_done(struct ask *a, const struct answer *ans)
 {
 	struct op			*o = a->arg;
 	struct msg_permission_row	 row;
+	struct task			*t = op_task(o);
 
+	if (t != NULL)
+		t->run.putting--;
 	if (kept_get(&o->row, &row) == 0 && row.permission[0] != '\0')
 		permission_row(&row);
 	else if (ans->code[0] != '\0') {
@@ -108,5 +111,6 @@ on_permission_asked(struct peer *p, uint64_t ref,
 	put.risk = v.risk;
 	put.decision = v.decision;
 	put.suspend_after = env->suspend_after;
+	t->run.putting++;
 	store_ask(MSG_PERMISSION_PUT, &put, put_done, o);
 }

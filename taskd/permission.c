@@ -356,7 +356,13 @@ on_permission_taken(struct peer *p, uint64_t ref,
 		permission_free(q);
 }
 
-/* It may have been stored only after it was withdrawn: PERMISSION_PUT was first. */
+static void	 withdraw(const struct task *, struct op *);
+
+/*
+ * It may have been stored only after it was withdrawn: PERMISSION_PUT was first.
+ * And may be still to be stored, when that was refused for now and this was not:
+ * then it is withdrawn once more, behind it.
+ */
 static void
 withdrawn_done(struct ask *a, const struct answer *ans)
 {
@@ -364,6 +370,11 @@ withdrawn_done(struct ask *a, const struct answer *ans)
 	const struct task	*t = op_task(o);
 	struct permission	*q, *next;
 
+	if (t != NULL && ans->code[0] == '\0' && ans->rows == 0 &&
+	    t->run.putting > 0) {
+		withdraw(t, o);
+		return;
+	}
 	if (t != NULL)
 		TAILQ_FOREACH_SAFE(q, &t->permissions, tentry, next)
 			if (strcmp(q->run, o->run) == 0 &&
@@ -372,13 +383,23 @@ withdrawn_done(struct ask *a, const struct answer *ans)
 	store_noted(a, ans);
 }
 
+static void
+withdraw(const struct task *t, struct op *o)
+{
+	struct msg_permission_cancel	 m;
+
+	m.tenant = t->tenant;
+	m.run = o->run;
+	m.request = o->request;
+	store_ask(MSG_PERMISSION_CANCEL, &m, withdrawn_done, o);
+}
+
 void
 on_permission_withdrawn(struct peer *p, uint64_t ref,
     const struct msg_permission_withdrawn *m)
 {
-	struct msg_permission_cancel	 ask;
-	struct task			*t;
-	struct op			*o;
+	struct task	*t;
+	struct op	*o;
 
 	if (early_keep(p, ref, MSG_PERMISSION_WITHDRAWN, m))
 		return;
@@ -395,8 +416,5 @@ on_permission_withdrawn(struct peer *p, uint64_t ref,
 	o = op_new(t);
 	o->ref = ref;
 	strlcpy(o->request, m->request, sizeof(o->request));
-	ask.tenant = t->tenant;
-	ask.run = m->run;
-	ask.request = m->request;
-	store_ask(MSG_PERMISSION_CANCEL, &ask, withdrawn_done, o);
+	withdraw(t, o);
 }

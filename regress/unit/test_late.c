@@ -244,6 +244,39 @@ in_order(void **state)
 	finish();
 }
 
+/* What was refused for now may have been sent before what was not. */
+static void
+refused_before(void **state)
+{
+	struct msg_refused		 busy = { .code = "unavailable",
+	    .text = "the database is behind; try again", .retry_after = 2 };
+	struct msg_permission_withdrawn	 m = { run, "q" };
+	struct msg_stored		 none = { .code = "", .text = "" };
+	uint64_t			 put;
+
+	(void)state;
+	run_to_work();
+	put = asks();
+	on_permission_withdrawn(peer_of(PROC_RUNNERD), 42, &m);
+	expect(PROC_STORAGED, MSG_PERMISSION_CANCEL);
+	on_refused(peer_of(PROC_STORAGED), put, &busy);
+	on_stored(peer_of(PROC_STORAGED), got_ref, &none);
+	refuses(PROC_RUNNERD, MSG_RUN_NOTED);
+	ask_janitor();
+	expect(PROC_STORAGED, MSG_PERMISSION_PUT);
+	is_pending(got_ref, wall_ms, 0);
+	expect(PROC_STORAGED, MSG_PERMISSION_CANCEL);
+	assert_string_equal(got.permission_cancel.run, run);
+	stored(got_ref, "");
+	assert_int_equal(permission_count(), 0);
+	expect(PROC_RUNNERD, MSG_RUN_NOTED);
+	assert_int_equal(got_ref, 41);
+	expect(PROC_RUNNERD, MSG_RUN_NOTED);
+	assert_int_equal(got_ref, 42);
+	hush();
+	finish();
+}
+
 /*
  * The web stands still while pages come for it: it is not told more than it can be
  * told, and is none that does not read.
@@ -319,6 +352,7 @@ main(void)
 		cmocka_unit_test(withdrawn),
 		cmocka_unit_test(clock_is_set),
 		cmocka_unit_test(in_order),
+		cmocka_unit_test(refused_before),
 		cmocka_unit_test(long_answers),
 		cmocka_unit_test(refused_after_a_death),
 		cmocka_unit_test(many_reads),
