@@ -271,6 +271,7 @@ claim(struct session *s, struct runner *r)
 		session_free(s);
 		return;
 	}
+	strlcpy(s->runner, r->id, sizeof(s->runner));
 	s->claiming = r->claiming = 1;
 }
 
@@ -543,17 +544,21 @@ on_session_attachment(struct peer *p, uint64_t ref,
     const struct msg_session_attachment *m)
 {
 	struct session	*s;
+	int		 ours;
 
 	(void)p;
 	(void)ref;
+	/* A sessiond that came up heard of the claim before we did. */
+	ours = (s = session_find(m->session)) != NULL && s->claiming &&
+	    strcmp(s->runner, m->runner) == 0;
 	/* Before that, sessions_loaded() looks at it. */
-	if (runners_are_loaded() &&
+	if (!ours && runners_are_loaded() &&
 	    tell_loose(m->runner, m->session, m->epoch))
 		return;
 	s = session_get(m->session);
 	describe(s, m->tenant, m->agent, m->model, m->agent_config,
 	    m->key_ref);
-	if (s->release != 0 || s->detaching)
+	if (ours || s->release != 0 || s->detaching)
 		return;
 	strlcpy(s->runner, m->runner, sizeof(s->runner));
 	s->epoch = m->epoch;

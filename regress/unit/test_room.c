@@ -308,27 +308,43 @@ executed(void)
 	return (n);
 }
 
+/* Committed, and a sessiond that came up reads it before we are answered. */
+static void
+test_claimed(void **state)
+{
+	struct msg_session_attachment	 m = { .tenant = "t", .session = S,
+	    .runner = R2, .epoch = 5, .agent = "claude", .model = "",
+	    .agent_config = "", .key_ref = "" };
+	struct msg_attach_row		 row = { S, R2, 5 };
+	uint64_t			 ref;
+
+	(void)state;
+	time_passes(300000);
+	ref = place();
+	assert_string_equal(got.attach.runner, R2);
+	far_up(PROC_SESSIOND, peers_up);
+	on_session_attachment(peer_of(PROC_SESSIOND), 0, &m);
+	refuses(PROC_SESSIOND, MSG_RUNNER_LOST);
+	on_attach_row(peer_of(PROC_STORAGED), ref, &row);
+	stored(ref, 1);
+	expect(PROC_SESSIOND, MSG_SESSION_PLACED);
+	assert_int_equal(session_find(S)->epoch, 5);
+}
+
 static void
 test_execute(void **state)
 {
 	static uint8_t			 body[LINE];
 	struct msg_stream_message	 m = { body, sizeof(body) };
 	struct msg_runs_done		 done = { 0 };
-	struct msg_attach_row		 row = { S, R2, 5 };
 	struct msg_run_start		 start = { .tenant = "t",
 	    .run = "run_00000000000000000000000000",
 	    .task = "task_00000000000000000000000000", .session = S,
 	    .runner = R2, .attempt = 1, .epoch = 5, .fresh = 1,
 	    .prompt = "do it" };
-	uint64_t			 ref;
 
 	(void)state;
-	time_passes(300000);
 	on_runs_done(peer_of(PROC_TASKD), 0, &done);
-	ref = place();
-	assert_string_equal(got.attach.runner, R2);
-	on_attach_row(peer_of(PROC_STORAGED), ref, &row);
-	stored(ref, 1);
 	hush();
 	while (!peer_is_full(peer_of(PROC_RUNNER)))
 		send_stream_message(peer_of(PROC_RUNNER), 1, &m);
@@ -388,6 +404,7 @@ main(void)
 		cmocka_unit_test(test_beat),
 		cmocka_unit_test(test_claim),
 		cmocka_unit_test(test_away),
+		cmocka_unit_test(test_claimed),
 		cmocka_unit_test(test_execute),
 		cmocka_unit_test(test_welcome),
 	};
