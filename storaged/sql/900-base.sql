@@ -80,11 +80,12 @@ LANGUAGE sql VOLATILE AS $$
 	SELECT greatest(clock_timestamp(), t + interval '1 millisecond')
 $$;
 
--- The id of an event that was made at t, as imsg/id.c makes ids: two zero bits
--- and 48 of milliseconds, five a character, then 80 random ones: base64 of the
--- bytes 0 to 5 and 9 to 14 of a random UUID, two of its letters for each of
--- ours; of the n-th of its row, from 0, of a digest.  Computed where it is read,
--- which is rarer than writing.
+-- The id of an event that was made at t, like those that imsg/id.c makes: two
+-- zero bits and 48 of milliseconds, five a character, then 80 random ones, where
+-- id.c says in the first 16 when in the millisecond: events have their order
+-- already.  They are base64 of the bytes 0 to 5 and 9 to 14 of a random UUID, two
+-- of its letters for each of ours; of the n-th of its row, from 0, of a digest.
+-- Computed where it is read, which is rarer than writing.
 CREATE FUNCTION mn.event_id(t timestamptz, u uuid, n bigint) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
