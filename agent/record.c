@@ -16,10 +16,13 @@
 #include "spool.h"
 #include "util.h"
 
-#define RECORD_RESULT_MAX	1024	/* of the result, once finished */
+#define RECORDS_WHOLE_MAX	(1024 * 1024)	/* results, the newest */
+#define RECORD_RESULT_MAX	1024	/* of the others, and that it is cut */
+#define RECORD_MARK_MAX		128
 
 static TAILQ_HEAD(records, record)	records = TAILQ_HEAD_INITIALIZER(records);
 static size_t			records_done;
+static size_t			records_whole;	/* bytes of whole results */
 
 static const char	*const record_names[] = {
 	[RECORD_ACCEPTED] = "accepted",
@@ -42,18 +45,62 @@ static void
 record_free(struct record *r)
 {
 	TAILQ_REMOVE(&records, r, entry);
+	records_whole -= r->whole;
 	free(r->run_id);
 	free(r->session_id);
 	free(r->done);
 	free(r);
 }
 
-/* A finished run more: the oldest finished one may have to go. */
+static void
+record_keep(struct record *r, const Marionette__V1__RunCompleted *b)
+{
+	size_t	 n = strlen(b->result);
+
+	records_whole -= r->whole;
+	r->whole = n > RECORD_RESULT_MAX + RECORD_MARK_MAX ? n : 0;
+	records_whole += r->whole;
+	free(r->done);
+	r->done_len = marionette__v1__run_completed__get_packed_size(b);
+	r->done = xmalloc(r->done_len);
+	marionette__v1__run_completed__pack(b, r->done);
+}
+
+/* What it leaves of a result says that it is not all. */
+static void
+record_cut(struct record *r)
+{
+	Marionette__V1__RunCompleted	*b;
+	char				*whole, *cut;
+
+	b = marionette__v1__run_completed__unpack(NULL, r->done_len, r->done);
+	if (b == NULL)
+		fatalx("run %s: what it ended with is damaged", r->run_id);
+	whole = b->result;
+	cut = utf8_limit(whole, RECORD_RESULT_MAX);
+	b->result = xasprintf("%s\n[cut: its runner has not kept the other "
+	    "%zu bytes]", cut, strlen(whole) - strlen(cut));
+	record_keep(r, b);
+	free(whole);
+	free(cut);
+	marionette__v1__run_completed__free_unpacked(b, NULL);
+}
+
+/*
+ * A finished run more: the oldest finished one may have to go, and of others the
+ * result.
+ */
 static void
 record_trim(void)
 {
 	struct record	*r, *next;
 
+	TAILQ_FOREACH(r, &records, entry) {
+		if (records_whole <= RECORDS_WHOLE_MAX)
+			break;
+		if (r->whole > 0)
+			record_cut(r);
+	}
 	TAILQ_FOREACH_SAFE(r, &records, entry, next) {
 		if (records_done <= RECORDS_MAX)
 			return;
@@ -115,6 +162,7 @@ record_int(json_t *j, const char *name)
 void
 record_load(const uint8_t *data, size_t len)
 {
+	Marionette__V1__RunCompleted	*b;
 	struct record	*r;
 	const uint8_t	*nul;
 	const char	*id, *session;
@@ -142,12 +190,11 @@ record_load(const uint8_t *data, size_t len)
 	r->pid_start = record_int(j, "start");
 	r->uid = (uid_t)record_int(j, "uid");
 	r->started_ms = record_int(j, "started");
-	free(r->done);
-	r->done = NULL;
-	r->done_len = len - n;
-	if (r->done_len > 0) {
-		r->done = xmalloc(r->done_len);
-		memcpy(r->done, data + n, r->done_len);
+	b = len > n ? marionette__v1__run_completed__unpack(NULL, len - n,
+	    data + n) : NULL;
+	if (b != NULL) {
+		record_keep(r, b);
+		marionette__v1__run_completed__free_unpacked(b, NULL);
 	}
 	json_decref(j);
 	record_trim();
@@ -208,18 +255,12 @@ record_send_completed(Marionette__V1__RunCompleted *b)
 void
 record_completed(struct record *r, Marionette__V1__RunCompleted *b)
 {
-	char	*result = b->result, *cut;
-
 	record_send_completed(b);
-	/* The whole result is in the outbox until the server has it. */
-	cut = utf8_limit(result, RECORD_RESULT_MAX);
-	b->result = cut;
-	r->done_len = marionette__v1__run_completed__get_packed_size(b);
-	free(r->done);
-	r->done = xmalloc(r->done_len);
-	marionette__v1__run_completed__pack(b, r->done);
-	b->result = result;
-	free(cut);
+	/*
+	 * The server has it, when it is acknowledged; but may ask again, when a
+	 * backup was put back there.
+	 */
+	record_keep(r, b);
 	if (r->state != RECORD_DONE)
 		records_done++;
 	r->state = RECORD_DONE;

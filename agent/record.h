@@ -22,8 +22,9 @@ struct record {
 	TAILQ_ENTRY(record)	 entry;
 	char			*run_id;
 	char			*session_id;
-	uint8_t			*done;	/* packed RunCompleted, result cut */
+	uint8_t			*done;	/* packed RunCompleted */
 	size_t			 done_len;
+	size_t			 whole;	/* of its result, 0: short or cut */
 	uint64_t		 epoch;
 	uint64_t		 log_last;
 	uint64_t		 started_ms;

@@ -64,8 +64,7 @@ struct run {
 	uint32_t	 attempt;
 	enum run_state	 state;
 	enum kill	 kill;
-	unsigned int	 asking;	/* unanswered permissions */
-	unsigned int	 putting;	/* questions that are not stored yet */
+	unsigned int	 asking, putting; /* permissions: unanswered; not stored */
 	unsigned int	 interrupted:1;
 	unsigned int	 seen:1;	/* named by its runner just now */
 	unsigned int	 started:1;	/* RUN_BEGIN is asked */

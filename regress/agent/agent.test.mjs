@@ -274,22 +274,38 @@ test("timeout", async (t) => {
 
 test("ExecuteTask again: answered, not started again", async (t) => {
 	const s = await scene(t, { enrol: false });
-	const at = program(s.dir, "p", "#!/bin/sh\necho x >>count\n");
+	const at = program(s.dir, "p", "#!/bin/sh\necho x >>count\nread -r _\n" +
+	    "printf '{\"type\":\"result\",\"result\":\"'\nhead -c $(cat size) " +
+	    "/dev/zero | tr '\\0' r\necho '\"}'\n");
 	const { server } = s;
+	let n = 0;
+	const again = async () => {
+		server.execute("run_1", "sess_a", "x");
+		const d = await server.message_of("run_completed", "run_1",
+		    undefined, ++n);
+		assert.equal(d.status, "completed");
+		return d.result;
+	};
+
 	s.start(["--agent", `custom:p=${at}`]);
 	await server.connected(1);
 	await server.attach("sess_a", "custom:p");
-	server.execute("run_1", "sess_a", "x");
-	await server.message_of("run_completed", "run_1");
-	server.execute("run_1", "sess_a", "x");
-	const d = await server.message_of("run_completed", "run_1", undefined, 2);
-	assert.equal(d.status, "completed");
+	fs.writeFileSync(s.work("sess_a", "size"), "5000");
+	for (let i = 0; i < 3; i++)
+		assert.equal(await again(), "r".repeat(5000));
+	fs.writeFileSync(s.work("sess_a", "size"), "250000");
+	for (let i = 2; i < 7; i++) {
+		server.execute(`run_${i}`, "sess_a", "x");
+		await server.message_of("run_completed", `run_${i}`);
+	}
+	// There are newer ones to keep.
+	const cut = /^r{1024}\n\[cut: its runner has not kept .* 3976 bytes\]$/;
+	assert.match(await again(), cut);
 	await s.agent.stop();
 	s.start(["--agent", `custom:p=${at}`]);
 	await server.connected(2);
-	server.execute("run_1", "sess_a", "x");
-	await server.message_of("run_completed", "run_1", undefined, 3);
-	assert.equal(s.read("sess_a", "count"), "x\n");
+	assert.match(await again(), cut);
+	assert.equal(s.read("sess_a", "count"), "x\n".repeat(6));
 });
 
 test("another session, epoch, or a busy runner: unwound", async (t) => {
