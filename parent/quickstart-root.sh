@@ -55,7 +55,7 @@ stop() {
 	n=0
 	while is_server "$pid"; do
 		n=$((n + 1))
-		[ $n -lt 200 ] || { kill -9 "$pid"; break; }
+		[ $n -lt 375 ] || { kill -9 "$pid"; break; }
 		sleep 0.2
 	done
 	rm -f "$STATE/server.pid"
