@@ -24,37 +24,27 @@ for in in *.in; do
 		rc=1
 	fi
 done
+# refused NAME PATTERN: the minimal one with stdin behind it is, and says why.
+refused() {
+	cat minimal.in - >"$tmp/more.in"
+	if "$O/marionetted" -n -f "$tmp/more.in" 2>&1 | grep -q "more.in$2"
+	then
+		echo "ok - conf $1"
+	else
+		echo "not ok - conf $1"
+		rc=1
+	fi
+}
 # A word is taken whole or refused, never cut.
-{ cat minimal.in; printf 'hostname %09000d\n' 0; } >"$tmp/long.in"
-if "$O/marionetted" -n -f "$tmp/long.in" 2>&1 |
-    grep -q 'long.in:5: the word is too long'; then
-	echo "ok - conf long word"
-else
-	echo "not ok - conf long word"
-	rc=1
-fi
+printf 'hostname %09000d\n' 0 >"$tmp/more"
+refused "long word" ":5: the word is too long" <"$tmp/more"
 # What a worker has no room for is refused here, not there.
-{
-	cat minimal.in
-	for i in $(seq 65); do
-		printf 'hostname "h%d"\n' "$i"
-	done
-} >"$tmp/many.in"
-if "$O/marionetted" -n -f "$tmp/many.in" 2>&1 |
-    grep -q "many.in:69: at most 64 .hostname' are possible"; then
-	echo "ok - conf many names"
-else
-	echo "not ok - conf many names"
-	rc=1
-fi
-{ cat minimal.in; printf 'run directory "/run/\377"\n'; } >"$tmp/bytes.in"
-if "$O/marionetted" -n -f "$tmp/bytes.in" 2>&1 |
-    grep -q 'bytes.in: run directory: it is no UTF-8'; then
-	echo "ok - conf bytes"
-else
-	echo "not ok - conf bytes"
-	rc=1
-fi
+for i in $(seq 65); do
+	printf 'hostname "h%d"\n' "$i"
+done >"$tmp/more"
+refused "many names" ":69: at most 64 .hostname' are possible" <"$tmp/more"
+printf 'run directory "/run/\377"\n' >"$tmp/more"
+refused bytes ": run directory: it is no UTF-8" <"$tmp/more"
 # Who passes through to the run directory are other users: whatever the umask is.
 # (It begins with nothing else: what is in the state directory is not of its time.)
 mkdir "$tmp/state"
