@@ -27,6 +27,15 @@ begin() {
 	fake userdel "echo userdel \"\$@\" >>'$D/calls'"
 }
 faked() { PATH=$D/bin:$PATH "$@"; }
+# Until the command ends well, ten seconds at most.
+await() {
+	n=0
+	until "$@"; do
+		n=$((n + 1))
+		[ $n -lt 100 ] || { echo "waited in vain: $*"; return 1; }
+		sleep 0.1
+	done
+}
 
 # ---- users.sh ----------------------------------------------------------------
 
@@ -68,9 +77,8 @@ twice() {
 	begin
 	: >"$D/build/pids"
 	start
-	until [ -s "$D/build/pids" ]; do sleep 0.1; done
+	await [ -s "$D/build/pids" ]
 	start
-	sleep 0.5
 	root stop "$D/s" "$D/r"
 	for pid in $(cat "$D/build/pids"); do
 		grep -qs '^[0-9]* (marionetted) [^Z]' "/proc/$pid/stat" &&
@@ -79,6 +87,8 @@ twice() {
 	done
 }
 
+# users.sh goes on, of itself, when who called it is killed.
+all_made() { [ "$(called | grep -c ^useradd)" -eq 8 ]; }
 # Users that were made are gone again, however far it came.
 made() {
 	begin
@@ -87,7 +97,7 @@ made() {
 	faked sh -c 'echo $$ >"$1/shell"; exec sh "$2" start "$1/s" "$1/r" \
 	    "$1/build" "$1/conf" "$1/users"' sh "$D" \
 	    "$top/parent/quickstart-root.sh" 2>/dev/null
-	sleep 0.3
+	await all_made
 	fake getent "grep -q \" \$2\\\$\" '$D/calls'"
 	root clean "$D/s" "$D/r" "$D/users" >/dev/null
 	for u in $(called | sed -n 's/^useradd.* //p'); do
@@ -164,8 +174,7 @@ cut() {
 	rm -f "$D/ready"
 	ROOTLESS=1 YES=1 quickstart quickstart >"$D/out" 2>&1 &
 	quick=$!
-	until grep -q 'server' "$D/out"; do sleep 0.1; done
-	sleep 0.5
+	await grep -q 'server' "$D/out"
 	: >"$D/ready"
 	wait $quick
 	grep -qx 'API=1 ADMIN=2 GRPC=3' "$D/tree/.quickstart/ports" ||
@@ -196,7 +205,7 @@ deps() {
 	rm -rf "$D/sbin" "$D/etc"
 	mkdir -p "$D/sbin" "$D/etc"
 	fake dpkg-query 'exit 1'
-	fake apt-get 'kill -TERM $PPID; sleep 0.2'
+	fake apt-get 'kill -TERM $PPID'
 	faked unshare --mount --propagation private sh -c '
 		mount --bind "$1/etc" /etc && mount --bind "$1/sbin" /usr/sbin &&
 		    sh "$2/parent/deps.sh" nothing-of-this-name
