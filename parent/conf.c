@@ -8,8 +8,13 @@
 
 #include "log.h"
 #include "parent.h"
+#include "text.h"
 
 #define COMPLAINT_MAX	9216	/* a value, and what is wrong with it */
+/* What a worker has room for; beyond it it would not start. */
+#define NAMES_MAX	64	/* frontd: hosts, and origins */
+#define ADMINS_MAX	64	/* sessiond */
+#define HASH_MAX	160
 
 static int	 to_log;	/* what is wrong, and not to who started us */
 
@@ -219,6 +224,60 @@ check_pair(const struct listen_conf *l, const struct listen_conf *k,
 	    "of listener share one certificate, and this is another"));
 }
 
+/* The list has at most max words, called so. */
+static int
+check_room(const struct words *list, int max, const char *name,
+    const char *path)
+{
+	const struct word	*w;
+	int			 n = 0;
+
+	TAILQ_FOREACH(w, list, entry)
+		if (++n > max) {
+			conf_complain(path, w->line, "at most %d `%s' are "
+			    "possible", max, name);
+			return (1);
+		}
+	return (0);
+}
+
+/* Messages hold UTF-8 alone; NULL is fine. */
+static int
+check_text(const char *value, int line, const char *name, const char *path)
+{
+	if (value == NULL || text_is_utf8(value, strlen(value)))
+		return (0);
+	conf_complain(path, line, "%s: it is no UTF-8", name);
+	return (1);
+}
+
+/* Has each worker room for what it will be told, and can it be told? */
+static int
+check_workers(const struct conf *c, const char *path)
+{
+	const struct word	*w;
+	int			 n;
+
+	n = check_text(c->run_dir, 0, "run directory", path) +
+	    check_text(c->control, 0, "control socket", path) +
+	    check_text(c->database, 0, "database", path) +
+	    check_text(c->database_owner, 0, "database owner", path);
+	TAILQ_FOREACH(w, &c->hosts, entry)
+		n += check_text(w->name, w->line, "hostname", path);
+	TAILQ_FOREACH(w, &c->origins, entry)
+		n += check_text(w->name, w->line, "origin", path);
+	n += check_room(&c->hosts, NAMES_MAX, "hostname", path) +
+	    check_room(&c->origins, NAMES_MAX, "origin", path) +
+	    check_room(&c->admins, ADMINS_MAX, "admin user", path);
+	TAILQ_FOREACH(w, &c->admins, entry)
+		if (strlen(w->value) > HASH_MAX) {
+			conf_complain(path, w->line, "admin user %s: the hash "
+			    "has more than %d bytes", w->name, HASH_MAX);
+			n++;
+		}
+	return (n);
+}
+
 int
 conf_check(const struct conf *c, const char *path)
 {
@@ -259,7 +318,7 @@ conf_check(const struct conf *c, const char *path)
 	    c->password_file != NULL))
 		n += complain(path, 0, "`database owner' and `database password "
 		    "file' want a `database \"conninfo\"'");
-	return (n);
+	return (n + check_workers(c, path));
 }
 
 static void

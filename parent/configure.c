@@ -13,66 +13,8 @@
 #include "log.h"
 #include "parent.h"
 #include "parent_msg.h"
-#include "text.h"
 
 #define PEM_MAX	16384
-/* What a worker has room for; beyond it it would not start. */
-#define NAMES_MAX	64	/* frontd: hosts, and origins */
-#define ADMINS_MAX	64	/* sessiond */
-#define HASH_MAX	160
-
-/* The list has at most max words, called so. */
-static int
-check_room(const struct words *list, int max, const char *name,
-    const char *path)
-{
-	const struct word	*w;
-	int			 n = 0;
-
-	TAILQ_FOREACH(w, list, entry)
-		if (++n > max) {
-			conf_complain(path, w->line, "at most %d `%s' are "
-			    "possible", max, name);
-			return (1);
-		}
-	return (0);
-}
-
-/* Messages hold UTF-8 alone; NULL is fine. */
-static int
-check_text(const char *value, int line, const char *name, const char *path)
-{
-	if (value == NULL || text_is_utf8(value, strlen(value)))
-		return (0);
-	conf_complain(path, line, "%s: it is no UTF-8", name);
-	return (1);
-}
-
-int
-configure_check(const struct conf *c, const char *path)
-{
-	const struct word	*w;
-	int			 n;
-
-	n = check_text(c->run_dir, 0, "run directory", path) +
-	    check_text(c->control, 0, "control socket", path) +
-	    check_text(c->database, 0, "database", path) +
-	    check_text(c->database_owner, 0, "database owner", path);
-	TAILQ_FOREACH(w, &c->hosts, entry)
-		n += check_text(w->name, w->line, "hostname", path);
-	TAILQ_FOREACH(w, &c->origins, entry)
-		n += check_text(w->name, w->line, "origin", path);
-	n += check_room(&c->hosts, NAMES_MAX, "hostname", path) +
-	    check_room(&c->origins, NAMES_MAX, "origin", path) +
-	    check_room(&c->admins, ADMINS_MAX, "admin user", path);
-	TAILQ_FOREACH(w, &c->admins, entry)
-		if (strlen(w->value) > HASH_MAX) {
-			conf_complain(path, w->line, "admin user %s: the hash "
-			    "has more than %d bytes", w->name, HASH_MAX);
-			n++;
-		}
-	return (n);
-}
 
 static void
 option(struct peer *p, const char *name, const char *value)

@@ -26,19 +26,6 @@ usage(void)
 	exit(2);
 }
 
-/* NULL after every error was printed. */
-static struct conf *
-conf_read(const char *path)
-{
-	struct conf	*c = conf_parse(path);
-
-	if (c != NULL && configure_check(c, path) > 0) {
-		conf_free(c);
-		c = NULL;
-	}
-	return (c);
-}
-
 /* The files that a configuration names; -1, having said what is wrong. */
 static int
 files_check(const struct conf *c)
@@ -58,7 +45,7 @@ reload(void)
 	int		 i;
 
 	log_info("reload: %s", env->conf_path);
-	if ((fresh = conf_read(env->conf_path)) == NULL) {
+	if ((fresh = conf_parse(env->conf_path)) == NULL) {
 		log_warnx("reload: the configuration has errors, see above; "
 		    "the old one stays");
 		return;
@@ -203,7 +190,7 @@ main(int argc, char **argv)
 	}
 	if (optind != argc)
 		usage();
-	if ((env->conf = conf_read(env->conf_path)) == NULL)
+	if ((env->conf = conf_parse(env->conf_path)) == NULL)
 		return (1);
 	if (check) {
 		if (env->verbose)

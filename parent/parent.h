@@ -115,8 +115,6 @@ void	 children_tick(void);		/* ten times a second */
 void	 children_stop(void);		/* begin to drain, or hurry */
 void	 channel_closed(struct peer *, const char *);
 void	 edges_wire(struct child *);	/* it became ready */
-/* Has each worker room for it?  Number of errors, printed. */
-int	 configure_check(const struct conf *, const char *path);
 /* Can it be read as a secret?  -1, having said why by its name. */
 int	 secret_check(const char *name, const char *path);
 /* -1, having said why: a file that the worker needs cannot be read. */

@@ -1,4 +1,4 @@
-/* links: parent/process.c parent/edge.c parent/configure.c parent/conf.c parent_msg regress/unit/far.c */
+/* links: parent/process.c parent/edge.c parent/configure.c parent_msg regress/unit/far.c */
 /*
  * The parent's workers, two things at once: an accusation that comes when the
  * accused has a successor, a death between two who are given a channel, a
