@@ -13,6 +13,7 @@
 #include "journal.h"
 #include "log.h"
 #include "runnerd.h"
+#include "share.h"
 #include "watch.h"
 #include "web.h"
 
@@ -43,7 +44,7 @@ struct follower {			/* until LOG_UNFOLLOW or LOG_END */
 RB_HEAD(followers, follower);
 
 static struct followers	 followers = RB_INITIALIZER(&followers);
-static unsigned int	 count;
+static struct shares	 shares = SHARES_INITIALIZER(FOLLOWERS_MAX);
 
 static int
 follower_cmp(struct follower *a, struct follower *b)
@@ -71,14 +72,14 @@ follower_free(struct follower *f)
 {
 	RB_REMOVE(followers, &followers, f);
 	TAILQ_REMOVE(&f->watch->followers, f, watching);
+	share_give(&shares, f->tenant);
 	free(f);
-	count--;
 }
 
 unsigned int
 followers_count(void)
 {
-	return (count);
+	return (shares.count);
 }
 
 /* 0, or -1: the follower is gone. */
@@ -333,30 +334,33 @@ on_log_follow(struct peer *p, uint64_t ref, const struct msg_log_follow *m)
 {
 	struct follower	*f;
 	struct ticket	 t;
+	uint64_t	 line;
+	uint32_t	 attempt;
 
 	if (!authorised(p, ref, m->ticket, m->ticket_len,
 	    SCOPE_R(SCOPE_TASKS), &t))
 		return;
-	if (count >= FOLLOWERS_MAX || follower_find(p->proc, ref) != NULL) {
+	if (position_parse(m->after, &attempt, &line) == -1) {
+		refuse(p, ref, "validation_error",
+		    "after: expected a position, attempt.line");
+		return;
+	}
+	if (follower_find(p->proc, ref) != NULL ||
+	    share_take(&shares, t.tenant) == -1) {
 		refuse(p, ref, "unavailable", "too many log streams");
 		return;
 	}
 	if ((f = calloc(1, sizeof(*f))) == NULL)
 		fatal("follower");
-	if (position_parse(m->after, &f->attempt, &f->line) == -1) {
-		free(f);
-		refuse(p, ref, "validation_error",
-		    "after: expected a position, attempt.line");
-		return;
-	}
 	f->proc = p->proc;
 	f->ref = ref;
+	f->attempt = attempt;
+	f->line = line;
 	f->credit = m->credit;
 	strlcpy(f->tenant, t.tenant, sizeof(f->tenant));
 	f->watch = watch_get(m->task);
 	TAILQ_INSERT_TAIL(&f->watch->followers, f, watching);
 	RB_INSERT(followers, &followers, f);
-	count++;
 	read_more(f, READ_SECONDS);
 }
 

@@ -16,6 +16,7 @@
 #include "hub.h"
 #include "log.h"
 #include "sessiond.h"
+#include "share.h"
 
 #define FOLLOWERS_MAX	10000
 #define PAGE		200
@@ -42,7 +43,7 @@ struct follower {
 RB_HEAD(followers, follower);
 
 static struct followers	 all = RB_INITIALIZER(&all);
-static unsigned int	 nfollowers;
+static struct shares	 shares = SHARES_INITIALIZER(FOLLOWERS_MAX);
 static int		 due;
 
 static int
@@ -59,7 +60,7 @@ RB_GENERATE(followers, follower, entry, follower_cmp)
 unsigned int
 followers_count(void)
 {
-	return (nfollowers);
+	return (shares.count);
 }
 
 void
@@ -78,7 +79,7 @@ follower_free(struct follower *f)
 	    f->ask_ref)) != NULL)
 		a->arg = NULL;
 	RB_REMOVE(followers, &all, f);
-	nfollowers--;
+	share_give(&shares, f->tenant);
 	free(f->types);
 	free(f->labels);
 	free(f);
@@ -437,7 +438,7 @@ on_event_follow(struct peer *p, uint64_t ref, const struct msg_event_follow *m)
 	}
 	if ((f = follower_find(p, ref)) != NULL)
 		follower_free(f);
-	if (nfollowers == FOLLOWERS_MAX) {
+	if (share_take(&shares, t.tenant) == -1) {
 		refuse(p, ref, "rate_limited", "too many followers of events");
 		return;
 	}
@@ -453,7 +454,6 @@ on_event_follow(struct peer *p, uint64_t ref, const struct msg_event_follow *m)
 	f->at_now = !f->given;
 	f->credit = m->credit;
 	RB_INSERT(followers, &all, f);
-	nfollowers++;
 	hub_want();
 	pump(f);
 }

@@ -7,6 +7,7 @@
 
 #include "log.h"
 #include "sessiond.h"
+#include "share.h"
 
 #define WAITERS_MAX	4096
 
@@ -21,7 +22,7 @@ struct waiter {
 };
 
 static TAILQ_HEAD(, waiter)	 waiters = TAILQ_HEAD_INITIALIZER(waiters);
-static unsigned int		 nwaiters;
+static struct shares		 shares = SHARES_INITIALIZER(WAITERS_MAX);
 
 /* Is it where it was asked to go? */
 static int
@@ -38,9 +39,8 @@ waiter_add(struct peer *p, uint64_t ref, const struct session *s,
 {
 	struct waiter	*w;
 
-	if (seconds == 0 || s == NULL || nwaiters == WAITERS_MAX)
-		return (0);
-	if (session_is_settled(s))
+	if (seconds == 0 || s == NULL || session_is_settled(s) ||
+	    share_take(&shares, s->tenant) == -1)
 		return (0);
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		fatal("waiter");
@@ -51,7 +51,6 @@ waiter_add(struct peer *p, uint64_t ref, const struct session *s,
 	w->goal = goal;
 	w->until = worker_mono_ms() + seconds * 1000ULL;
 	TAILQ_INSERT_TAIL(&waiters, w, entry);
-	nwaiters++;
 	return (1);
 }
 
@@ -64,7 +63,7 @@ wake(struct waiter *w)
 	struct peer		*p = peer_of(w->client);
 
 	TAILQ_REMOVE(&waiters, w, entry);
-	nwaiters--;
+	share_give(&shares, w->tenant);
 	m.tenant = w->tenant;
 	m.session = w->session;
 	if (w->goal == GOAL_REMOVE && s == NULL)
@@ -105,7 +104,7 @@ waiters_peer_down(const struct peer *p)
 	TAILQ_FOREACH_SAFE(w, &waiters, entry, next)
 		if (w->client == p->proc) {
 			TAILQ_REMOVE(&waiters, w, entry);
-			nwaiters--;
+			share_give(&shares, w->tenant);
 			free(w);
 		}
 }

@@ -7,6 +7,7 @@
 
 #include "client.h"
 #include "log.h"
+#include "share.h"
 #include "worker.h"
 
 #define WAITERS_MAX	4096
@@ -22,7 +23,7 @@ struct waiter {
 };
 
 static TAILQ_HEAD(, waiter)	 all = TAILQ_HEAD_INITIALIZER(all);
-static unsigned int		 count;
+static struct shares		 shares = SHARES_INITIALIZER(WAITERS_MAX);
 
 /* 1: it waits; 0: answer it now. */
 int
@@ -33,7 +34,7 @@ waiter_add(struct peer *p, uint64_t ref, const struct ticket *who,
 	struct waiter	*w;
 
 	if (seconds == 0 || t == NULL || strcmp(t->tenant, who->tenant) != 0 ||
-	    count >= WAITERS_MAX)
+	    share_take(&shares, who->tenant) == -1)
 		return (0);
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		fatal("waiter");
@@ -44,7 +45,6 @@ waiter_add(struct peer *p, uint64_t ref, const struct ticket *who,
 	strlcpy(w->tenant, who->tenant, sizeof(w->tenant));
 	strlcpy(w->task, task, sizeof(w->task));
 	TAILQ_INSERT_TAIL(&all, w, entry);
-	count++;
 	return (1);
 }
 
@@ -52,7 +52,7 @@ static void
 waiter_free(struct waiter *w)
 {
 	TAILQ_REMOVE(&all, w, entry);
-	count--;
+	share_give(&shares, w->tenant);
 	free(w);
 }
 

@@ -33,6 +33,7 @@ static unsigned int	 attempts, lines[ATTEMPTS + 1], ended;
 /* As LOG_READ saw it, which may be long before its answer is here. */
 static unsigned int	 seen_attempts, seen[ATTEMPTS + 1], looked;
 static int		 ends, refusals, gone;
+static const char	*tenant = "a";
 static int64_t		 credit;
 
 struct peer *
@@ -64,6 +65,7 @@ authorised(struct peer *p, uint64_t ref, const uint8_t *ticket, size_t len,
 	(void)len;
 	(void)scopes;
 	memset(who, 0, sizeof(*who));
+	strlcpy(who->tenant, tenant, sizeof(who->tenant));
 	return (1);
 }
 
@@ -415,12 +417,43 @@ told_what_is_gone(void **state)
 	assert_int_equal(followers_count(), 0);
 }
 
+static void
+begins(const char *whose, uint64_t ref)
+{
+	struct msg_log_follow	 f = { .task = "task_1", .after = "" };
+
+	asked = 0;
+	tenant = whose;
+	on_log_follow(&web, ref, &f);
+}
+
+/* One tenant's streams leave room for those of others. */
+static void
+not_all_for_one(void **state)
+{
+	uint64_t	 ref = 100;
+
+	(void)state;
+	refusals = 0;
+	while (refusals == 0)
+		begins("a", ref++);
+	assert_true(followers_count() > 1000);
+	begins("b", ref);
+	assert_int_equal(refusals, 1);
+	followers_drop(&web);
+	assert_int_equal(followers_count(), 0);
+	begins("a", ref);
+	assert_int_equal(refusals, 1);
+	followers_drop(&web);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(every_line_once),
 		cmocka_unit_test(told_what_is_gone),
+		cmocka_unit_test(not_all_for_one),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -229,6 +229,26 @@ gone(void **state)
 	assert_int_equal(followers_count(), 0);
 }
 
+/* One tenant's streams leave room for those of others. */
+static void
+not_all_for_one(void **state)
+{
+	struct viewer	*v = &viewers[0];
+
+	(void)state;
+	do
+		follow(v, "");
+	while (v->refused == 0);
+	assert_true(followers_count() > 1000);
+	assert_string_not_equal(v->tenant, viewers[1].tenant);
+	follow(&viewers[1], "");
+	assert_int_equal(viewers[1].refused, 0);
+	followers_peer_down(&web);
+	follow(v, "");
+	assert_int_equal(v->refused, 0);
+	followers_peer_down(&web);
+}
+
 int
 main(void)
 {
@@ -236,6 +256,7 @@ main(void)
 		cmocka_unit_test(lives),
 		cmocka_unit_test(passed),
 		cmocka_unit_test(gone),
+		cmocka_unit_test(not_all_for_one),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
