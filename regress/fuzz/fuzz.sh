@@ -6,7 +6,8 @@
 # fuzz.sh merge name ...		what of the corpus reaches an edge that no
 #					seed does becomes one
 # fuzz.sh cover [name ...]		lines that seeds, found inputs and the
-#					corpus run, per file of the product
+#					corpus run, per file of the product;
+#					less than 80 % fails
 # The corpus grows in build-fuzz/corpus/NAME; a crash is left in
 # build-fuzz/crash/NAME-..., from where it goes to found/NAME when it is mended.
 cd "$(dirname "$0")/../.." || exit 2
@@ -143,6 +144,7 @@ merge() {
 }
 
 cover() {
+	rc=0
 	for name in ${*:-$ALL}; do
 		set -- $here/seeds/$name
 		[ -d $here/found/$name ] && set -- "$@" $here/found/$name
@@ -159,14 +161,20 @@ cover() {
 		llvm-cov-14 report $C/regress/fuzz_$name \
 		    -instr-profile=$C/$name.profdata $files 2>/dev/null |
 		    awk '$1 ~ /\.[chy]$/ || $1 == "TOTAL" {
-			printf "    %-28s %5d of %5d lines %7s\n", $1,
-			    $8 - $9, $8, $10 }'
+			low = $1 != "TOTAL" && $10 + 0 < LEAST
+			printf "    %-28s %5d of %5d lines %7s%s\n", $1,
+			    $8 - $9, $8, $10, low ? "  too few" : ""
+			if (low)
+				rc = 1
+		    }
+		    END { exit rc }' LEAST=80 || rc=1
 	done
+	return $rc
 }
 
 what=$1
 shift
 case $what in
 run|dry|far|merge|cover) $what "$@" ;;
-*) sed -n '2,10p' "$0" | sed 's/^# //'; exit 2 ;;
+*) sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
 esac

@@ -2,8 +2,8 @@
  * fuzz_dispatch.c - what a captured process could say to another: frames on a
  * channel into the decoder and the generated dispatch of every program, with a
  * handler that packs again what it was given.  The input: who says it, to whom,
- * how (+1 the bulk channel, +2 read out of turn, +4 answers are read late),
- * then frames, each begun by a byte:
+ * how (+1 the bulk channel, +2 read out of turn, +4 answers are read late, +8
+ * there are many of each), then frames, each begun by a byte:
  *	0-3	a message of this edge (the n-th), its fields from so many bytes
  *	4	the same, one byte of the frame changed
  *	5	the same, a part of it
@@ -35,6 +35,7 @@
 #define BODY_MAX	4096
 #define FRAMES_MAX	64
 #define FIELDS_MAX	64	/* of a message */
+#define OFTEN		200	/* times, an answer */
 
 typedef int	 dispatch(struct peer *, uint64_t, enum msg_type, const void *,
 		    int);
@@ -47,7 +48,7 @@ void		 heard(struct peer *, uint64_t, enum msg_type, const void *,
 static enum proc	 from, self;
 static uint8_t		*sent[FRAMES_MAX];	/* bodies, well-formed */
 static size_t		 nsent, nheard;
-static int		 bulk, direct, slow, ended, broken, null = -1;
+static int		 bulk, direct, slow, often, ended, broken, null = -1;
 
 /* ---- the receiver ---- */
 
@@ -87,18 +88,14 @@ nth(unsigned int n, enum proc a, enum proc b, int is_bulk)
 }
 
 static void
-answer(struct peer *p, uint64_t ref)
+answer_once(struct peer *p, uint64_t ref, enum msg_type type)
 {
 	uint64_t		 m[MSG_STRUCT_MAX / 8] = { 0 };
-	enum msg_type		 type = nth((unsigned int)ref, self, from,
-				    p->bulk.fd != -1);
 	const struct msg_desc	*d = &msg_descs[type];
 	uint8_t			 packed[BODY_MAX];
 	int			 fd = -1, rc;
 	ssize_t			 n;
 
-	if (type == MSG_NONE)
-		return;
 	if ((d->flags & MSG_F_FD) != 0 && (fd = dup(null)) == -1)
 		err(1, "/dev/null");
 	if ((ref & 1) == 0 || fd != -1)
@@ -110,6 +107,21 @@ answer(struct peer *p, uint64_t ref)
 		rc = peer_send_packed(p, ref, type, packed, (size_t)n);
 	}
 	CLAIM(rc == 0 && peer_queued(p) > 0);
+}
+
+static void
+answer(struct peer *p, uint64_t ref)
+{
+	enum msg_type	 type = nth((unsigned int)ref, self, from,
+			    p->bulk.fd != -1);
+	unsigned int	 n = 1;
+
+	if (type == MSG_NONE)
+		return;
+	if (often && (msg_descs[type].flags & MSG_F_FD) == 0)
+		n = OFTEN;
+	while (n-- > 0)
+		answer_once(p, ref, type);
 }
 
 /* ref is the number of the frame that it was sent as, or is nobody's. */
@@ -392,6 +404,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	bulk = (int)input_u8(&in);
 	direct = bulk & 2;
 	slow = bulk & 4;
+	often = bulk & 8;
 	bulk &= 1;
 	if (from == self)
 		return (0);
