@@ -2,7 +2,8 @@
 # run.sh [room ...] - runs the rooms (all of them without a name) and counts.
 # Each room prints `ok - x', `not ok - x' and `ok - x # SKIP why' lines (TAP,
 # without plans); its whole output goes to $LOGS/room.log.  In CI a skip is a
-# failure.  Two lanes at once: most rooms wait more than they compute.
+# failure.  Three lanes at once, of which one is the sanitizers': most rooms wait
+# more than they compute; how long they do that is printed behind the seconds.
 cd "$(dirname "$0")/.." || exit 2
 O=${O:-$PWD/build}
 case $O in /*) ;; *) O=$PWD/$O ;; esac
@@ -12,11 +13,21 @@ rm -rf "$LOGS"
 mkdir -p "$LOGS"
 ROOMS=$*
 
+# Processor seconds of what was waited for so far, in $used.
+cpu() {
+	times >"$LOGS/times-$1"
+	used=$(awk 'NR == 2 { split($0, t, /[ms ]+/)
+		print int(t[1] * 60 + t[2] + t[3] * 60 + t[4]) }' \
+		"$LOGS/times-$1")
+}
+
 room() {
 	name=$1
 	shift
 	log=$LOGS/$name.log
 	start=$(date +%s)
+	cpu "$name"
+	before=$used
 	"$@" >"$log" 2>&1 </dev/null
 	rc=$?
 	n=$(grep -cE '^ *ok( |$)' "$log")
@@ -32,8 +43,9 @@ room() {
 		f=$((f + s))
 		s=0
 	fi
-	printf '%-12s %4d passed %3d failed %3d skipped %5d s\n' "$name" "$n" \
-	    "$f" "$s" $(($(date +%s) - start))
+	cpu "$name"
+	printf '%-12s %4d passed %3d failed %3d skipped %5d s, %5d s CPU\n' \
+	    "$name" "$n" "$f" "$s" $(($(date +%s) - start)) $((used - before))
 	[ "$f" -eq 0 ] || { grep -E -A18 '^ *not ok|# SKIP' "$log" | head -150
 	    tail -15 "$log"; } | sed "s/^/  $name| /"
 	echo "$n $f $s" >"$LOGS/$name.count"
@@ -65,8 +77,8 @@ lane() {
 lane unit msg conf house fuzz
 lane chaos sys &
 lane sql http mctl agent claude quickstart &
+lane san &
 wait
-lane san
 # What failed, and why, in two lines each: of a TAP comment or block the first
 # that tells it.  (A sanitizer's rooms stand in san.log behind a `# '.)
 why() {
