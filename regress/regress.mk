@@ -20,7 +20,8 @@ endef
 $(foreach u,$(UNITS),$(eval $(call unit,$(u))))
 $(O)/obj/regress/unit/taskd_world.o: CPPFLAGS += -Itaskd
 $(O)/obj/regress/unit/hub_world.o: CPPFLAGS += -Isessiond
-$(O)/obj/regress/unit/test_read.o: CPPFLAGS += $(PQ_CFLAGS)
+$(O)/obj/regress/unit/test_read.o $(O)/obj/regress/unit/test_write.o: \
+    CPPFLAGS += $(PQ_CFLAGS)
 
 $(O)/regress/roundtrip: $(O)/obj/regress/msg/roundtrip.o $(O)/libimsg.a
 	@mkdir -p $(@D)

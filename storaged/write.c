@@ -22,6 +22,7 @@
 #define PAUSE		60	/* ms before it is tried again */
 #define GONE		9000	/* ms without database: nothing waits longer */
 #define TOUCH		2000	/* ms: that often others see that we live */
+#define HEARD		1500	/* ms: until who was refused has asked again */
 
 static struct stmts	 queue = TAILQ_HEAD_INITIALIZER(queue);
 static struct stmts	 batch = TAILQ_HEAD_INITIALIZER(batch);
@@ -41,6 +42,10 @@ static unsigned int	 settling[PROC_MAX];	/* orphans in the batch */
 static struct event	*ev_pause;
 static unsigned int	 awaited;		/* statements of the next batch */
 static uint64_t		 await_until;		/* by when it goes in any case */
+static struct behind {			/* what an owner asks while it is refused */
+	uint64_t	 ref;		/* the first that was; 0: none */
+	uint64_t	 until;		/* or it has given that one up */
+}			 behind[PROC_MAX];
 
 static void	 write_up(struct conn *);
 static void	 write_down(struct conn *);
@@ -101,11 +106,33 @@ write_is_idle(void)
 	return (queued == 0 && batched == 0);
 }
 
+/*
+ * Is there a place for it?  What its owner had sent before it heard that another
+ * was refused has none either, or it would be done before that one.
+ */
+static int
+has_place(const struct stmt *s)
+{
+	struct behind	*b = &behind[s->from];
+	uint64_t	 now = worker_mono_ms();
+
+	if (queued >= QUEUE_COUNT || queued_bytes + s->bytes > QUEUE_BYTES) {
+		if (b->ref == 0 || s->ref < b->ref)
+			b->ref = s->ref;
+		b->until = now + HEARD;
+		return (0);
+	}
+	if (b->ref != 0 && s->ref > b->ref && now < b->until)
+		return (0);
+	b->ref = 0;
+	return (1);
+}
+
 void
 write_add(struct stmt *s)
 {
 	stats.statements++;
-	if (queued >= QUEUE_COUNT || queued_bytes + s->bytes > QUEUE_BYTES) {
+	if (!has_place(s)) {
 		answer_refuse(s, "unavailable", "the database is behind; try "
 		    "again", 2);
 		statement_free(s);
@@ -428,6 +455,7 @@ write_forget(enum proc from)
 {
 	struct stmt	*s, *next;
 
+	behind[from].ref = 0;
 	TAILQ_FOREACH_SAFE(s, &queue, entry, next)
 		if (s->from == from) {
 			unqueue(s);
