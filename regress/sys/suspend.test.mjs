@@ -312,10 +312,10 @@ test("Claude Code: suspended in the middle, it continues its conversation",
 	await server.is(s, "active");
 	await server.run(s, "The word is cherry [[text:noted]]");
 	const t = await server.task(s, "[[bash:echo once >> once.txt]]");
-	await server.asked(t);
+	const before = await server.asked(t);
 	assert.equal((await server.suspend(s)).status, "suspended");
 	await server.resume(s);
-	await server.approve(await server.asked(t));
+	await server.approve(await asked_anew(t, before));
 	const end = await server.ended(t);
 	assert.equal(end.status, "completed", JSON.stringify(end.error));
 	assert.equal(runner.read(s, "once.txt"), "once\n");
