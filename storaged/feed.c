@@ -25,6 +25,7 @@ static int		 fresh;		/* it wants them anew since the question */
 static int		 wanted;	/* somebody follows events */
 static int		 kicked;
 static unsigned int	 housekeeping;	/* seconds until */
+static uint64_t		 housekept;	/* monotonic ms; 0: not yet */
 
 static void	 feed_up(struct conn *);
 static void	 feed_down(struct conn *);
@@ -89,14 +90,27 @@ ask_events(void)
 static void
 ask_janitor_work(void)
 {
-	const char	*value[1];
-	char		 days[16];
+	const char	*values[2];
+	char		 days[16], passed[24];
+	uint64_t	 now = worker_mono_ms();
 
 	snprintf(days, sizeof(days), "%d", config_log_days());
-	value[0] = days;
+	snprintf(passed, sizeof(passed), "%llu", housekept == 0 ? 0 :
+	    (unsigned long long)(now - housekept) / 1000);
+	values[0] = days;
+	values[1] = passed;
+	housekept = now;
 	housekeeping = HOUSEKEEPING;
 	asking = ASK_JANITOR;
-	conn_query(&conn, "SELECT mn.janitor($1::integer)", 1, value);
+	conn_query(&conn, "SELECT mn.janitor($1::integer, $2::integer)", 2,
+	    values);
+}
+
+void
+feed_housekeep(void)
+{
+	if (worker_mono_ms() - housekept >= HOUSEKEEPING_ON * 1000)
+		housekeeping = 0;
 }
 
 void

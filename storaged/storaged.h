@@ -123,5 +123,7 @@ void		 feed_reset(void);
 void		 feed_kick(void);
 void		 feed_turn(void);
 void		 feed_janitor(void);
+/* Not only in a minute: a day of the log is missing, since the clock leapt. */
+void		 feed_housekeep(void);
 
 #endif

@@ -68,6 +68,6 @@ SELECT pg_temp.ok(bool_and(f.position = e.position), 'the feed one by one')
 	FROM mn.event_feed(0, 0)) e,
     LATERAL (SELECT position FROM mn.event_feed(split_part(e.before, '.',
 	1)::bigint, split_part(e.before, '.', 2)::bigint) LIMIT 1) f;
-SELECT pg_temp.ok(NOT mn.janitor(30), 'the janitor works');
+SELECT pg_temp.ok(NOT mn.janitor(30, 60), 'the janitor works');
 SELECT pg_temp.ok(count(*) = 8, 'partitions for eight days') FROM pg_inherits
     WHERE inhparent = 'mn_data.log'::regclass;

@@ -38,7 +38,7 @@ LANGUAGE sql AS $$
 	SELECT CASE WHEN cond THEN 'ok - ' ELSE 'not ok - ' END || what
 $$;
 SET mn.tenant = '*';
-SELECT pg_temp.ok(NOT mn.janitor(30), 'the janitor has done all of it');
+SELECT pg_temp.ok(NOT mn.janitor(30, 60), 'the janitor has done all of it');
 SELECT pg_temp.ok(to_regclass('mn_data.log_20200101') IS NULL,
     'an old day of the log is dropped');
 SELECT pg_temp.ok(current_setting('mn.log_was_locked') = 'false',
@@ -69,15 +69,15 @@ SELECT pg_temp.ok(count(*) = 0, 'reading after all')
 SET mn.tenant = '*';
 INSERT INTO mn_data.idempotency SELECT 'k', 'old ' || n, '', 'x',
     now() - interval '25 hours' FROM generate_series(1, 10001) n;
-SELECT pg_temp.ok(mn.janitor(30), 'there is more to do');
-SELECT pg_temp.ok(NOT mn.janitor(30), 'and then there is not');
+SELECT pg_temp.ok(mn.janitor(30, 60), 'there is more to do');
+SELECT pg_temp.ok(NOT mn.janitor(30, 60), 'and then there is not');
 SELECT pg_temp.ok(count(*) = 0, 'all old keys are gone')
     FROM mn_data.idempotency WHERE key LIKE 'old%';
 -- A clock that was wrong for a while makes no event older than it is.
 INSERT INTO mn_data.event (id, tenant_id, items, created_at) VALUES ('e3', 'k',
     ARRAY[mn.event_item('t', 'r', 'i', NULL, NULL, '{}', '{}')],
     now() - interval '10 years');
-SELECT pg_temp.ok(NOT mn.janitor(30), 'an event of a clock that was slow');
+SELECT pg_temp.ok(NOT mn.janitor(30, 60), 'an event of a clock that was slow');
 SET mn.tenant = 'k';
 SELECT pg_temp.ok(string_agg(body::json->>'id', ' ') = 'e2',
     'takes none away that came before it') FROM mn.event_page('k', '', 1);
@@ -90,9 +90,51 @@ INSERT INTO mn_data.event (id, tenant_id, items, created_at) SELECT id, 'f',
     now() + age FROM (VALUES ('f1', interval '10 years'),
     ('f2', interval '-40 days'), ('f3', interval '0')) AS v (id, age);
 DELETE FROM mn_data.event WHERE tenant_id <> 'f';
-SELECT pg_temp.ok(NOT mn.janitor(30), 'an event of a clock that was fast');
+SELECT pg_temp.ok(NOT mn.janitor(30, 60), 'an event of a clock that was fast');
 SELECT pg_temp.ok(count(*) = 0, 'keeps none that follows it')
     FROM mn_data.event WHERE id IN ('f1', 'f2');
+-- A clock that leaps by forty days: nothing is as old as it says, but in time.
+\c - owner
+SET search_path = mn, mn_data;
+SELECT 'log_' || to_char((now() - interval '35 days') AT TIME ZONE 'UTC',
+    'YYYYMMDD') AS part, ((now() - interval '35 days') AT TIME ZONE 'UTC')::date
+    AS day \gset
+CREATE TABLE mn_data.:part (LIKE mn_data.log INCLUDING DEFAULTS);
+ALTER TABLE mn_data.log ATTACH PARTITION mn_data.:part FOR VALUES FROM (:'day')
+    TO (:'day'::date + 1);
+SELECT mn.log_ahead() IS NOT NULL AS done \gset
+UPDATE clock SET believed = now() - interval '40 days';
+\c - marionette
+SET search_path = mn, mn_data;
+CREATE FUNCTION pg_temp.ok(cond boolean, what text) RETURNS text
+LANGUAGE sql AS $$
+	SELECT CASE WHEN cond THEN 'ok - ' ELSE 'not ok - ' END || what
+$$;
+SET mn.tenant = '*';
+SELECT pg_temp.ok(to_regclass('mn_data.' || :'part') IS NOT NULL,
+    'new functions drop no day of the log, however long they are kept');
+DELETE FROM mn_data.event;
+INSERT INTO mn_data.event (id, tenant_id, items, created_at) VALUES ('g1', 'k',
+    ARRAY[mn.event_item('t', 'r', 'i', NULL, NULL, '{}', '{}')],
+    now() - interval '35 days');
+INSERT INTO mn_data.idempotency VALUES ('k', 'leapt', '', 'x',
+    now() - interval '25 hours');
+SELECT pg_temp.ok(NOT mn.janitor(30, 60), 'the clock has leapt');
+SELECT pg_temp.ok(to_regclass('mn_data.' || :'part') IS NOT NULL AND
+    EXISTS (SELECT FROM mn_data.event WHERE id = 'g1') AND
+    EXISTS (SELECT FROM mn_data.idempotency WHERE key = 'leapt'),
+    'and nothing is removed');
+SELECT pg_temp.ok(NOT mn.janitor(30, 345600), 'it is believed, in time');
+SELECT pg_temp.ok(to_regclass('mn_data.' || :'part') IS NULL AND
+    NOT EXISTS (SELECT FROM mn_data.event WHERE id = 'g1') AND
+    NOT EXISTS (SELECT FROM mn_data.idempotency WHERE key = 'leapt'),
+    'and what is old is removed');
+UPDATE mn_data.clock SET believed = now() + interval '1 day';
+SELECT pg_temp.ok(NOT mn.janitor(30, 60), 'the clock is set back');
+SELECT pg_temp.ok(believed <= now(), 'and believed at once') FROM mn_data.clock;
+SELECT mn.log_drop('9999-01-01') IS NOT NULL AS done \gset
+SELECT pg_temp.ok(to_regclass('mn_data.log_' || to_char(now() AT TIME ZONE 'UTC',
+    'YYYYMMDD')) IS NOT NULL, 'nobody drops the log of today');
 -- Lines that are gone.
 SET mn.tenant = 'a';
 SELECT pg_temp.ok(code = 'validation_error', 'LOG_PAGE, no position')

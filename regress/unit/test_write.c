@@ -128,6 +128,11 @@ feed_kick(void)
 {
 }
 
+void
+feed_housekeep(void)
+{
+}
+
 int
 answers_wait(enum proc to)
 {

@@ -1,16 +1,15 @@
 -- Logs: a row a batch of lines, each a finished JSON object.  A position is
 -- attempt.line.
 
--- A partition a day, made ahead; gone with the days that are not kept.  It
--- runs as the owner, since the worker's role may make no table.
-CREATE FUNCTION mn.log_keep(p_days integer) RETURNS integer
+-- A partition a day, made ahead.  It runs as the owner, since the worker's role may
+-- make no table.
+CREATE FUNCTION mn.log_ahead() RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = mn, mn_data, pg_temp AS $$
 DECLARE
 	v_today	date := (now() AT TIME ZONE 'UTC')::date;
 	v_day	date;
 	v_name	text;
-	n	integer := 0;
 BEGIN
 	FOR v_day IN SELECT v_today + i FROM generate_series(0, 7) i LOOP
 		v_name := 'log_' || to_char(v_day, 'YYYYMMDD');
@@ -21,17 +20,24 @@ BEGIN
 		EXECUTE format('ALTER TABLE mn_data.log ATTACH PARTITION '
 		    'mn_data.%I FOR VALUES FROM (%L) TO (%L)', v_name, v_day,
 		    v_day + 1);
-		n := n + 1;
 	END LOOP;
+END
+$$;
+
+-- The days before this one are gone, but today and yesterday never.
+CREATE FUNCTION mn.log_drop(p_before date) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = mn, mn_data, pg_temp AS $$
+DECLARE
+	v_name	text;
+BEGIN
 	FOR v_name IN SELECT c.relname FROM pg_inherits i
 	    JOIN pg_class c ON c.oid = i.inhrelid
 	    WHERE i.inhparent = 'mn_data.log'::regclass
-	    AND c.relname < 'log_' || to_char(v_today - greatest(p_days, 1),
-		'YYYYMMDD') LOOP
+	    AND c.relname < 'log_' || to_char(least(p_before,
+		(now() AT TIME ZONE 'UTC')::date - 1), 'YYYYMMDD') LOOP
 		EXECUTE format('DROP TABLE mn_data.%I', v_name);
-		n := n + 1;
 	END LOOP;
-	RETURN n;
 END
 $$;
 

@@ -5,18 +5,26 @@
 -- to which transaction; none that is not old goes with one behind it, which a clock
 -- made that was slow then, and one of the future, of a fast clock, keeps none.
 -- The log comes last: who drops a part of it locks all of it, up to the commit.
-CREATE FUNCTION mn.janitor(p_log_days integer) RETURNS boolean
+--
+-- A clock that leaps makes nothing old at once: it is believed ten times as fast as
+-- time passes (p_passed, seconds since the last call, by a clock that does not
+-- leap).  Who sets it right in that time has lost nothing.
+CREATE FUNCTION mn.janitor(p_log_days integer, p_passed integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	v_step	CONSTANT integer := 10000;
-	v_from	timestamptz := now() - make_interval(days => p_log_days);
+	v_now	timestamptz;
+	v_from	timestamptz;
 	v_xid	bigint;
 	v_more	boolean;
 	n	bigint;
 BEGIN
+	UPDATE clock SET believed = least(now(), believed + 10 *
+	    make_interval(secs => p_passed)) RETURNING believed INTO v_now;
+	v_from := v_now - make_interval(days => p_log_days);
 	DELETE FROM idempotency WHERE (tenant_id, key) IN (SELECT tenant_id,
 	    key FROM idempotency
-	    WHERE created_at < now() - interval '24 hours' LIMIT v_step);
+	    WHERE created_at < v_now - interval '24 hours' LIMIT v_step);
 	GET DIAGNOSTICS n = ROW_COUNT;
 	v_more := n = v_step;
 	SELECT max(xid), count(*) INTO v_xid, n FROM (SELECT xid, created_at,
@@ -29,7 +37,8 @@ BEGIN
 		DELETE FROM event WHERE xid <= v_xid;
 		UPDATE event_gone SET xid = v_xid WHERE xid < v_xid;
 	END IF;
-	PERFORM mn.log_keep(p_log_days);
+	PERFORM mn.log_ahead();
+	PERFORM mn.log_drop((v_from AT TIME ZONE 'UTC')::date);
 	RETURN v_more;
 END
 $$;
@@ -52,7 +61,7 @@ BEGIN
 	    p_role);
 	FOREACH t IN ARRAY ARRAY['tenant', 'api_key', 'idempotency', 'session',
 	    'task', 'run', 'permission', 'kept_answer', 'event',
-	    'event_gone', 'log', 'runner', 'runner_token', 'agent_config',
+	    'event_gone', 'clock', 'log', 'runner', 'runner_token', 'agent_config',
 	    'data_key', 'action_log', 'server'] LOOP
 		EXECUTE format('GRANT SELECT, INSERT ON mn_data.%I TO %I', t,
 		    p_role);
@@ -72,4 +81,4 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION mn.grant_to(text) FROM PUBLIC;
-SELECT mn.log_keep(30);
+SELECT mn.log_ahead();

@@ -1,0 +1,57 @@
+// The clock leaps by forty days, as of a machine that has lost its time, and is set
+// right again: what comes meanwhile finds its place in the log, and nothing is
+// removed that was not old before.
+
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { ends_well, start_server, tests } from "../lib/server.mjs";
+
+const LEAP = 40 * 86400;
+const shim = path.join(process.env.O, "regress/step.so");
+const step = (server) => path.join(server.dir, "step");
+
+// In place: it is mapped (chaos/step.c).
+function set_clock(server, seconds) {
+	const ns = Buffer.alloc(8);
+
+	ns.writeBigInt64LE(BigInt(seconds) * 1000000000n);
+	fs.writeFileSync(step(server), ns, { flag: fs.constants.O_RDWR |
+	    fs.constants.O_CREAT });
+}
+
+const server = await start_server({ wrap: (server) => {
+	set_clock(server, 0);
+	return ["env", `LD_PRELOAD=${shim}`, `STEP=${step(server)}`];
+} });
+const test = tests(server);
+const program = path.join(server.dir, "says.mjs");
+
+fs.writeFileSync(program, `#!/usr/bin/env node
+console.log("said");
+console.log(JSON.stringify({ type: "result", result: "done" }));
+`, { mode: 0o755 });
+await server.runner({ name: "a", agents: { "custom:says": program } });
+const session = await server.session({ agent: "custom:says" });
+const of = [];			// the tasks, one for each time
+
+async function says() {
+	const t = await server.task(session, `run ${of.length}`);
+
+	of.push(t);
+	assert.equal((await server.ended(t, 30000)).status, "completed");
+	for (const each of of)
+		assert.match(await server.printed(each), /^said$/m, each.id);
+}
+
+test("before", says);
+test("the clock leaps: there is a day for what comes, and none is gone",
+    async () => {
+	set_clock(server, LEAP);
+	await says();
+});
+test("it is set right", async () => {
+	set_clock(server, 0);
+	await says();
+});
+ends_well(server);
