@@ -27,22 +27,36 @@ const server = await start_server({ wrap: (server) => {
 const test = tests(server);
 const program = path.join(server.dir, "says.mjs");
 
+const go = path.join(server.dir, "go");
+
+fs.writeFileSync(go, "");
 fs.writeFileSync(program, `#!/usr/bin/env node
-console.log("said");
-console.log(JSON.stringify({ type: "result", result: "done" }));
+import fs from "node:fs";
+
+const timer = setInterval(() => {
+	if (!fs.existsSync("${go}"))
+		return;
+	console.log("said");
+	console.log(JSON.stringify({ type: "result", result: "done" }));
+	clearInterval(timer);
+}, 20);
 `, { mode: 0o755 });
 await server.runner({ name: "a", agents: { "custom:says": program } });
 const session = await server.session({ agent: "custom:says" });
 const of = [];			// the tasks, one for each time
 
-async function says() {
-	const t = await server.task(session, `run ${of.length}`);
+async function begins() {
+	of.push(await server.task(session, `run ${of.length}`));
+	return of.at(-1);
+}
 
-	of.push(t);
+async function ends(t) {
 	assert.equal((await server.ended(t, 30000)).status, "completed");
 	for (const each of of)
 		assert.match(await server.printed(each), /^said$/m, each.id);
 }
+
+const says = async () => ends(await begins());
 
 test("before", says);
 test("the clock leaps: there is a day for what comes, and none is gone",
@@ -50,8 +64,14 @@ test("the clock leaps: there is a day for what comes, and none is gone",
 	set_clock(server, LEAP);
 	await says();
 });
-test("it is set right", async () => {
+test("it is set right while a task is at work, and its lines come then",
+    async () => {
+	fs.rmSync(go);
+	const t = await begins();
+	await server.when(t, "to be at work", (x) => x.status === "running");
 	set_clock(server, 0);
+	fs.writeFileSync(go, "");
+	await ends(t);
 	await says();
 });
 ends_well(server);

@@ -42,7 +42,8 @@ END
 $$;
 
 -- Never before the day of its task, behind which it is looked for, though the
--- clock may have been set back since; if there is a partition of that day.
+-- clock may have been set back since.  By more days than partitions are ahead: then
+-- the task was made now.
 CREATE FUNCTION mn.log_append(p_tenant text, p_run text[], p_task text[],
     p_attempt bigint[], p_first bigint[], p_count bigint[], p_lines text[])
 RETURNS TABLE (n bigint, rows integer, code text, text text, doc text)
@@ -56,6 +57,11 @@ BEGIN
 		    AND r.task_id = p_task[n] AND r.attempt = p_attempt[n]
 		    AND r.log_last = p_first[n] - 1
 		RETURNING n, r.queued_at
+	), righted AS (
+		UPDATE task t SET created_at = now() FROM moved
+		WHERE queued_at > now() + interval '6 days'
+		    AND t.id = p_task[n] AND t.tenant_id = p_tenant
+		    AND t.created_at > now()
 	), kept AS (
 		INSERT INTO log (day, tenant_id, task_id, attempt, first,
 		    count, lines)
