@@ -12,7 +12,7 @@ import { deny } from "./database.mjs";
 import { wake } from "./sleeper.mjs";
 import { WORKERS } from "./world.mjs";
 
-const HOUR = 3600, AHEAD = 72 * HOUR;
+const HOUR = 3600, DAY = 24 * HOUR, AHEAD = 60 * DAY;
 const BEHIND = 240;			// of the 300 s that providerd allows for
 
 // Processes come and go under our hands.
@@ -174,11 +174,11 @@ async function fill_disk(dir, random) {
 const fill_database = (w, random) => fill_disk(w.disk, random);
 const fill_spool = (w, random) => fill_disk(w.spool, random);
 
-// By seconds, hours or a day, forward or back, and it stays so.  Never far
+// By seconds, hours, a day or weeks, forward or back, and it stays so.  Never far
 // behind the machine's: certificates that were just made would not be valid
 // yet, which is no fault of the server.
 async function step_clock(w, random) {
-	const by = random.between(1, random.of([60, HOUR, 26 * HOUR]));
+	const by = random.between(1, random.of([60, HOUR, 26 * HOUR, 40 * DAY]));
 	const was = w.clock.seconds;
 	const back = was + by > AHEAD ||
 	    (was - by >= -BEHIND && random.next() < 0.5);
