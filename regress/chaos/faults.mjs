@@ -174,8 +174,8 @@ async function fill_disk(dir, random) {
 const fill_database = (w, random) => fill_disk(w.disk, random);
 const fill_spool = (w, random) => fill_disk(w.spool, random);
 
-// By seconds, hours, a day or weeks, forward or back, and it stays so.  Never far
-// behind the machine's: certificates that were just made would not be valid
+// By seconds, hours, a day or weeks, forward or back, and it stays so.  Never
+// far behind the machine's: certificates that were just made would not be valid
 // yet, which is no fault of the server.
 async function step_clock(w, random) {
 	const by = random.between(1, random.of([60, HOUR, 26 * HOUR, 40 * DAY]));
