@@ -20,8 +20,8 @@ endef
 $(foreach u,$(UNITS),$(eval $(call unit,$(u))))
 $(O)/obj/regress/unit/taskd_world.o: CPPFLAGS += -Itaskd
 $(O)/obj/regress/unit/hub_world.o: CPPFLAGS += -Isessiond
-$(O)/obj/regress/unit/test_read.o $(O)/obj/regress/unit/test_write.o: \
-    CPPFLAGS += $(PQ_CFLAGS)
+$(patsubst %,$(O)/obj/regress/unit/%.o,own_conn test_read test_write): \
+    CPPFLAGS += $(PQ_CFLAGS) -Istoraged
 
 $(O)/regress/roundtrip: $(O)/obj/regress/msg/roundtrip.o $(O)/libimsg.a
 	@mkdir -p $(@D)

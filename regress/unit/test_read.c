@@ -1,4 +1,4 @@
-/* links: storaged/read.c storaged/group.c regress/unit/own_time.c -lpq */
+/* links: storaged/read.c storaged/group.c regress/unit/own_conn.c regress/unit/own_time.c -lpq */
 /*
  * Reads of several tenants on few connections: this program is the connections, and
  * says when a read is over.
@@ -13,11 +13,11 @@
 
 #include "connection.h"
 #include "group.h"
+#include "own_conn.h"
 #include "worker.h"		/* own_time.c has it */
 
 #define CONNS	3
 
-struct stats		 stats;
 static struct conn	*conns[CONNS];
 static unsigned int	 nconns, answers, refusals;
 
@@ -26,45 +26,6 @@ conn_start(struct conn *c)
 {
 	conns[nconns++] = c;
 	c->state = CONN_READY;
-}
-
-void
-conn_tenant(struct conn *c, const char *tenant)
-{
-	(void)c;
-	(void)tenant;
-}
-
-void
-conn_sync(struct conn *c)
-{
-	(void)c;
-}
-
-void
-conn_janitor(struct conn *c)
-{
-	(void)c;
-}
-
-void
-statement_send(struct conn *c, struct stmt *s)
-{
-	(void)c;
-	(void)s;
-}
-
-void
-statement_send_many(struct conn *c, const struct group *g)
-{
-	(void)c;
-	(void)g;
-}
-
-void
-statement_free(struct stmt *s)
-{
-	free(s);
 }
 
 int
@@ -80,13 +41,6 @@ write_is_settling(enum proc from)
 	return (0);
 }
 
-int
-answer_may_pass(const char *state)
-{
-	(void)state;
-	return (0);
-}
-
 void
 answer_rows(const struct stmt *s, PGresult *res, int first, int n)
 {
@@ -95,19 +49,6 @@ answer_rows(const struct stmt *s, PGresult *res, int first, int n)
 	(void)first;
 	(void)n;
 	answers++;
-}
-
-void
-answer_clear(PGresult *res)
-{
-	PQclear(res);
-}
-
-int
-answers_wait(enum proc to)
-{
-	(void)to;
-	return (0);
 }
 
 void

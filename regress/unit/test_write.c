@@ -1,4 +1,4 @@
-/* links: storaged/write.c storaged/group.c regress/unit/own_time.c -lpq */
+/* links: storaged/write.c storaged/group.c regress/unit/own_conn.c regress/unit/own_time.c -lpq */
 /*
  * Writes that find no room: this program is the connection, and says when a batch is
  * committed.
@@ -14,13 +14,13 @@
 
 #include "connection.h"
 #include "group.h"
+#include "own_conn.h"
 #include "own_time.h"
 #include "worker.h"		/* own_time.c has it */
 
-struct stats		 stats;
 static struct event_base *base;
 static struct conn	*conn;
-static unsigned int	 calls, refusals;
+static unsigned int	 refusals;
 static uint64_t		 next_ref, answered;	/* the last write that was */
 
 struct event_base *
@@ -43,54 +43,12 @@ conn_start(struct conn *c)
 }
 
 void
-conn_tenant(struct conn *c, const char *tenant)
-{
-	(void)c;
-	(void)tenant;
-	calls++;
-}
-
-void
 conn_query(struct conn *c, const char *sql, int n, const char *const *values)
 {
 	(void)c;
 	(void)sql;
 	(void)n;
 	(void)values;
-}
-
-void
-conn_sync(struct conn *c)
-{
-	(void)c;
-}
-
-void
-conn_janitor(struct conn *c)
-{
-	(void)c;
-}
-
-void
-statement_send(struct conn *c, struct stmt *s)
-{
-	(void)c;
-	(void)s;
-	calls++;
-}
-
-void
-statement_send_many(struct conn *c, const struct group *g)
-{
-	(void)c;
-	(void)g;
-	calls++;
-}
-
-void
-statement_free(struct stmt *s)
-{
-	free(s);
 }
 
 void
@@ -131,26 +89,6 @@ feed_kick(void)
 void
 feed_housekeep(void)
 {
-}
-
-int
-answers_wait(enum proc to)
-{
-	(void)to;
-	return (0);
-}
-
-int
-answer_may_pass(const char *state)
-{
-	(void)state;
-	return (0);
-}
-
-void
-answer_clear(PGresult *res)
-{
-	PQclear(res);
 }
 
 void
@@ -209,10 +147,10 @@ commits(void)
 	unsigned int	 i;
 
 	time_passes(2);
-	calls = 0;
+	conn_calls = 0;
 	write_turn();
-	assert_true(calls > 0);
-	for (i = 0; i < calls; i++) {
+	assert_true(conn_calls > 0);
+	for (i = 0; i < conn_calls; i++) {
 		conn->result(conn, PQmakeEmptyPGresult(NULL,
 		    PGRES_TUPLES_OK));
 		conn->done(conn);
