@@ -370,6 +370,9 @@ h2_on_kick(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	/* Not in h2_close(), which a callback of nghttp2 may lead to. */
+	if (h->ngh != NULL && h->closed)
+		nghttp2_session_terminate_session(h->ngh, NGHTTP2_NO_ERROR);
 	if (h->ngh != NULL && !(h->why != NULL && h->fd == -1))
 		h2_write(h);
 	if (h->why != NULL || h->closed) {
@@ -458,8 +461,6 @@ h2_open(const struct h2_conf *conf)
 void
 h2_close(struct h2 *h)
 {
-	if (h->ngh != NULL)
-		nghttp2_session_terminate_session(h->ngh, NGHTTP2_NO_ERROR);
 	h->closed = 1;
 	h2_kick(h);
 }

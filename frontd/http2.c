@@ -130,8 +130,13 @@ on_header(nghttp2_session *ng, const nghttp2_frame *f, nghttp2_rcbuf *name,
 	return (0);
 }
 
-/* Frames that cost us and carry nothing: too many end it. */
-static void
+/*
+ * Frames that cost us and carry nothing: NGHTTP2_ERR_CALLBACK_FAILURE when
+ * there were too many.  That is what ends a session from within mem_recv():
+ * nghttp2 1.52, told to terminate there, forgets it at an empty frame of DATA,
+ * reads on, and takes itself for broken at the next frame of a wrong size.
+ */
+static int
 h2_spend(struct http2 *h2)
 {
 	uint64_t	 now = worker_mono_ms();
@@ -144,10 +149,10 @@ h2_spend(struct http2 *h2)
 	}
 	if (h2->budget > 0) {
 		h2->budget--;
-		return;
+		return (0);
 	}
 	log_debug("%s: too many control frames", h2->c->name);
-	h2_end_session(h2, NGHTTP2_ENHANCE_YOUR_CALM);
+	return (NGHTTP2_ERR_CALLBACK_FAILURE);
 }
 
 static void
@@ -202,7 +207,7 @@ on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 		break;
 	case NGHTTP2_DATA:
 		if (f->hd.length == 0 && !end)
-			h2_spend(h2);
+			return (h2_spend(h2));
 		if (st != NULL && end)
 			h2_remote_end(st);
 		break;
@@ -210,13 +215,11 @@ on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 		if (!h2->greeted)
 			conn_deadline(h2->c, 0);
 		h2->greeted = 1;
-		h2_spend(h2);
-		break;
+		return (h2_spend(h2));
 	case NGHTTP2_RST_STREAM:
 	case NGHTTP2_PING:
 	case NGHTTP2_PRIORITY:
-		h2_spend(h2);
-		break;
+		return (h2_spend(h2));
 	}
 	return (0);
 }
@@ -228,8 +231,7 @@ on_invalid(nghttp2_session *ng, const nghttp2_frame *f, int error, void *arg)
 	(void)ng;
 	(void)f;
 	(void)error;
-	h2_spend(arg);
-	return (0);
+	return (h2_spend(arg));
 }
 
 static int
@@ -282,8 +284,9 @@ on_frame_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	struct h2_stream	*st;
 
 	if (f->hd.type == NGHTTP2_RST_STREAM &&
-	    f->rst_stream.error_code != NGHTTP2_NO_ERROR)
-		h2_spend(arg);
+	    f->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+	    h2_spend(arg) != 0)
+		h2_end_session(arg, NGHTTP2_ENHANCE_YOUR_CALM);
 	if ((f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA) ||
 	    (f->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
 		return (0);
@@ -383,7 +386,8 @@ http2_input(struct conn *c, const uint8_t *p, size_t n)
 		if (rc == NGHTTP2_ERR_NOMEM)
 			fatalx("http2: no memory");
 		/* Flooded: with what wants an answer, before our budget ended. */
-		h2_end_session(c->h2, rc == NGHTTP2_ERR_FLOODED ?
+		h2_end_session(c->h2, rc == NGHTTP2_ERR_FLOODED ||
+		    rc == NGHTTP2_ERR_CALLBACK_FAILURE ?
 		    NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
 		http2_fill(c);
 		conn_finish(c);

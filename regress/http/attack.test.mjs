@@ -81,6 +81,27 @@ await test("attack: a PRIORITY flood", async () => {
 		throw new Error("not calmed");
 });
 
+// nghttp2 1.52 goes on behind some frames at which it was told to end, and a
+// frame of a wrong size is then more than it believes possible.
+for (const [name, cheap] of [["empty DATA", frame(T.DATA, 0, 1)],
+    ["PING", frame(T.PING, 0, 0, Buffer.alloc(8))],
+    ["PRIORITY", frame(T.PRIORITY, 0, 3, Buffer.from([0, 0, 0, 0, 16]))],
+    ["SETTINGS", frame(T.SETTINGS, 0, 0)],
+    ["RST_STREAM", frame(T.RST, 0, 1, u32(8))],
+    ["WINDOW_UPDATE of nothing", frame(T.WINDOW, 0, 1, u32(0))]])
+	for (const size of [0, 6])
+		await test(`attack: ${name} without end, and a frame of a ` +
+		    `wrong size, ${size}`, async () => {
+			const c = await connect(e.api);
+			c.write(Buffer.concat([frame(T.HEADERS, END_HEADERS, 1,
+			    request("POST", "/echo")),
+			    ...Array.from({ length: 1100 }, () => cheap),
+			    frame(T.PRIORITY, 0, 1, Buffer.alloc(size)),
+			    ...Array.from({ length: 100 }, () => cheap)]));
+			await goaway(c);
+			await growth(async () => {});
+		});
+
 // One entry of the table, referred to by a byte each time.
 const first = Buffer.concat([Buffer.from([0x40]),
     block([["accept", "a".repeat(160)]]).subarray(1)]);
