@@ -1,5 +1,5 @@
 /*
- * share.c - see share.h.  A tenant is known while he has something.
+ * share.c - see share.h.  A tenant is known while it has something.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
- * share.h - how many of a bounded number each tenant has.  Nobody gets more when he
- * has as many as are left: one alone has half of all, and however many tenants have
- * all that they may, there is room for another.
+ * share.h - how many of a bounded number each tenant has.  Who has as many as are
+ * left gets no more: one alone has half of all, and however many tenants have all
+ * that they may, there is room for another.
  */
 #ifndef SHARE_H
 #define SHARE_H
@@ -18,7 +18,7 @@ struct shares {
 };
 #define SHARES_INITIALIZER(max)	{ RB_INITIALIZER(NULL), 0, (max) }
 
-/* One more for the tenant: 0, or -1 when he gets no more, with nothing taken. */
+/* One more for the tenant: 0, or -1 and nothing is taken. */
 int	 share_take(struct shares *, const char *tenant);
 /* One that was taken for the tenant is free again. */
 void	 share_give(struct shares *, const char *tenant);

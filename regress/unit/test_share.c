@@ -12,7 +12,7 @@
 
 #include "share.h"
 
-/* How many more this tenant gets, all of which he keeps. */
+/* How many more this tenant gets, all of which it keeps. */
 static unsigned int
 greedy(struct shares *all, const char *tenant)
 {
