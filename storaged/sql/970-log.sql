@@ -41,9 +41,19 @@ BEGIN
 END
 $$;
 
+-- A task of a clock that was ahead was made now.
+CREATE FUNCTION mn.task_now(p_tenant text, p_task text) RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	UPDATE task SET created_at = now()
+	WHERE id = p_task AND tenant_id = p_tenant AND created_at > now();
+	RETURN now();
+END
+$$;
+
 -- Never before the day of its task, behind which it is looked for, though the
--- clock may have been set back since.  By more days than partitions are ahead: then
--- the task was made now.
+-- clock may have been set back since; by more days than partitions are ahead, it is
+-- the task that moves.
 CREATE FUNCTION mn.log_append(p_tenant text, p_run text[], p_task text[],
     p_attempt bigint[], p_first bigint[], p_count bigint[], p_lines text[])
 RETURNS TABLE (n bigint, rows integer, code text, text text, doc text)
@@ -57,16 +67,13 @@ BEGIN
 		    AND r.task_id = p_task[n] AND r.attempt = p_attempt[n]
 		    AND r.log_last = p_first[n] - 1
 		RETURNING n, r.queued_at
-	), righted AS (
-		UPDATE task t SET created_at = now() FROM moved
-		WHERE queued_at > now() + interval '6 days'
-		    AND t.id = p_task[n] AND t.tenant_id = p_tenant
-		    AND t.created_at > now()
 	), kept AS (
 		INSERT INTO log (day, tenant_id, task_id, attempt, first,
 		    count, lines)
-		SELECT (least(greatest(now(), queued_at), now() +
-			interval '6 days') AT TIME ZONE 'UTC')::date,
+		SELECT (CASE WHEN queued_at > now() + interval '6 days'
+			THEN mn.task_now(p_tenant, p_task[n])
+			ELSE greatest(now(), queued_at) END
+			AT TIME ZONE 'UTC')::date,
 		    p_tenant, p_task[n], p_attempt[n], p_first[n],
 		    mn.clamp(p_count[n]), p_lines[n]
 		FROM moved WHERE p_count[n] > 0
