@@ -6,6 +6,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { after } from "node:test";
+import { Clock } from "../lib/clock.mjs";
 import { sql } from "../lib/database.mjs";
 import { free_port, servers, top } from "../lib/place.mjs";
 import { run, start } from "../lib/proc.mjs";
@@ -57,26 +58,6 @@ function mount(at, size) {
 	return status === 0 ? "" : stderr.split("\n")[0];
 }
 
-// The real time of the server's processes and of its PostgreSQL, and nobody
-// else's (step.c).
-class Clock {
-	constructor(file) {
-		this.file = file;
-		this.shim = path.join(O, "regress/step.so");
-		this.set(0);
-	}
-
-	set(seconds) {
-		const ns = Buffer.alloc(8);
-
-		this.seconds = seconds;
-		ns.writeBigInt64LE(BigInt(seconds) * 1000000000n);
-		// In place: it is mapped.
-		fs.writeFileSync(this.file, ns, { flag: fs.constants.O_RDWR |
-		    fs.constants.O_CREAT });
-	}
-}
-
 export class World {
 	// For so many seconds of faults.
 	async start(seconds) {
@@ -89,7 +70,8 @@ export class World {
 		execFileSync("sh", [path.join(top, "regress/http/certs.sh"),
 		    this.dir]);
 		this.log = path.join(this.dir, "log");
-		this.clock = new Clock(path.join(this.dir, "step"));
+		// Of the server's processes and of its PostgreSQL.
+		this.clock = new Clock(this.dir, O);
 		this.server = await start_server({ log: this.log, conf: [
 		    `listen api on localhost port ${port} tls certificate ` +
 		    `"${this.dir}/server.crt" key "${this.dir}/server.key"`,

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import { after, beforeEach, test } from 'node:test';
 
 import { Fake, ID, line, task } from './fake.mjs';
-import { Clock, mctl, scratch, terminal } from './harness.mjs';
+import { clock_in, mctl, scratch, terminal } from './harness.mjs';
 
 let fake, env;
 const dir = scratch();
@@ -157,13 +157,13 @@ test('logs -f: cut in the middle, nothing lost, nothing twice', async () => {
 
 test('logs -f: a line that was quiet for long, or a clock set forward, and then ' +
     'a cut', async () => {
-	const clock = new Clock(dir);
+	const clock = clock_in(dir);
 
 	fake.lines = [line(1)];
 	fake.task = task({ status: 'running' });
 	const r = await run(`tasks logs ${ID.task} -f`, { env: clock.env,
 	    on: [/line 1/, () => {
-		clock.step(400);
+		clock.set(400);
 		fake.server.closeAllConnections();
 		fake.lines.push(line(2));
 		fake.task = task({ status: 'completed' });

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { Clock } from '../lib/clock.mjs';
 import { LONG_MS } from '../lib/wait.mjs';
 
 export const MCTL = path.resolve(process.env.MCTL ?? 'build/mctl');
@@ -33,23 +34,8 @@ function gather(stream, on) {
 	return out;
 }
 
-// Its clock, which a test may set (regress/chaos/step.c): env is for mctl.
-export class Clock {
-	constructor(dir) {
-		this.file = path.join(dir, 'step');
-		this.env = { STEP: this.file, LD_PRELOAD: path.join(
-		    path.dirname(MCTL), 'regress/step.so') };
-		fs.writeFileSync(this.file, Buffer.alloc(8));
-	}
-
-	// So many seconds off; in place, for it is mapped.
-	step(seconds) {
-		const ns = Buffer.alloc(8);
-
-		ns.writeBigInt64LE(BigInt(seconds) * 1000000000n);
-		fs.writeFileSync(this.file, ns, { flag: 'r+' });
-	}
-}
+// The clock of a mctl that is given its env.
+export const clock_in = (dir) => new Clock(dir, path.dirname(MCTL));
 
 // {code, out, err}; opts: env, input, kill (a pattern on which SIGINT), on
 // (a pattern, and what to do then), fds, sh (a script that has it as "$@").

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import { after, beforeEach, test } from 'node:test';
 
 import { Fake, ID, line, permission, task } from './fake.mjs';
-import { Clock, mctl, scratch, terminal } from './harness.mjs';
+import { clock_in, mctl, scratch, terminal } from './harness.mjs';
 
 let fake, env;
 const dir = scratch();
@@ -149,10 +149,10 @@ test('no terminal: denied, and said; --yes: approved, and said', async () => {
 });
 
 test('a clock that is set back: questions are found all the same', async () => {
-	const clock = new Clock(dir);
+	const clock = clock_in(dir);
 	const r = await mctl(['run', 'claude', 'do it', '-y'], { env: { ...env,
 	    ...clock.env }, on: [/working/, () => {
-		clock.step(-3600);
+		clock.set(-3600);
 		fake.perm = permission();
 	}] });
 	assert.equal(r.code, 0, r.err);

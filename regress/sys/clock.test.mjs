@@ -5,28 +5,18 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
+import { Clock } from "../lib/clock.mjs";
 import { ends_well, start_server, tests } from "../lib/server.mjs";
 
 const LEAP = 40 * 86400;
-const shim = path.join(process.env.O, "regress/step.so");
-const step = (server) => path.join(server.dir, "step");
-
-// In place: it is mapped (chaos/step.c).
-function set_clock(server, seconds) {
-	const ns = Buffer.alloc(8);
-
-	ns.writeBigInt64LE(BigInt(seconds) * 1000000000n);
-	fs.writeFileSync(step(server), ns, { flag: fs.constants.O_RDWR |
-	    fs.constants.O_CREAT });
-}
-
-const server = await start_server({ wrap: (server) => {
-	set_clock(server, 0);
-	return ["env", `LD_PRELOAD=${shim}`, `STEP=${step(server)}`];
+let clock;
+const server = await start_server({ wrap: ({ dir }) => {
+	clock = new Clock(dir, process.env.O);
+	return ["env", ...Object.entries(clock.env)
+	    .map(([name, value]) => `${name}=${value}`)];
 } });
 const test = tests(server);
 const program = path.join(server.dir, "says.mjs");
-
 const go = path.join(server.dir, "go");
 
 fs.writeFileSync(go, "");
@@ -61,7 +51,7 @@ const says = async () => ends(await begins());
 test("before", says);
 test("the clock leaps: there is a day for what comes, and none is gone",
     async () => {
-	set_clock(server, LEAP);
+	clock.set(LEAP);
 	await says();
 });
 test("it is set right while a task is at work, and its lines come then",
@@ -69,7 +59,7 @@ test("it is set right while a task is at work, and its lines come then",
 	fs.rmSync(go);
 	const t = await begins();
 	await server.when(t, "to be at work", (x) => x.status === "running");
-	set_clock(server, 0);
+	clock.set(0);
 	fs.writeFileSync(go, "");
 	await ends(t);
 	await says();
